@@ -1,0 +1,259 @@
+"""The few types that flow between rooms, and nothing else: no library, no algorithm.
+
+Legend, used as suffixes of tensors and nested lists: P problems, G rollouts per state, S steps,
+T tokens of a completion, L prompt tokens, B rows of a padded batch, V vocabulary.
+
+Notation (paper: GPO, arXiv 2509.16456):
+  s_t   the state before step t: the prompt and the completion's tokens up to that step  -> State
+  V(s)  mean reward of completions sampled from s                                        -> Group.value
+  A_t   V(s_{t+1}) - V(s_t), because appending text is deterministic and only the end
+        is rewarded, so Q(s_t, a_t) = V(s_{t+1}); V(s_S) is the outcome itself           -> ValueCurve
+  m     the critical step; the reset state is s_m                                        -> CriticalStep
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+Ids = tuple[int, ...]
+"""Token ids. Prefixes travel as ids from sampling to loss; text is only ever derived from them."""
+
+
+class InputError(ValueError):
+    """Something the user gave is wrong. The message names file, row, field and value; exit code 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One question with its known answer; `prompt_ids` [L] already carry the chat template."""
+
+    id: str
+    prompt_ids: Ids
+    answer: str
+    task: str = ""
+    question: str = ""
+    columns: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False)
+    """The row's other columns, as a verifier may need them."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where sampling starts: a prompt and the completion tokens that are given, `prefix_ids` [t]."""
+
+    problem: Problem
+    prefix_ids: Ids = ()
+
+    @property
+    def ids(self) -> Ids:
+        """[L + t], what the model is conditioned on."""
+        return self.problem.prompt_ids + self.prefix_ids
+
+    @property
+    def key(self) -> str:
+        """A short name of this state that is the same in every process: problem id and prefix."""
+        return f"{self.problem.id}:{digest(self.prefix_ids)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Ask a policy for `num` continuations of `state`.
+
+    Row i draws from its own stream, named by (seed, i), so what is sampled does not depend on what
+    else is in the batch. Asking twice with one seed gives the same samples twice.
+    """
+
+    state: State
+    num: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One continuation as an engine returns it: ids, log-probabilities, and why it ended."""
+
+    action_ids: Ids
+    logprobs: tuple[float, ...]
+    """[T] nats at the sampling temperature, before any top-p or top-k cut."""
+    entropies: tuple[float, ...]
+    """[T] nats of the next-token distribution at each sampled token; empty if the engine has none."""
+    finished: bool
+    """True if it ended by itself (end token or stop string), False if the token limit cut it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A completion of a problem: the given prefix and the sampled tokens, with its reward."""
+
+    state: State
+    action_ids: Ids
+    """[T] sampled, the only tokens that are ever trained."""
+    logprobs: tuple[float, ...]
+    entropies: tuple[float, ...]
+    text: str
+    """The whole completion, prefix included, without special tokens."""
+    finished: bool
+    reward: float
+    """Raw, in [0, 1]."""
+    policy_version: int
+
+    @property
+    def completion_ids(self) -> Ids:
+        """[t + T]"""
+        return self.state.prefix_ids + self.action_ids
+
+    def state_at(self, offset: int) -> State:
+        """The state after the first `offset` tokens of the completion, 0 <= offset <= t + T."""
+        if not 0 <= offset <= len(self.completion_ids):
+            raise ValueError(f"offset {offset} is outside the completion of {len(self.completion_ids)} tokens")
+        return State(self.state.problem, self.completion_ids[:offset])
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rollouts [G] that were sampled from one state; their mean reward is its value."""
+
+    state: State
+    rollouts: tuple[Rollout, ...]
+
+    @property
+    def rewards_G(self) -> list[float]:
+        return [rollout.reward for rollout in self.rollouts]
+
+    @property
+    def value(self) -> float:
+        """Mean reward; nan for an empty group."""
+        return sum(self.rewards_G) / len(self.rollouts) if self.rollouts else math.nan
+
+    @property
+    def stderr(self) -> float:
+        """Standard error of `value` from the sample variance; nan below two rollouts."""
+        num = len(self.rollouts)
+        if num < 2:
+            return math.nan
+        return math.sqrt(sum((r - self.value) ** 2 for r in self.rewards_G) / (num - 1) / num)
+
+    @property
+    def has_signal(self) -> bool:
+        """Whether the rewards differ, so that any advantage is non-zero."""
+        return len(set(self.rewards_G)) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class ValueCurve:
+    """Successes out of trials at every step boundary of one rollout; the outcome at the end.
+
+    `bounds` [S+1] are token offsets into `rollout.completion_ids`; step i is
+    `completion_ids[bounds[i]:bounds[i+1]]`. `successes` and `trials` are [S+1]; entry S is the
+    rollout's own outcome and has one trial.
+    """
+
+    rollout: Rollout
+    bounds: tuple[int, ...]
+    successes: tuple[int, ...]
+    trials: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.bounds) == len(self.successes) == len(self.trials) >= 2:
+            raise ValueError("bounds, successes and trials must have one length of at least 2")
+        if any(a >= b for a, b in zip(self.bounds, self.bounds[1:], strict=False)):
+            raise ValueError(f"bounds must increase: {self.bounds}")
+        if any(not 0 <= s <= n for s, n in zip(self.successes, self.trials, strict=True)):
+            raise ValueError("successes must lie between 0 and trials at every boundary")
+
+    @property
+    def num_steps(self) -> int:
+        return len(self.bounds) - 1
+
+    @property
+    def values(self) -> list[float]:
+        """[S+1] mean outcomes; nan where nothing was sampled."""
+        return [s / n if n else math.nan for s, n in zip(self.successes, self.trials, strict=True)]
+
+    @property
+    def advantages(self) -> list[float]:
+        """[S] A_i = V(s_{i+1}) - V(s_i); they sum to outcome - V(s_0)."""
+        return [after - before for before, after in zip(self.values, self.values[1:], strict=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class CriticalStep:
+    """The step that a rule names, and how sure the samples make us of it."""
+
+    index: int
+    advantage: float
+    interval: tuple[float, float]
+    """95 % interval of the advantage."""
+    probability: float
+    """P(this step is the rule's argmax)."""
+    credibility: float
+    """P(|A| >= min_effect)."""
+    rule: str
+
+    def reset_state(self, curve: ValueCurve) -> State:
+        """The state just before this step."""
+        return curve.rollout.state_at(curve.bounds[self.index])
+
+
+class Tokenizer(Protocol):
+    """Raw text to ids and back: no special tokens are added, none are dropped."""
+
+    def encode(self, text: str) -> list[int]: ...
+
+    def decode(self, ids: Sequence[int]) -> str: ...
+
+
+class Policy(Protocol):
+    """Anything that continues token ids: transformers, vLLM, a server, a pool of them."""
+
+    version: int
+    """Counts the updates of the weights."""
+    tokenizer: Tokenizer
+
+    def prompt_ids(self, question: str) -> Ids:
+        """[L], the question in the model's chat template, ready to be answered."""
+        ...
+
+    def text(self, ids: Sequence[int]) -> str:
+        """What a reader or verifier sees of these completion ids: no special tokens."""
+        ...
+
+    def sample(self, requests: Sequence[Request]) -> list[list[Sample]]:
+        """For each request its `num` samples, in order. One limit covers prefix plus continuation."""
+        ...
+
+
+class Verifier(Protocol):
+    """Whether answers are right. Never raises on model text; a time-out is 0 and counted."""
+
+    num_timeouts: int
+
+    def score(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[float]:
+        """Rewards in [0, 1], one for each (problem, completion text)."""
+        ...
+
+    def check(self, problem: Problem) -> None:
+        """Raises ValueError, saying why, if the problem's own answer cannot be used as a gold answer."""
+        ...
+
+
+Splitter = Callable[[Sequence[int], Tokenizer], list[int]]
+"""Token ids [T], T >= 1, to bounds [S+1]: 0 = first < ... < last = T."""
+
+
+def digest(ids: Sequence[int]) -> str:
+    """A short hash of token ids."""
+    return hashlib.blake2b(",".join(map(str, ids)).encode(), digest_size=8).hexdigest()
+
+
+def derive_seed(*parts: int | str) -> int:
+    """A 63-bit seed for the purpose that `parts` name.
+
+    Every random choice derives its own seed from the run's seed, so that nothing has a state to
+    save and a resumed run draws what the uninterrupted one would have drawn.
+    """
+    text = "\x1f".join(map(str, parts))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
