@@ -1,3 +1,98 @@
-"""Guided Pivotal Optimization: find the critical step, reset before it, learn from what follows."""
+"""Guided Pivotal Optimization: find the critical step, reset before it, learn from what follows.
+
+Names are loaded when they are first used, so that `import gpo` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gpo import curve, search, steps, tasks, verifiers
+    from gpo.evaluation import Evaluation, evaluate
+    from gpo.gpo import Recipe, Round, rounds, sample
+    from gpo.learn.policy_gradient import Optimisation, PolicyGradient
+    from gpo.policies.transformers import TransformersPolicy
+    from gpo.types import (
+        CriticalStep,
+        Group,
+        InputError,
+        Policy,
+        Problem,
+        Request,
+        Rollout,
+        Sample,
+        State,
+        ValueCurve,
+        Verifier,
+    )
 
 __version__ = "0.1.0"
+
+DEMO_MODEL = Path(__file__).parent / "demo_model"
+"""The tiny model that ships in the package."""
+
+_MODULES = ("curve", "search", "steps", "tasks", "verifiers")
+_NAMES = {
+    "gpo.evaluation": ("Evaluation", "evaluate"),
+    "gpo.gpo": ("Recipe", "Round", "rounds", "sample"),
+    "gpo.learn.policy_gradient": ("Optimisation", "PolicyGradient"),
+    "gpo.policies.transformers": ("TransformersPolicy",),
+    "gpo.types": (
+        "CriticalStep",
+        "Group",
+        "InputError",
+        "Policy",
+        "Problem",
+        "Request",
+        "Rollout",
+        "Sample",
+        "State",
+        "ValueCurve",
+        "Verifier",
+    ),
+}
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = [
+    "DEMO_MODEL",
+    "CriticalStep",
+    "Evaluation",
+    "Group",
+    "InputError",
+    "Optimisation",
+    "Policy",
+    "PolicyGradient",
+    "Problem",
+    "Recipe",
+    "Request",
+    "Rollout",
+    "Round",
+    "Sample",
+    "State",
+    "TransformersPolicy",
+    "ValueCurve",
+    "Verifier",
+    "curve",
+    "evaluate",
+    "rounds",
+    "sample",
+    "search",
+    "steps",
+    "tasks",
+    "verifiers",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"gpo.{name}")
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'gpo' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -108,7 +108,9 @@ class Rollout:
     def state_at(self, offset: int) -> State:
         """The state after the first `offset` tokens of the completion, 0 <= offset <= t + T."""
         if not 0 <= offset <= len(self.completion_ids):
-            raise ValueError(f"offset {offset} is outside the completion of {len(self.completion_ids)} tokens")
+            raise ValueError(
+                f"offset {offset} is outside the completion of {len(self.completion_ids)} tokens"
+            )
         return State(self.state.problem, self.completion_ids[:offset])
 
 
@@ -148,13 +150,14 @@ class ValueCurve:
 
     `bounds` [S+1] are token offsets into `rollout.completion_ids`; step i is
     `completion_ids[bounds[i]:bounds[i+1]]`. `successes` and `trials` are [S+1]; entry S is the
-    rollout's own outcome and has one trial.
+    rollout's own outcome and has one trial, or none where the outcome is not known. `rollout` is
+    None for a curve that was only counted, not sampled here.
     """
 
-    rollout: Rollout
     bounds: tuple[int, ...]
     successes: tuple[int, ...]
     trials: tuple[int, ...]
+    rollout: Rollout | None = None
 
     def __post_init__(self) -> None:
         if not len(self.bounds) == len(self.successes) == len(self.trials) >= 2:
@@ -194,7 +197,9 @@ class CriticalStep:
     rule: str
 
     def reset_state(self, curve: ValueCurve) -> State:
-        """The state just before this step."""
+        """The state just before this step; ValueError for a curve without its rollout."""
+        if curve.rollout is None:
+            raise ValueError("this curve holds no rollout, so there is no state to return to")
         return curve.rollout.state_at(curve.bounds[self.index])
 
 

@@ -1,0 +1,43 @@
+# Every target makes its own environment. `make demo` and `make test` need Python 3.11 or newer and no GPU.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo test lint demo-model benchmarks clean
+
+demo: $(VENV)/installed
+	$(BIN)/gpo demo $(ARGS)
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# About 20 minutes on one core; overwrites src/gpo/demo_model.
+demo-model: $(VENV)/installed
+	$(BIN)/python scripts/make_demo_model.py
+
+benchmarks: $(VENV)/installed
+	$(BIN)/python benchmarks/sampling.py
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/it"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+# torch first and alone: installed with the rest, pip may choose a newer build with gigabytes of CUDA.
+$(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install --quiet --constraint constraints.txt torch
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,202 @@
+"""The command line: settings in, one command's work, one JSON object or one clear error out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gpo.types import InputError
+
+if TYPE_CHECKING:
+    from gpo.config import Settings
+
+COMMANDS = {
+    "demo": "Learn from critical steps in three minutes: a tiny model, end to end.",
+    "sample": "Sample completions of problems and verify them.",
+    "locate": "Find the critical steps of a model's trajectories.",
+    "train": "Train a model online on groups at prompts and at reset states.",
+    "eval": "Measure a model's success rate.",
+    "show": "Show a run: its rounds, and a trajectory step by step.",
+}
+
+
+class LazyGroup(click.Group):
+    """Knows the commands' names and one-line helps; builds a command only when it is called for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        return build_command(cmd_name) if cmd_name in COMMANDS else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gpo")
+def cli() -> None:
+    """Guided Pivotal Optimization: find the step where a model's reasoning turns, and learn from it.
+
+    Every setting of a command is a flag, and a key of the YAML file given with --config.
+    """
+
+
+def build_command(name: str) -> click.Command:
+    """The click command `name`, with a flag for every setting."""
+    if name == "show":
+        return show_command()
+    from gpo import config
+
+    cls: type[Settings] = {
+        "demo": config.DemoSettings,
+        "sample": config.SampleSettings,
+        "locate": config.LocateSettings,
+        "train": config.TrainSettings,
+        "eval": config.EvalSettings,
+    }[name]
+    options = [setting_option(*field) for field in config.fields(cls)]
+    options.append(click.Option(["--json", "as_json"], is_flag=True, help="print one JSON object last"))
+    if name != "demo":
+        options.append(
+            click.Option(["--config"], type=click.Path(path_type=Path), help="YAML file with settings")
+        )
+        options.append(
+            click.Option(["--resume"], type=click.Path(path_type=Path), help="go on with this run folder")
+        )
+    return click.Command(name, params=list(options), help=COMMANDS[name], callback=caller(name, cls))
+
+
+def setting_option(key: str, default: Any, description: str) -> click.Option:
+    """The flag of one setting; values go to the settings class as text, which checks them."""
+    flag = "--" + key.replace("_", "-")
+    if isinstance(default, bool):
+        return click.Option([f"{flag}/--no-{flag[2:]}", key], default=None, help=description)
+    is_many = isinstance(default, list | dict)
+    shown = "" if default in (None, [], {}) else f"  [default: {default}]"
+    metavar = "KEY=VALUE" if isinstance(default, dict) else None
+    return click.Option(
+        [flag, key], help=description + shown, multiple=is_many, metavar=metavar, default=None
+    )
+
+
+def caller(name: str, cls: type[Settings]) -> Callable[..., None]:
+    """What click calls: flags to settings, settings to the command."""
+
+    def call(as_json: bool, config: Path | None = None, resume: Path | None = None, **options: Any) -> None:
+        from gpo.commands.ui import Ui
+
+        flags = {key: parsed(key, value) for key, value in options.items() if value not in (None, ())}
+        ui = Ui(as_json)
+        if resume:
+            settings = resumed(name, cls, resume, config, flags)
+        else:
+            from gpo.config import load_settings
+
+            settings = load_settings(cls, config, flags)
+        finish(start(name, settings, ui, resume), as_json)
+
+    return call
+
+
+def parsed(key: str, value: Any) -> Any:
+    """A flag's value; repeated KEY=VALUE flags become a mapping whose values are read as YAML."""
+    if key != "template_args":
+        return list(value) if isinstance(value, tuple) else value
+    import yaml
+
+    pairs = {}
+    for item in value:
+        name, equals, text = item.partition("=")
+        if not equals:
+            raise InputError(f"--template-args: must be KEY=VALUE, got {item!r}")
+        pairs[name] = yaml.safe_load(text)
+    return pairs
+
+
+def resumed(
+    name: str, cls: type[Settings], path: Path, config: Path | None, flags: dict[str, Any]
+) -> Settings:
+    """The settings of the run at `path`; flags may only repeat them, or extend the run."""
+    from gpo.config import EXTENDABLE, load_settings
+    from gpo.record import RunFolder
+
+    if config:
+        raise InputError("--config: a resumed run has its settings already; give flags to extend it")
+    stored = RunFolder.stored_settings(path, name)
+    settings = load_settings(cls, None, {**stored, **flags})
+    for key, value in settings.model_dump().items():
+        if key not in EXTENDABLE and value != stored.get(key):
+            raise InputError(
+                f"--resume {path}: belongs to a run with other settings "
+                f"({key}: {stored.get(key)!r} there, {value!r} here)"
+            )
+    return settings
+
+
+def start(name: str, settings: Any, ui: Any, resume: Path | None) -> dict[str, Any]:
+    """Runs the command; torch is imported here and not before."""
+    from gpo.commands import demo, quiet, sweep, train
+
+    quiet()
+    if name == "demo":
+        return demo.run(settings, ui)
+    run = {"sample": sweep.sample, "locate": sweep.locate, "eval": sweep.evaluate, "train": train.run}[name]
+    return run(settings, ui, resume=resume)
+
+
+def show_command() -> click.Command:
+    """`gpo show RUN`, which has no settings."""
+
+    @click.command("show", help=COMMANDS["show"])
+    @click.argument("run", type=click.Path(path_type=Path))
+    @click.option("--trajectory", type=click.IntRange(min=0), help="number of the trajectory in curves.jsonl")
+    @click.option("--json", "as_json", is_flag=True, help="print one JSON object last")
+    def show(run: Path, trajectory: int | None, as_json: bool) -> None:
+        from gpo.commands import show as command
+        from gpo.commands.ui import Ui
+
+        finish(command.run(run, Ui(as_json), trajectory), as_json)
+
+    return show
+
+
+def finish(summary: dict[str, Any], as_json: bool) -> None:
+    """Prints the command's JSON object as the last line of standard output."""
+    if as_json:
+        from gpo.record import finite
+
+        print(json.dumps(finite(summary), allow_nan=False), flush=True)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """The entry point: bad input is one line on standard error and exit code 2."""
+    try:
+        cli.main(args=args, standalone_mode=False)
+    except click.exceptions.Abort:
+        fail("interrupted; go on with --resume", 130)
+    except click.ClickException as error:
+        context = (
+            f" (see gpo {error.ctx.info_name} --help)"
+            if isinstance(error, click.UsageError) and error.ctx
+            else ""
+        )
+        fail(" ".join(error.format_message().split()) + context, 2)
+    except InputError as error:
+        fail(" ".join(str(error).split()), 2)
+
+
+def fail(message: str, code: int) -> None:
+    """Ends the program with one line on standard error."""
+    print(f"gpo: error: {message}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Settings to the parts of a run: policy, verifier, problems, recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpo import DEMO_MODEL, steps, tasks, verifiers
+from gpo.config import DataSettings, LocateSettings, ModelSettings, TrainSettings
+from gpo.gpo import Recipe
+from gpo.types import InputError, Policy, Problem, Verifier, derive_seed
+
+if TYPE_CHECKING:
+    from gpo.policies.transformers import TransformersPolicy
+
+
+def load_policy(settings: ModelSettings, checkpoint: Path | None = None) -> TransformersPolicy:
+    """The policy that the settings name, with the weights of `checkpoint` if there is one."""
+    from gpo.policies.transformers import TransformersPolicy
+
+    model: str | Path = DEMO_MODEL if settings.model == "demo" else settings.model
+    adapter = settings.adapter
+    if checkpoint:
+        model, adapter = (model, str(checkpoint)) if adapter else (checkpoint, None)
+    return TransformersPolicy.load(
+        model,
+        adapter=adapter,
+        trust_remote_code=settings.trust_remote_code,
+        device=settings.device,
+        dtype=settings.dtype,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        top_k=settings.top_k,
+        max_tokens=settings.max_tokens,
+        stop=settings.stop,
+        batch_tokens=settings.batch_tokens,
+        system_prompt=settings.system_prompt,
+        template_args=settings.template_args,
+    )
+
+
+def load_verifier(settings: DataSettings) -> Verifier:
+    """The verifier that the settings name, or the task's own."""
+    spec = settings.verifier
+    if spec is None and settings.task is not None:
+        spec = tasks.verifier(settings.task)
+    if spec is None:
+        raise InputError(
+            "--verifier: needed with --data: exact, number, option, math, gym or module:function"
+        )
+    return verifiers.load(spec, limit_s=settings.verifier_limit_s)
+
+
+def load_problems(
+    settings: DataSettings, policy: Policy, verifier: Verifier, *, split: str = "test", seed: int = 0
+) -> list[Problem]:
+    """The problems of a task's split or of the user's data, each with a gold answer that was checked."""
+    if settings.task is not None:
+        rows = tasks.load(settings.task, split, size=settings.limit or settings.size, seed=seed)
+        name = settings.task
+    else:
+        name = str(settings.data)
+        rows = tasks.read(
+            name,
+            prompt_column=settings.prompt_column,
+            answer_column=settings.answer_column,
+            split=settings.data_split,
+        )
+    return tasks.problems(rows[: settings.limit], policy.prompt_ids, name, verifier.check)
+
+
+def load_splits(
+    settings: TrainSettings, policy: Policy, verifier: Verifier
+) -> tuple[list[Problem], list[Problem]]:
+    """Problems to train on, and held-out ones to evaluate on, none of whose questions is trained on."""
+    train = load_problems(settings, policy, verifier, split="train", seed=settings.seed)
+    changes = {"task": settings.eval_task or (None if settings.eval_data else settings.task), "limit": None}
+    changes |= {"data": settings.eval_data, "size": settings.eval_problems}
+    if changes["task"] is None and changes["data"] is None:
+        return hold_out(train, settings.eval_problems, settings.seed)
+    held_out = load_problems(settings.model_copy(update=changes), policy, verifier, seed=settings.seed)
+    held_out = held_out[: settings.eval_problems]
+    seen = {problem.question for problem in held_out}
+    return [problem for problem in train if problem.question not in seen], held_out
+
+
+def hold_out(problems: list[Problem], most: int, seed: int) -> tuple[list[Problem], list[Problem]]:
+    """Training and evaluation problems of one file: a tenth is held out, at most `most`, by the seed."""
+    num = min(most, len(problems) // 10)
+    if num == 0:
+        raise InputError(f"--data: {len(problems)} rows are too few to hold some out; give --eval-data")
+    order = np.random.default_rng(derive_seed(seed, "hold out")).permutation(len(problems))
+    held = {problems[i].question for i in order[:num]}
+    return [p for p in problems if p.question not in held], [p for p in problems if p.question in held]
+
+
+def load_recipe(settings: LocateSettings | TrainSettings, **changes: int | bool) -> Recipe:
+    """The algorithm's settings; `changes` are those that only one command has."""
+    return Recipe(
+        group_size=settings.group_size,
+        values=settings.values,
+        rule=settings.rule,
+        explored=settings.explored,
+        success_at=settings.success_at,
+        splitter=steps.by_name(
+            settings.splitter,
+            min_tokens=settings.min_step_tokens,
+            max_steps=settings.max_steps,
+            num_tokens=settings.fixed_step_tokens,
+        ),
+        **changes,  # type: ignore[arg-type]
+    )

@@ -1,0 +1,144 @@
+"""`gpo sample`, `gpo locate`, `gpo eval`: once over the problems, without learning, in resumable chunks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from gpo.commands import setup
+from gpo.commands.records import write_round
+from gpo.commands.ui import Ui
+from gpo.config import EvalSettings, LocateSettings, SampleSettings
+from gpo.evaluation import mean_and_stderr, success_rate
+from gpo.gpo import Recipe, Round, run_round
+from gpo.record import Json, RunFolder, read_lines, write_json
+from gpo.report import terminal
+from gpo.types import derive_seed
+
+CHUNK = 32
+"""Problems between two commits: what a killed run loses at most."""
+
+AnySettings = SampleSettings | LocateSettings | EvalSettings
+
+
+def sample(settings: SampleSettings, ui: Ui, *, resume: Path | None = None) -> Json:
+    """Samples and verifies `num` completions of each problem."""
+    summary = sweep("sample", settings, _plain(settings), ui, resume)
+    ui.print(_rate(summary), terminal.ledger(summary["tokens"]), f"written to {summary['run']}")
+    return summary
+
+
+def evaluate(settings: EvalSettings, ui: Ui, *, resume: Path | None = None) -> Json:
+    """The success rate over the problems, with its standard error, on random streams of its own."""
+    summary = sweep("eval", settings, _plain(settings), ui, resume)
+    ui.print(_rate(summary), f"written to {summary['run']}")
+    return summary
+
+
+def locate(settings: LocateSettings, ui: Ui, *, resume: Path | None = None) -> Json:
+    """Samples each problem, explores one trajectory of it and names its critical step."""
+    summary = sweep("locate", settings, setup.load_recipe(settings, max_located=CHUNK), ui, resume)
+    curves = list(read_lines(Path(summary["run"]) / "curves.jsonl"))
+    named = [curve for curve in curves if curve["critical"]]
+    credible = sum(curve["critical"]["credibility"] >= 0.9 for curve in named)
+    summary |= {"trajectories": len(curves), "critical": len(named), "credible": credible}
+    write_json(Path(summary["run"]) / "summary.json", summary)
+    if named:
+        ui.print(terminal.trajectory(max(named, key=lambda curve: curve["critical"]["credibility"])), "")
+    ui.print(
+        _rate(summary),
+        f"no signal in {summary['no_signal']} of {summary['problems']} problems: all their rollouts ended alike",
+        f"explored {len(curves)} trajectories; a critical step named in {len(named)}, credible in {credible} "
+        "(P(|A| >= 0.2) >= 0.9)",
+        terminal.ledger(summary["tokens"]),
+        f"written to {summary['run']}",
+    )
+    return summary
+
+
+def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: Path | None) -> Json:
+    """One round of the recipe without learning for each chunk of problems; returns the totals."""
+    path = resume or Path(settings.output or f"runs/{command}-{settings.seed}")
+    stored = settings.model_dump()
+    if resume is None:
+        RunFolder.check_new(path, stored)
+    policy = setup.load_policy(settings)
+    verifier = setup.load_verifier(settings)
+    problems = setup.load_problems(settings, policy, verifier, seed=settings.seed)
+    chunks = [problems[first : first + CHUNK] for first in range(0, len(problems), CHUNK)]
+    with RunFolder.resume(path) if resume else RunFolder.create(path, command, stored) as folder:
+        folder.discard_torn()
+        lines = folder.rounds()
+        with ui.progress() as bar:
+            done = sum(len(line["rates"]) for line in lines)
+            task = bar.add_task(command, total=len(problems), completed=done, note="")
+            for index, chunk in enumerate(chunks[len(lines) :], start=len(lines)):
+                if _spent(lines) >= (settings.budget_tokens or float("inf")):
+                    break
+                data = run_round(
+                    policy,
+                    verifier,
+                    chunk,
+                    recipe,
+                    index=index,
+                    seed=derive_seed(settings.seed, command),
+                    watch=lambda purpose, _, num: bar.update(task, note=f"{purpose}: {num} rollouts"),
+                )
+                write_round(folder, data, policy.tokenizer)
+                folder.commit_round(_line(data, settings.success_at))
+                lines = folder.rounds()
+                bar.update(task, advance=len(chunk))
+    summary = _summarise(lines) | {
+        "given": len(problems),
+        "verifier_timeouts": verifier.num_timeouts,
+        "run": str(path),
+    }
+    write_json(path / "summary.json", summary)
+    return summary
+
+
+def _plain(settings: SampleSettings | EvalSettings) -> Recipe:
+    return Recipe(group_size=settings.num, rule="base", success_at=settings.success_at)
+
+
+def _line(data: Round, success_at: float) -> Json:
+    rollouts = [rollout for group in data.explored for rollout in group.rollouts]
+    return {
+        "round": data.index,
+        "tokens": data.tokens,
+        "rates": [success_rate(group, success_at) for group in data.explored],
+        "no_signal": sum(not group.has_signal for group in data.explored),
+        "rollouts": len(rollouts),
+        "truncated": sum(not rollout.finished for rollout in rollouts),
+    }
+
+
+def _spent(lines: list[Json]) -> int:
+    return sum(sum(line["tokens"].values()) for line in lines)
+
+
+def _summarise(lines: list[Json]) -> Json:
+    tokens: Counter[str] = Counter()
+    for line in lines:
+        tokens.update(line["tokens"])
+    rates = [rate for line in lines for rate in line["rates"]]
+    accuracy, stderr = mean_and_stderr(rates)
+    return {
+        "problems": len(rates),
+        "accuracy": accuracy,
+        "accuracy_stderr": stderr,
+        "no_signal": sum(line["no_signal"] for line in lines),
+        "truncated_frac": sum(line["truncated"] for line in lines)
+        / max(1, sum(line["rollouts"] for line in lines)),
+        "tokens": dict(tokens),
+    }
+
+
+def _rate(summary: Json) -> str:
+    left = summary["given"] - summary["problems"]
+    return (
+        f"{summary['problems']} problems, success rate "
+        f"{terminal.percent(summary['accuracy'], summary['accuracy_stderr'])}, "
+        f"cut by the token limit {terminal.percent(summary['truncated_frac'], None)}"
+        + (f"; {left} problems left when the budget was spent" if left else "")
+    )

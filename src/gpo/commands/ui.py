@@ -1,0 +1,35 @@
+"""Where a command prints: results on standard output, progress on standard error."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class Ui:
+    """With `as_json` standard output is kept for the one JSON object, and all else goes to standard error."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self.progress_console = Console(file=sys.stderr, highlight=False)
+        self.console = self.progress_console if as_json else Console(highlight=False, soft_wrap=False)
+
+    def print(self, *parts: RenderableType) -> None:
+        """Prints each part; strings are plain text, never markup."""
+        for part in parts:
+            self.console.print(part, markup=False)
+
+    def progress(self) -> Progress:
+        """A bar with time left, redrawn on a terminal and silent elsewhere."""
+        return Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
+            console=self.progress_console,
+        )

@@ -1,0 +1,199 @@
+"""Typed settings of every command, read from a YAML file and from flags; flags win.
+
+One class per command. Each field is at once a key of the YAML file and a flag (`group_size` and
+`--group-size`), and its description is the flag's help.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gpo.types import InputError
+
+Rule = Literal["signed", "absolute", "drop", "as-released", "entropy", "random", "base"]
+SplitterName = Literal["newline", "as-released", "sentence", "fixed"]
+
+
+class Settings(BaseModel):
+    """Frozen, and no key is accepted that is not known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
+
+
+class ModelSettings(Settings):
+    """The policy and how it samples."""
+
+    model: str = Field(
+        "demo", description="path or hub name of a causal LM; `demo` is the tiny model in this package"
+    )
+    adapter: str | None = Field(None, description="path or hub name of a PEFT adapter for it")
+    trust_remote_code: bool = Field(False, description="run code that comes with the model")
+    device: str | None = Field(None, description="torch device; cuda where there is one, else cpu")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="dtype of the weights"
+    )
+    temperature: float = Field(1.0, ge=0, le=10, description="of sampling; 0 is greedy")
+    top_p: float = Field(1.0, gt=0, le=1, description="nucleus of sampling")
+    top_k: int = Field(0, ge=0, description="most likely tokens to sample from; 0 is all")
+    max_tokens: int = Field(512, ge=1, description="tokens of a completion, given prefix included")
+    stop: list[str] = Field([], description="strings that end a completion")
+    batch_tokens: int = Field(
+        65_536, ge=1, description="tokens of one sampling batch: rows times padded length"
+    )
+    system_prompt: str | None = Field(None, description="system prompt for the chat template")
+    template_args: dict[str, Any] = Field(
+        {}, description="arguments for the chat template, such as enable_thinking=false"
+    )
+
+
+class DataSettings(Settings):
+    """The problems and how their answers are verified."""
+
+    task: str | None = Field(None, description="an embedded task, or gym/NAME for a reasoning-gym generator")
+    data: str | None = Field(None, description="your own problems: a JSONL or Parquet file, or a hub dataset")
+    data_split: str = Field("train", description="split of a hub dataset")
+    prompt_column: str = Field("prompt", description="column with the question")
+    answer_column: str = Field("answer", description="column with the known answer")
+    verifier: str | None = Field(
+        None, description="exact, number, option, math, gym or module:function; the task's own by default"
+    )
+    verifier_limit_s: float = Field(10.0, gt=0, description="seconds for one answer, then it counts as wrong")
+    limit: int | None = Field(None, ge=1, description="use only the first so many problems")
+    size: int = Field(512, ge=1, description="problems to draw from a generator task")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DataSettings:
+        if (self.task is None) == (self.data is None):
+            raise ValueError("give either task or data")
+        return self
+
+
+class RunSettings(Settings):
+    output: str | None = Field(None, description="folder for the results; runs/COMMAND-SEED by default")
+    seed: int = Field(0, ge=0, description="of every random choice")
+    success_at: float = Field(1.0, gt=0, le=1, description="a reward of at least this is a success")
+    budget_tokens: int | None = Field(None, ge=1, description="stop after so many generated tokens")
+
+
+class StepSettings(Settings):
+    """How a trajectory is cut into steps and its critical step is named."""
+
+    splitter: SplitterName = Field("newline", description="how completions are cut into steps")
+    min_step_tokens: int = Field(30, ge=1, description="shorter steps are merged")
+    max_steps: int = Field(30, ge=1, description="the rest is one step")
+    fixed_step_tokens: int = Field(64, ge=1, description="length of a step of the splitter `fixed`")
+    rule: Rule = Field("absolute", description="which step is critical; `base` looks for none")
+    values: int = Field(4, ge=1, description="rollouts per step boundary for its value")
+    explored: Literal["failed", "mixed", "all"] = Field(
+        "failed",
+        description="trajectories to explore: a failed one of every group, only of mixed groups, any",
+    )
+    group_size: int = Field(8, ge=1, description="rollouts from a prompt, and from a reset state")
+
+
+class SampleSettings(ModelSettings, DataSettings, RunSettings):
+    """Settings of `gpo sample`."""
+
+    num: int = Field(4, ge=1, description="completions of each problem")
+
+
+class EvalSettings(ModelSettings, DataSettings, RunSettings):
+    """Settings of `gpo eval`."""
+
+    num: int = Field(1, ge=1, description="completions of each problem")
+
+
+class LocateSettings(ModelSettings, DataSettings, RunSettings, StepSettings):
+    """Settings of `gpo locate`."""
+
+
+class TrainSettings(ModelSettings, DataSettings, RunSettings, StepSettings):
+    """Settings of `gpo train`."""
+
+    rounds: int = Field(100, ge=1, description="rounds of sampling and learning")
+    problems_per_round: int = Field(16, ge=1, description="fresh prompts of a round")
+    max_located: int = Field(8, ge=1, description="trajectories explored in a round, at most")
+    train_values: bool = Field(
+        True, description="train on the value rollouts too, rather than throw them away"
+    )
+    algorithm: Literal["rloo", "grpo"] = Field("rloo", description="advantages within a group")
+    learning_rate: float = Field(1e-6, gt=0, description="of AdamW")
+    warmup_updates: int = Field(8, ge=0, description="updates over which the learning rate rises")
+    minibatch: int = Field(32, ge=1, description="rollouts of one update")
+    clip: float = Field(0.2, gt=0, description="bound of the importance ratio")
+    max_grad_norm: float = Field(0.5, gt=0, description="gradients are scaled down to this norm")
+    weight_decay: float = Field(0.0, ge=0, description="of AdamW")
+    microbatch_tokens: int = Field(16_384, ge=1, description="tokens of one forward and backward pass")
+    eval_task: str | None = Field(
+        None, description="task to evaluate on; the training task's test split by default"
+    )
+    eval_data: str | None = Field(None, description="file to evaluate on, with the same columns")
+    eval_problems: int = Field(200, ge=1, description="held-out problems of an evaluation")
+    eval_num: int = Field(1, ge=1, description="completions of each of them")
+    eval_every: int = Field(10, ge=0, description="rounds between evaluations; 0 is only before and after")
+    keep_checkpoints: int = Field(2, ge=1, description="latest checkpoints to keep")
+
+
+class DemoSettings(Settings):
+    """Settings of `gpo demo`."""
+
+    output: str | None = Field(None, description="folder for the results; runs/demo-SEED by default")
+    seed: int = Field(0, ge=0, description="of every random choice")
+    rounds: int = Field(16, ge=1, description="rounds of sampling and learning")
+
+
+EXTENDABLE = ("rounds", "budget_tokens")
+"""Settings that may change when a run is resumed: nothing that was sampled depends on them."""
+
+S = TypeVar("S", bound=Settings)
+
+
+def load_settings(cls: type[S], config: Path | None, flags: Mapping[str, Any]) -> S:
+    """The settings of a YAML file overlaid by flags; InputError names the first wrong key and value."""
+    values = _read_yaml(config) if config else {}
+    origin = {key: f"{config}: {key}" for key in values}
+    origin |= {key: "--" + key.replace("_", "-") for key in flags}
+    try:
+        return cls(**{**values, **flags})
+    except ValidationError as error:
+        raise InputError(_message(error, cls, origin)) from None
+
+
+def _message(error: ValidationError, cls: type[Settings], origin: Mapping[str, str]) -> str:
+    first = error.errors()[0]
+    if not first["loc"]:
+        return str(first["msg"]).removeprefix("Value error, ")
+    key = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, cls.model_fields, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(cls.model_fields)}"
+        return f"{origin.get(key, key)}: unknown setting{hint}"
+    message = str(first["msg"]).removeprefix("Value error, ")
+    return f"{origin.get(key, key)}: {message[0].lower()}{message[1:]}, got {first['input']!r}"
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"--config {path}: no such file") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"--config {path}: cannot be read as YAML ({reason})") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise InputError(f"--config {path}: must hold `key: value` lines, found {type(content).__name__}")
+    return content
+
+
+def fields(cls: type[Settings]) -> Iterator[tuple[str, Any, str]]:
+    """(key, default, description) of every setting."""
+    for key, info in cls.model_fields.items():
+        yield key, info.get_default(call_default_factory=True), info.description or ""

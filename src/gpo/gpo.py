@@ -1,0 +1,305 @@
+"""The paper: explore, locate the critical step, reset to just before it, hand over what to learn from.
+
+Guided Pivotal Optimization (Yu, Cheng, Wu, Xing; NeurIPS 2025, arXiv 2509.16456). One verb does all
+of it: sample n continuations from a state. A fresh start is the empty prefix, a value estimate is
+n rollouts from a step's start, a reset is a group at the state before the critical step.
+
+    for round in rounds(policy, verifier, problems, Recipe(), seed=0):
+        learner.update(round.groups)
+
+Every rollout is kept: those that estimated a value are on-policy samples of that state, so they
+train as a group of their own, and they are the first members of the reset group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import numpy as np
+
+from gpo import curve as curves
+from gpo import search as searches
+from gpo import steps
+from gpo.types import (
+    CriticalStep,
+    Group,
+    InputError,
+    Policy,
+    Problem,
+    Request,
+    Rollout,
+    Splitter,
+    State,
+    ValueCurve,
+    Verifier,
+    derive_seed,
+)
+
+EXPLORED = ("failed", "mixed", "all")
+"""Whose trajectory is explored: one failed of every group, only of groups that also succeeded, any."""
+
+PURPOSES = ("explore", "values", "resets")
+"""What a rollout was sampled for, in the order of a round; evaluation is counted apart."""
+
+Watch = Callable[[str, int, int], None]
+"""Told (purpose, rollouts done, rollouts in all) as a round goes on."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of the algorithm; every default is the paper's where it states one."""
+
+    group_size: int = 8
+    """G rollouts from every prompt and from every reset state."""
+    problems_per_round: int = 16
+    values: int = 4
+    """Rollouts per step boundary that estimate its value (paper: n = 4)."""
+    rule: str = "absolute"
+    """How the critical step is named, one of curve.RULES; `base` resets nothing."""
+    explored: str = "failed"
+    """Whose trajectories are explored, one of EXPLORED."""
+    max_located: int = 8
+    """At most this many trajectories are explored in a round, one of a problem."""
+    train_values: bool = True
+    """Whether value rollouts train as groups of their own state, or are thrown away (the paper)."""
+    success_at: float = 1.0
+    """A rollout is a success for V if its reward is at least this; learners use the raw reward."""
+    splitter: Splitter = field(default_factory=steps.newline)
+
+    def __post_init__(self) -> None:
+        if self.rule not in curves.RULES:
+            raise InputError(f"rule: {self.rule!r} is unknown; one of {', '.join(curves.RULES)}")
+        if self.explored not in EXPLORED:
+            raise InputError(f"explored: {self.explored!r} is unknown; one of {', '.join(EXPLORED)}")
+        for name in ("group_size", "problems_per_round", "values", "max_located"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name}: must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Located:
+    """A trajectory, its value curve, and the step that the rule named, if it named one."""
+
+    curve: ValueCurve
+    critical: CriticalStep | None
+
+
+@dataclass
+class Pool:
+    """Every rollout of one policy version by the state it was sampled from, in order of sampling."""
+
+    policy: Policy
+    verifier: Verifier
+    seed: int
+    watch: Watch | None = None
+    rollouts: dict[State, list[tuple[str, Rollout]]] = field(default_factory=dict)
+    """With each rollout the purpose it was sampled for."""
+
+    def at(self, state: State) -> list[Rollout]:
+        return [rollout for _, rollout in self.rollouts.get(state, [])]
+
+    def fill(self, wanted: dict[State, int], purpose: str) -> None:
+        """Sample until each state has as many rollouts as wanted; what is there is not sampled again."""
+        requests = []
+        for state, num in wanted.items():
+            have = len(self.rollouts.get(state, []))
+            if num > have:
+                requests.append(Request(state, num - have, derive_seed(self.seed, state.key, have)))
+        if self.watch:
+            self.watch(purpose, 0, sum(request.num for request in requests))
+        for request, rollouts in zip(requests, sample(self.policy, self.verifier, requests), strict=True):
+            self.rollouts.setdefault(request.state, []).extend((purpose, r) for r in rollouts)
+
+    def tokens(self) -> dict[str, int]:
+        """Generated tokens by purpose."""
+        ledger = dict.fromkeys(PURPOSES, 0)
+        for rollouts in self.rollouts.values():
+            for purpose, rollout in rollouts:
+                ledger[purpose] += len(rollout.action_ids)
+        return ledger
+
+    def groups(self, without: str | None = None) -> list[Group]:
+        """One group for each state, leaving out rollouts of the purpose `without`."""
+        kept = (
+            Group(state, tuple(r for purpose, r in rollouts if purpose != without))
+            for state, rollouts in self.rollouts.items()
+        )
+        return [group for group in kept if group.rollouts]
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round sampled: the groups to learn from, the located trajectories, the token ledger."""
+
+    index: int
+    groups: list[Group]
+    explored: list[Group]
+    """The groups at the prompts, the base algorithm's own data."""
+    located: list[Located]
+    tokens: dict[str, int]
+    pool: Pool
+
+
+def sample(policy: Policy, verifier: Verifier, requests: Sequence[Request]) -> list[list[Rollout]]:
+    """For each request its rollouts, verified: the only way in which rollouts come to be."""
+    pairs = [
+        (request.state, one)
+        for request, samples in zip(requests, policy.sample(requests), strict=True)
+        for one in samples
+    ]
+    texts = [policy.text(state.prefix_ids + one.action_ids) for state, one in pairs]
+    rewards = verifier.score([state.problem for state, _ in pairs], texts)
+    rollouts = iter(
+        Rollout(
+            state=state,
+            action_ids=one.action_ids,
+            logprobs=one.logprobs,
+            entropies=one.entropies,
+            text=text,
+            finished=one.finished,
+            # A rollout that the limit cut has no answer, whatever its text holds so far.
+            reward=reward if one.finished else 0.0,
+            policy_version=policy.version,
+        )
+        for (state, one), text, reward in zip(pairs, texts, rewards, strict=True)
+    )
+    return [[next(rollouts) for _ in range(request.num)] for request in requests]
+
+
+def choose(groups: Sequence[Group], recipe: Recipe, seed: int) -> list[Rollout]:
+    """The trajectories to explore: at most one of a group, at most `max_located`, drawn at random."""
+    candidates = []
+    for group in groups:
+        failed = [r for r in group.rollouts if r.reward < recipe.success_at]
+        if recipe.explored == "all":
+            failed = list(group.rollouts)
+        elif recipe.explored == "mixed" and len(failed) == len(group.rollouts):
+            failed = []
+        candidates += [r for r in failed if r.action_ids][:1]
+    order = np.random.default_rng(derive_seed(seed, "choose")).permutation(len(candidates))
+    return [candidates[i] for i in sorted(order[: recipe.max_located])]
+
+
+def locate(pool: Pool, trajectories: Sequence[Rollout], recipe: Recipe) -> list[Located]:
+    """For each trajectory its value curve and critical step, all searched in lock-step.
+
+    Rules that need no values cost no rollouts: their curves hold the outcome alone.
+    """
+    bounds = [bounds_of(rollout, recipe.splitter, pool.policy) for rollout in trajectories]
+    runs = [
+        searches.uniform(
+            recipe.values,
+            num_steps=len(b) - 1,
+            outcome=float(rollout.reward >= recipe.success_at),
+            step_tokens=[end - start for start, end in pairwise(b)],
+            rule=recipe.rule,
+        )
+        for rollout, b in zip(trajectories, bounds, strict=True)
+    ]
+    if recipe.rule in curves.VALUE_RULES:
+        _run_searches(pool, trajectories, bounds, runs, recipe.success_at)
+    found = []
+    for rollout, b, run in zip(trajectories, bounds, runs, strict=True):
+        curve = replace(run.curve, bounds=tuple(b), rollout=rollout)
+        seed = derive_seed(pool.seed, "rule", rollout.state.key)
+        found.append(Located(curve, curves.critical_step(curve, recipe.rule, seed=seed)))
+    return found
+
+
+def _run_searches(
+    pool: Pool,
+    trajectories: Sequence[Rollout],
+    bounds: Sequence[Sequence[int]],
+    runs: Sequence[searches.Search],
+    success_at: float,
+) -> None:
+    """Answer the asks of all searches until all are done; equal states are sampled once."""
+    told: dict[tuple[int, int], int] = {}
+    while asks := [(i, b, num) for i, run in enumerate(runs) for b, num in run.ask(width=len(bounds[i]))]:
+        wanted: dict[State, int] = {}
+        for i, boundary, num in asks:
+            state = trajectories[i].state_at(bounds[i][boundary])
+            own = any(r is trajectories[i] for r in pool.at(state))
+            wanted[state] = max(wanted.get(state, 0), told.get((i, boundary), 0) + num + own)
+        pool.fill(wanted, "values")
+        for i, boundary, num in asks:
+            # The trajectory itself was chosen for its outcome, so it is no evidence for a value.
+            state = trajectories[i].state_at(bounds[i][boundary])
+            evidence = [r for r in pool.at(state) if r is not trajectories[i]]
+            seen = told.get((i, boundary), 0)
+            news = evidence[seen : seen + num]
+            told[i, boundary] = seen + len(news)
+            runs[i].tell(boundary, sum(r.reward >= success_at for r in news), len(news))
+
+
+def bounds_of(rollout: Rollout, splitter: Splitter, policy: Policy) -> list[int]:
+    """[S+1] step bounds as offsets into the completion; a given prefix is no step of the rollout.
+
+    What ends a finished rollout is its last token, and is never a step of its own.
+    """
+    start, num = len(rollout.state.prefix_ids), len(rollout.action_ids)
+    body = rollout.action_ids[:-1] if rollout.finished and num > 1 else rollout.action_ids
+    bounds = splitter(body, policy.tokenizer)
+    return [start + offset for offset in (*bounds[:-1], num)]
+
+
+def reset(pool: Pool, located: Sequence[Located], recipe: Recipe) -> None:
+    """Sample a full group at the state before each critical step; value rollouts there are members."""
+    states = [one.critical.reset_state(one.curve) for one in located if one.critical]
+    pool.fill(dict.fromkeys(states, recipe.group_size), "resets")
+
+
+def run_round(
+    policy: Policy,
+    verifier: Verifier,
+    problems: Sequence[Problem],
+    recipe: Recipe,
+    *,
+    index: int,
+    seed: int,
+    watch: Watch | None = None,
+) -> Round:
+    """Explore, locate, reset: one round's data for `problems`."""
+    pool = Pool(policy, verifier, derive_seed(seed, "round", index), watch)
+    prompts = [State(problem) for problem in problems]
+    pool.fill(dict.fromkeys(prompts, recipe.group_size), "explore")
+    explored = [Group(state, tuple(pool.at(state))) for state in prompts]
+    located: list[Located] = []
+    if recipe.rule != "base":
+        located = locate(pool, choose(explored, recipe, pool.seed), recipe)
+        reset(pool, located, recipe)
+    groups = pool.groups(without=None if recipe.train_values else "values")
+    return Round(index, groups, explored, located, pool.tokens(), pool)
+
+
+def rounds(
+    policy: Policy,
+    verifier: Verifier,
+    problems: Sequence[Problem],
+    recipe: Recipe,
+    *,
+    seed: int = 0,
+    start: int = 0,
+    watch: Watch | None = None,
+) -> Iterator[Round]:
+    """Rounds without end, from round `start`; learn from each before asking for the next.
+
+    Problems come in a new random order each epoch. Round i depends on the seed, i and the policy's
+    weights only, so a resumed run goes on as the uninterrupted one would have.
+    """
+    index = start
+    while True:
+        batch = [problems[i] for i in problem_order(len(problems), recipe.problems_per_round, index, seed)]
+        yield run_round(policy, verifier, batch, recipe, index=index, seed=seed, watch=watch)
+        index += 1
+
+
+def problem_order(num_problems: int, per_round: int, index: int, seed: int) -> list[int]:
+    """Indices of the problems of round `index`: epochs of random order, cut into rounds."""
+    per_round = min(per_round, num_problems)
+    rounds_per_epoch = num_problems // per_round
+    epoch, place = divmod(index, rounds_per_epoch)
+    order = np.random.default_rng(derive_seed(seed, "epoch", epoch)).permutation(num_problems)
+    return [int(i) for i in order[place * per_round : (place + 1) * per_round]]

@@ -1,0 +1,82 @@
+"""Log-probabilities of sampled tokens under a causal LM, without logits of a whole batch.
+
+Only the hidden states that predict a sampled token meet the output head, a few thousand at a time,
+and the backward pass computes their logits anew. So no [B,T,V] tensor ever exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from gpo.types import InputError, Rollout
+
+
+class ActionLogprobs:
+    """Log-probabilities [N] of the N sampled tokens of some rollouts, in their order, in nats."""
+
+    def __init__(self, model: Any, temperature: float = 1.0, *, chunk_elements: int = 2**25) -> None:
+        """`chunk_elements` bounds the float32 logits held at once: 2**25 are 128 MiB."""
+        base = model.get_base_model() if hasattr(model, "peft_config") else model
+        self.decoder, self.head, self.config = base.get_decoder(), base.get_output_embeddings(), base.config
+        self.model, self.temperature, self.chunk_elements = model, temperature, chunk_elements
+        if temperature <= 0:
+            raise InputError(f"temperature: training needs one above 0, got {temperature}")
+        self._check_head()
+
+    def __call__(self, rollouts: Sequence[Rollout]) -> Tensor:
+        ids_BT, attention_BT, predicts_BT, actions_N = self._batch(rollouts)
+        hidden_BTH = self.decoder(input_ids=ids_BT, attention_mask=attention_BT, use_cache=False)[0]
+        hidden_NH = hidden_BTH[predicts_BT]
+        rows = max(1, self.chunk_elements // self.head.weight.shape[0])
+        parts = [
+            checkpoint(self._chunk, hidden, actions, use_reentrant=False)
+            for hidden, actions in zip(hidden_NH.split(rows), actions_N.split(rows), strict=True)
+        ]
+        return torch.cat(parts)
+
+    def _batch(self, rollouts: Sequence[Rollout]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Right-padded ids and attention [B,T], where a sampled token is predicted [B,T], those tokens [N]."""
+        rows = [rollout.state.ids + rollout.action_ids for rollout in rollouts]
+        width = max(map(len, rows))
+        device = self.head.weight.device
+        ids = torch.tensor([row + (0,) * (width - len(row)) for row in rows], device=device)
+        places = torch.arange(width, device=device)
+        lengths = torch.tensor([[len(row)] for row in rows], device=device)
+        starts = torch.tensor([[len(rollout.state.ids)] for rollout in rollouts], device=device)
+        predicts = (places >= starts - 1) & (places < lengths - 1)
+        actions = torch.tensor([i for rollout in rollouts for i in rollout.action_ids], device=device)
+        return ids, (places < lengths).long(), predicts, actions
+
+    def _chunk(self, hidden_NH: Tensor, actions_N: Tensor) -> Tensor:
+        logits_NV = self._logits(hidden_NH) / self.temperature
+        chosen_N = logits_NV.gather(1, actions_N[:, None])[:, 0]
+        return chosen_N - logits_NV.logsumexp(dim=1)
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        """float32 logits, with the scalings that some architectures put behind their head."""
+        logits: Tensor = self.head(hidden).float()
+        if scale := getattr(self.config, "logit_scale", None):  # Cohere
+            logits = logits * scale
+        if scaling := getattr(self.config, "logits_scaling", None):  # Granite
+            logits = logits / scaling
+        if cap := getattr(self.config, "final_logit_softcapping", None):  # Gemma 2
+            logits = cap * torch.tanh(logits / cap)
+        return logits
+
+    @torch.no_grad()
+    def _check_head(self) -> None:
+        """Refuses a model whose logits are not its head applied to its last hidden states."""
+        ids = torch.arange(4, device=self.head.weight.device)[None]
+        ours = self._logits(self.decoder(input_ids=ids, use_cache=False)[0])
+        theirs = self.model(input_ids=ids, use_cache=False).logits.float()
+        scale = max(1.0, float(theirs.abs().max()))
+        if ours.shape != theirs.shape or float((ours - theirs).abs().max()) > 0.02 * scale:
+            raise InputError(
+                f"model: {type(self.model).__name__} puts something between its hidden states and its "
+                "logits that is not known here, so it cannot be trained"
+            )

@@ -1,0 +1,278 @@
+"""A run's folder: one JSON line per rollout, curve and round, written as they come; resume.
+
+    run.json             settings, seed and versions
+    rollouts.jsonl       every rollout that was sampled, with the round and purpose it was sampled for
+    curves.jsonl         every located trajectory: its steps, counts and critical step
+    rounds.jsonl         one line per complete round: metrics, token ledger, where the others stood
+    checkpoints/NNNN/    the model after NNNN rounds, and the optimizer's state
+
+A line of rounds.jsonl commits its round: it is written last, after the checkpoint, and holds the
+sizes of the other files. What lies beyond those sizes is of a round that was torn; resuming counts
+and discards it, and the round is sampled anew from the same seed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, Any
+
+from filelock import FileLock, Timeout
+
+from gpo.types import CriticalStep, InputError, Rollout, Tokenizer, ValueCurve
+
+Json = dict[str, Any]
+
+STREAMS = ("rollouts", "curves")
+"""The files that a round line commits."""
+
+
+def rollout_record(rollout: Rollout, **labels: Any) -> Json:
+    """The JSON line of a rollout; `labels` are its round and purpose."""
+    return {
+        **labels,
+        "problem": rollout.state.problem.id,
+        "question": rollout.state.problem.question,
+        "answer": rollout.state.problem.answer,
+        "prompt_ids": rollout.state.problem.prompt_ids,
+        "prefix_ids": rollout.state.prefix_ids,
+        "action_ids": rollout.action_ids,
+        "logprobs": [round(x, 6) for x in rollout.logprobs],
+        "entropies": [round(x, 6) for x in rollout.entropies],
+        "text": rollout.text,
+        "finished": rollout.finished,
+        "reward": rollout.reward,
+        "policy_version": rollout.policy_version,
+    }
+
+
+def curve_record(
+    curve: ValueCurve,
+    critical: CriticalStep | None,
+    intervals: list[tuple[float, float]],
+    tokenizer: Tokenizer,
+    **labels: Any,
+) -> Json:
+    """The JSON line of a located trajectory; `intervals` [S] are those of its advantages."""
+    rollout = curve.rollout
+    if rollout is None:
+        raise ValueError("a curve is recorded with the rollout it belongs to")
+    ids = rollout.completion_ids
+    return {
+        **labels,
+        "problem": rollout.state.problem.id,
+        "question": rollout.state.problem.question,
+        "answer": rollout.state.problem.answer,
+        "reward": rollout.reward,
+        "finished": rollout.finished,
+        "steps": [tokenizer.decode(ids[a:b]) for a, b in zip(curve.bounds, curve.bounds[1:], strict=False)],
+        "bounds": curve.bounds,
+        "successes": curve.successes,
+        "trials": curve.trials,
+        "advantage_intervals": intervals,
+        "critical": asdict(critical) if critical else None,
+    }
+
+
+class RunFolder:
+    """The folder of one run, open for one process at a time."""
+
+    def __init__(self, path: Path, lock: FileLock) -> None:
+        self.path, self._lock = path, lock
+        self._files: dict[str, IO[str]] = {}
+
+    @staticmethod
+    def check_new(path: Path, settings: Json) -> None:
+        """Raises InputError unless `path` is free for a new run."""
+        if path.is_dir() and not any(path.iterdir()):
+            return
+        if (path / "run.json").is_file():
+            raise InputError(f"--output {path}: {_difference(RunFolder.stored_settings(path), settings)}")
+        if path.exists():
+            raise InputError(f"--output {path}: exists and is no run of this program; choose another folder")
+
+    @classmethod
+    def create(cls, path: Path, command: str, settings: Json) -> RunFolder:
+        """A new run at `path`, which must not hold anything yet."""
+        cls.check_new(path, settings)
+        path.mkdir(parents=True, exist_ok=True)
+        folder = cls(path, _locked(path))
+        write_json(path / "run.json", {"command": command, "settings": settings, "versions": versions()})
+        return folder
+
+    @classmethod
+    def resume(cls, path: Path) -> RunFolder:
+        """The run at `path`; what a torn round left is still in it until `discard_torn`."""
+        cls.stored_settings(path)
+        return cls(path, _locked(path))
+
+    @staticmethod
+    def stored_settings(path: Path, command: str | None = None) -> Json:
+        """The settings that the run at `path` was started with, by `command` if one is named."""
+        if not (path / "run.json").is_file():
+            raise InputError(f"{path}: holds no run.json, so it is no run folder")
+        run = read_json(path / "run.json")
+        if command not in (None, run["command"]):
+            raise InputError(f"{path}: is a run of `gpo {run['command']}`, not of `gpo {command}`")
+        settings: Json = run["settings"]
+        return settings
+
+    @staticmethod
+    def last_checkpoint(path: Path) -> Path | None:
+        """The state after the last complete round; None before the first."""
+        last = [line["round"] for line in read_lines(path / "rounds.jsonl")][-1:]
+        return path / "checkpoints" / f"{last[0]:04d}" if last and last[0] > 0 else None
+
+    def rounds(self) -> list[Json]:
+        """The lines of the complete rounds."""
+        return list(read_lines(self.path / "rounds.jsonl"))
+
+    def discard_torn(self) -> dict[str, int]:
+        """Cuts every file back to the last complete round; returns the lines cut from each."""
+        rounds = self.rounds()
+        sizes = rounds[-1]["sizes"] if rounds else dict.fromkeys(STREAMS, 0)
+        cut = {name: _truncate(self.path / f"{name}.jsonl", sizes[name]) for name in STREAMS}
+        _truncate(self.path / "rounds.jsonl", _complete_size(self.path / "rounds.jsonl"))
+        last = rounds[-1]["round"] if rounds else 0
+        for folder in (self.path / "checkpoints").glob("*"):
+            if not folder.name.isdigit() or int(folder.name) > last:
+                shutil.rmtree(folder)
+        return cut
+
+    def write(self, stream: str, record: Json) -> None:
+        """Appends one line and hands it to the operating system."""
+        if stream not in self._files:
+            self._files[stream] = (self.path / f"{stream}.jsonl").open("a", encoding="utf-8")
+        self._files[stream].write(_line(record))
+        self._files[stream].flush()
+
+    def commit_round(self, record: Json) -> None:
+        """Writes the line that makes a round complete, after all else of it is on disk."""
+        for file in self._files.values():
+            os.fsync(file.fileno())
+        files = {name: self.path / f"{name}.jsonl" for name in STREAMS}
+        sizes = {name: file.stat().st_size if file.exists() else 0 for name, file in files.items()}
+        self.write("rounds", {**record, "sizes": sizes})
+        os.fsync(self._files["rounds"].fileno())
+
+    def new_checkpoint(self) -> Path:
+        """An empty folder to write a checkpoint into."""
+        part = self.path / "checkpoints" / "part"
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        return part
+
+    def finish_checkpoint(self, part: Path, num_rounds: int, keep: int) -> None:
+        """Moves a whole checkpoint into its place, and drops all but the last `keep`."""
+        os.replace(part, self.path / "checkpoints" / f"{num_rounds:04d}")
+        for folder in sorted((self.path / "checkpoints").iterdir())[:-keep]:
+            shutil.rmtree(folder)
+
+    def close(self) -> None:
+        for file in self._files.values():
+            file.close()
+        self._lock.release()
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result may depend on."""
+    found = {}
+    for name in ("gpo", "torch", "transformers", "reasoning-gym", "math-verify", "numpy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def read_json(path: Path) -> Json:
+    try:
+        content: Json = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: is not valid JSON ({error})") from None
+    return content
+
+
+def write_json(path: Path, content: Json) -> None:
+    """Writes the file whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(finite(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+
+def read_lines(path: Path) -> Iterator[Json]:
+    """The records of a JSONL file; a last line without its end was torn and is passed over."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise InputError(f"{path}: row {number}: is not valid JSON ({error})") from None
+
+
+def finite(content: Any) -> Any:
+    """The same content with None for nan and infinity, which JSON does not know."""
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, Mapping):
+        return {key: finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [finite(value) for value in content]
+    return content
+
+
+def _line(record: Json) -> str:
+    return json.dumps(finite(record), allow_nan=False) + "\n"
+
+
+def _complete_size(path: Path) -> int:
+    """Bytes up to and including the last line end."""
+    return path.read_bytes().rfind(b"\n") + 1 if path.exists() else 0
+
+
+def _truncate(path: Path, size: int) -> int:
+    """Cuts the file to `size` bytes; returns how many lines, whole or torn, that removed."""
+    if not path.exists():
+        return 0
+    with path.open("rb+") as file:
+        file.seek(size)
+        beyond = file.read()
+        file.truncate(size)
+    return beyond.count(b"\n") + bool(beyond and not beyond.endswith(b"\n"))
+
+
+def _locked(path: Path) -> FileLock:
+    lock = FileLock(path / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"{path}: another process is writing this run") from None
+    return lock
+
+
+def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Why a folder that holds a run cannot take a new one."""
+    changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    if not changed:
+        return "already holds this run; go on with it by --resume, or choose another folder"
+    key = changed[0]
+    return (
+        f"belongs to a run with other settings ({key}: {old.get(key)!r} there, {new.get(key)!r} here); "
+        "choose another folder"
+    )

@@ -1,0 +1,113 @@
+"""A run in the terminal: a trajectory step by step, the token ledger, a run's rounds."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+Json = Mapping[str, Any]
+
+
+def printable(text: str) -> str:
+    """Model output is untrusted: control and formatting characters are shown as escapes, not obeyed."""
+    return "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in ("Cc", "Cf", "Cs") else c
+        for c in text
+    )
+
+
+def percent(mean: float, stderr: float | None) -> str:
+    """A rate with its standard error, in percent."""
+    if stderr is None or math.isnan(stderr):
+        return f"{100 * mean:.1f} %"
+    return f"{100 * mean:.1f} ± {100 * stderr:.1f} %"
+
+
+def trajectory(record: Json) -> RenderableType:
+    """A line of curves.jsonl: each step with V before it, A with its interval, a mark at the critical one."""
+    critical = record["critical"]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", width=1)
+    for name in ("step", "V", "A", "95 %"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("text", overflow="fold")
+    values = [s / n if n else None for s, n in zip(record["successes"], record["trials"], strict=True)]
+    for i, step in enumerate(record["steps"]):
+        is_critical = critical is not None and critical["index"] == i
+        low, high = record["advantage_intervals"][i]
+        before, after = values[i], values[i + 1]
+        known = before is not None and after is not None
+        table.add_row(
+            "▶" if is_critical else "",
+            str(i),
+            "" if before is None else f"{before:.2f}",
+            f"{after - before:+.2f}" if known else "",
+            f"{low:+.2f} .. {high:+.2f}" if known else "",
+            printable(step.strip("\n").replace("\n", " ⏎ ")),
+            style="bold red"
+            if is_critical and known and after < before
+            else "bold green"
+            if is_critical
+            else None,
+        )
+    ending = f"outcome {record['reward']:g}" + ("" if record["finished"] else ", cut by the token limit")
+    question = Text(f"{printable(record['question'])}  (answer: {printable(record['answer'])})", style="dim")
+    return Group(question, table, Text(f"{ending}; {naming(critical)}"))
+
+
+def naming(critical: Json | None) -> str:
+    """The sentence that names the critical step."""
+    if critical is None:
+        return "no step was named critical"
+    return (
+        f"critical step {critical['index']} by the rule {critical['rule']}: "
+        f"P(it is the rule's argmax) = {critical['probability']:.2f}, "
+        f"P(|A| >= 0.2) = {critical['credibility']:.2f}"
+    )
+
+
+def ledger(tokens: Mapping[str, int]) -> RenderableType:
+    """Generated tokens by purpose."""
+    names = {
+        "explore": "first rollouts",
+        "values": "value estimates",
+        "resets": "resets",
+        "evaluation": "evaluation",
+    }
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("tokens for")
+    table.add_column("number", justify="right")
+    for purpose, number in tokens.items():
+        table.add_row(names.get(purpose, purpose), f"{number:,}")
+    table.add_row("total", f"{sum(tokens.values()):,}", style="bold")
+    return table
+
+
+def rounds(records: Sequence[Json]) -> RenderableType:
+    """A run's rounds: reward, share of groups with signal, tokens, accuracy where it was measured."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("round", "reward", "signal", "located", "tokens", "accuracy"):
+        table.add_column(name, justify="right")
+    spent = 0
+    for record in records:
+        spent += sum(record["tokens"].get(purpose, 0) for purpose in ("explore", "values", "resets"))
+        metrics, evaluation = record["metrics"], record.get("evaluation")
+        table.add_row(
+            str(record["round"]),
+            _number(metrics.get("sample/reward")),
+            _number(metrics.get("sample/signal_groups_frac")),
+            _number(metrics.get("locate/trajectories"), "{:.0f}"),
+            f"{spent:,}",
+            percent(evaluation["accuracy"], evaluation["stderr"]) if evaluation else "",
+        )
+    return table
+
+
+def _number(value: float | None, form: str = "{:.2f}") -> str:
+    return "" if value is None else form.format(value)

@@ -1,0 +1,175 @@
+"""The algorithm on a table whose values are known."""
+
+import math
+
+import pytest
+from toy import AllRight, TablePolicy, problems
+
+from gpo import steps
+from gpo.evaluation import evaluate, mean_and_stderr
+from gpo.gpo import Pool, Recipe, choose, locate, problem_order, reset, rounds, run_round
+from gpo.types import InputError, State
+
+RIGHT = [0.95, 0.95, 0.5, 0.95]
+LINES = steps.newline(min_tokens=1)
+
+
+def recipe(**changes) -> Recipe:
+    return Recipe(**{"group_size": 8, "problems_per_round": 4, "splitter": LINES, **changes})
+
+
+def one_round(policy=None, **changes):
+    policy = policy or TablePolicy(RIGHT)
+    return policy, run_round(policy, AllRight(), problems(6), recipe(**changes), index=0, seed=3)
+
+
+def test_every_rollout_is_sampled_once_and_verified_once() -> None:
+    policy, verifier = TablePolicy(RIGHT), AllRight()
+    data = run_round(policy, verifier, problems(6), recipe(), index=0, seed=3)
+    states = [request.state for request in policy.requests]
+    sampled = sum(request.num for request in policy.requests)
+    assert verifier.num_scored == sampled == sum(len(group.rollouts) for group in data.groups)
+    assert len({(request.state, request.seed) for request in policy.requests}) == len(states)
+    assert sum(data.tokens.values()) == sum(len(r.action_ids) for g in data.groups for r in g.rollouts)
+
+
+def test_value_estimates_agree_with_the_table() -> None:
+    policy = TablePolicy(RIGHT)
+    # 64 rollouts at each of about 15 states: an estimate off by 4.5 s.e. has probability 7e-6 each.
+    data = run_round(policy, AllRight(), problems(6), recipe(values=64), index=0, seed=0)
+    assert data.located
+    for one in data.located:
+        curve = one.curve
+        for bound, value, n in zip(curve.bounds[:-1], curve.values, curve.trials, strict=False):
+            truth = policy.value(curve.rollout.state_at(bound))
+            assert abs(value - truth) <= 4.5 * math.sqrt(truth * (1 - truth) / n) + 1e-12
+
+
+def test_with_many_samples_the_critical_step_is_the_first_wrong_line() -> None:
+    _, data = one_round(rule="drop", values=64)
+    assert data.located
+    for one in data.located:
+        assert one.critical is not None
+        first_wrong = one.curve.rollout.text.split("\n").index("w")
+        assert one.critical.index == first_wrong
+        assert "w" not in "".join(TablePolicy(RIGHT).text(one.critical.reset_state(one.curve).prefix_ids))
+
+
+def test_the_chosen_trajectory_is_no_evidence_for_its_own_values() -> None:
+    policy = TablePolicy([0.0, 1.0])  # every rollout fails at its first line
+    data = run_round(policy, AllRight(), problems(1), recipe(values=4), index=0, seed=0)
+    curve = data.located[0].curve
+    assert curve.trials[0] == 4
+    assert data.tokens["values"] == 4 * 3  # only the boundary after the first line had to be sampled
+
+
+def test_equal_states_of_two_trajectories_are_sampled_once() -> None:
+    policy, verifier = TablePolicy([0.5, 0.5, 0.5]), AllRight()
+    pool = Pool(policy, verifier, seed=1)
+    start = State(problems(1)[0])
+    pool.fill({start: 8}, "explore")
+    failed = [r for r in pool.at(start) if r.reward == 0][:3]
+    policy.requests.clear()
+    found = locate(pool, failed, recipe(values=4))
+    assert all(trials >= 4 for one in found for trials in one.curve.trials[:-1])
+    asked = [request.state for request in policy.requests]
+    assert len(asked) == len(set(asked))
+
+
+def test_a_reset_group_is_filled_up_from_the_value_rollouts() -> None:
+    policy, data = one_round(rule="drop", values=4)
+    for one in data.located:
+        assert one.critical is not None
+        state = one.critical.reset_state(one.curve)
+        group = next(group for group in data.groups if group.state == state)
+        assert len(group.rollouts) == 8
+        asked = [request.num for request in policy.requests if request.state == state]
+        assert asked in ([4, 4], [8])  # the empty prefix is the prompt's own group
+
+
+def test_base_samples_no_value_and_no_reset() -> None:
+    _, data = one_round(rule="base")
+    assert data.tokens["values"] == data.tokens["resets"] == 0
+    assert data.located == []
+    assert [group.state.prefix_ids for group in data.groups] == [()] * 6
+
+
+@pytest.mark.parametrize("rule", ["entropy", "random"])
+def test_free_rules_reset_without_value_rollouts(rule) -> None:
+    _, data = one_round(rule=rule)
+    assert data.tokens["values"] == 0
+    assert data.tokens["resets"] > 0
+
+
+def test_without_train_values_only_prompts_and_resets_train() -> None:
+    _, kept = one_round()
+    _, thrown = one_round(train_values=False)
+    assert kept.tokens == thrown.tokens
+    assert sum(len(g.rollouts) for g in thrown.groups) < sum(len(g.rollouts) for g in kept.groups)
+
+
+def test_what_is_explored_follows_the_setting() -> None:
+    pool = Pool(TablePolicy([0.5]), AllRight(), seed=0)
+    pool.fill(dict.fromkeys(map(State, problems(40)), 2), "explore")
+    groups = pool.groups()
+    num_failed = sum(min(g.rewards_G) == 0 for g in groups)
+    num_mixed = sum(g.has_signal for g in groups)
+    assert 0 < num_mixed < num_failed < 40
+    for explored, expected in (("failed", num_failed), ("mixed", num_mixed), ("all", 40)):
+        chosen = choose(groups, recipe(explored=explored, max_located=99), seed=0)
+        assert len(chosen) == expected
+        assert explored == "all" or all(r.reward == 0 for r in chosen)
+    assert len(choose(groups, recipe(max_located=3), seed=0)) == 3
+
+
+def test_a_cut_rollout_is_a_failure_in_values_and_in_evaluation() -> None:
+    policy = TablePolicy([1.0, 1.0], max_lines=1)
+    data = run_round(policy, AllRight(), problems(2), recipe(), index=0, seed=0)
+    assert all(not r.finished and r.reward == 0 for g in data.groups for r in g.rollouts)
+    result = evaluate(policy, AllRight(), problems(3), num=2)
+    assert (result.accuracy, result.truncated_frac) == (0.0, 1.0)
+
+
+def test_rounds_are_reproducible_and_can_start_in_the_middle() -> None:
+    def take(start: int, num: int):
+        source = rounds(TablePolicy(RIGHT), AllRight(), problems(10), recipe(), seed=5, start=start)
+        return [next(source) for _ in range(num)]
+
+    whole, tail = take(0, 4), take(2, 2)
+    assert [r.groups for r in whole[2:]] == [r.groups for r in tail]
+    assert whole[0].groups != whole[1].groups
+
+
+def test_an_epoch_visits_every_problem_once() -> None:
+    epoch = [i for index in range(3) for i in problem_order(12, 4, index, seed=0)]
+    assert sorted(epoch) == list(range(12))
+    assert problem_order(12, 4, 3, seed=0) != problem_order(12, 4, 0, seed=0)
+    assert len(problem_order(3, 16, 7, seed=0)) == 3
+
+
+def test_resets_without_a_critical_step_sample_nothing() -> None:
+    pool = Pool(TablePolicy(RIGHT), AllRight(), seed=0)
+    reset(pool, [], recipe())
+    assert pool.rollouts == {}
+
+
+def test_evaluation_has_its_own_streams_and_a_clustered_error() -> None:
+    policy = TablePolicy([0.5])
+    first, again = (evaluate(policy, AllRight(), problems(50), num=4, seed=1) for _ in range(2))
+    assert first == again
+    assert first.accuracy == pytest.approx(0.5, abs=4.5 * 0.5 / math.sqrt(200))
+    assert mean_and_stderr([0.0, 0.5, 1.0]) == (0.5, pytest.approx(0.5 / math.sqrt(3)))
+    assert math.isnan(mean_and_stderr([1.0])[1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rule": "best"}, "rule: 'best' is unknown"),
+        ({"explored": "none"}, "explored: 'none' is unknown"),
+        ({"values": 0}, "values: must be at least 1, got 0"),
+    ],
+)
+def test_a_recipe_with_a_setting_out_of_range_is_refused(changes, message) -> None:
+    with pytest.raises(InputError, match=message):
+        recipe(**changes)

@@ -1,0 +1,92 @@
+"""The house keeps its floors: who may import whom, and what a bare import loads."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parent.parent / "src" / "gpo"
+
+# Each room may import the rooms named here, and itself. See CONTRIBUTING.md.
+FLOORS = {
+    "types": set(),
+    "steps": {"types"},
+    "curve": {"types"},
+    "search": {"types", "curve"},
+    "gpo": {"types", "steps", "curve", "search"},
+    "evaluation": {"types", "gpo"},
+    "policies": {"types"},
+    "verifiers": {"types"},
+    "tasks": {"types"},
+    "learn": {"types"},
+    "record": {"types"},
+    "report": {"types"},
+    "config": {"types"},
+}
+TOP = {"commands", "cli", "__init__", "__main__"}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(SRC).with_suffix("").parts[0]
+
+
+def imported_rooms(path: Path) -> set[str]:
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names = [node.module or ""]
+            if node.module == "gpo":
+                names = [f"gpo.{alias.name}" for alias in node.names]
+        rooms |= {name.split(".")[1] for name in names if name.startswith("gpo.")}
+    return rooms
+
+
+@pytest.mark.parametrize("path", sorted(SRC.rglob("*.py")), ids=lambda path: str(path.relative_to(SRC)))
+def test_a_room_imports_only_from_the_floors_below_it(path: Path) -> None:
+    room = room_of(path)
+    if room in TOP:
+        return
+    assert room in FLOORS, f"{path}: a room without a floor; give it one in CONTRIBUTING.md and here"
+    assert imported_rooms(path) - {room} <= FLOORS[room]
+
+
+def test_every_floor_is_written_down_for_contributors() -> None:
+    text = (SRC.parent.parent / "CONTRIBUTING.md").read_text()
+    for room in FLOORS:
+        assert f"`{room}" in text, f"CONTRIBUTING.md does not name the room {room}"
+
+
+def loaded(code: str) -> set[str]:
+    """Top-level modules in memory after `code` ran in a fresh interpreter."""
+    script = f"{code}\nimport sys; print('\\n'.join({{name.split('.')[0] for name in sys.modules}}))"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(result.stdout.split())
+
+
+def test_importing_gpo_loads_nothing_heavy() -> None:
+    modules = loaded("import gpo; assert 'rounds' in dir(gpo)")
+    assert not modules & {"torch", "transformers", "numpy", "pydantic", "datasets", "rich", "yaml"}
+
+
+def test_help_loads_no_torch_and_no_settings() -> None:
+    modules = loaded("from gpo.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass")
+    assert not modules & {"torch", "transformers", "numpy", "pydantic", "datasets", "rich"}
+
+
+def test_the_searches_and_rules_need_no_torch() -> None:
+    assert "torch" not in loaded("import gpo.gpo, gpo.tasks, gpo.verifiers, gpo.config, gpo.record, gpo.evaluation")
+
+
+def test_every_public_name_can_be_had() -> None:
+    import gpo
+
+    for name in gpo.__all__:
+        assert getattr(gpo, name) is not None
+    with pytest.raises(AttributeError, match="module 'gpo' has no attribute 'nothing'"):
+        _ = gpo.nothing

@@ -1,0 +1,95 @@
+import json
+
+import pytest
+
+from gpo.record import RunFolder, finite, read_lines, write_json
+from gpo.types import InputError
+
+
+def new_run(path, **settings) -> RunFolder:
+    return RunFolder.create(path, "train", {"seed": 0, **settings})
+
+
+def write_round(run: RunFolder, index: int, lines: int = 2) -> None:
+    for i in range(lines):
+        run.write("rollouts", {"round": index, "row": i})
+    run.write("curves", {"round": index})
+
+
+def test_lines_come_back_as_they_were_written(tmp_path) -> None:
+    with new_run(tmp_path / "run") as run:
+        write_round(run, 0)
+        run.commit_round({"round": 0, "reward": float("nan"), "text": "naïve \ud800"})
+    lines = list(read_lines(tmp_path / "run" / "rounds.jsonl"))
+    assert lines[0]["reward"] is None
+    assert lines[0]["text"] == "naïve \ud800"
+    assert len(list(read_lines(tmp_path / "run" / "rollouts.jsonl"))) == 2
+
+
+def test_a_torn_round_is_counted_and_cut_away(tmp_path) -> None:
+    path = tmp_path / "run"
+    with new_run(path) as run:
+        write_round(run, 0)
+        run.commit_round({"round": 0})
+        run.finish_checkpoint(run.new_checkpoint(), 0, keep=2)
+        write_round(run, 1, lines=3)
+        run.finish_checkpoint(run.new_checkpoint(), 1, keep=2)
+        run.new_checkpoint()
+    with (path / "rollouts.jsonl").open("a") as file:
+        file.write('{"round": 1, "ro')
+    with (path / "rounds.jsonl").open("a") as file:
+        file.write('{"round": 1, "siz')
+    with RunFolder.resume(path) as run:
+        assert run.discard_torn() == {"rollouts": 4, "curves": 1}
+        assert run.discard_torn() == {"rollouts": 0, "curves": 0}
+        assert [line["round"] for line in run.rounds()] == [0]
+        run.commit_round({"round": 1})
+        assert [line["round"] for line in run.rounds()] == [0, 1]
+    assert len((path / "rollouts.jsonl").read_text().splitlines()) == 2
+    assert [folder.name for folder in (path / "checkpoints").iterdir()] == ["0000"]
+
+
+def test_the_last_checkpoint_is_that_of_the_last_complete_round(tmp_path) -> None:
+    path = tmp_path / "run"
+    with new_run(path) as run:
+        run.commit_round({"round": 0})
+        assert RunFolder.last_checkpoint(path) is None
+        for index in (1, 2, 3):
+            run.finish_checkpoint(run.new_checkpoint(), index, keep=2)
+            run.commit_round({"round": index})
+    assert RunFolder.last_checkpoint(path) == path / "checkpoints" / "0003"
+    assert sorted(folder.name for folder in (path / "checkpoints").iterdir()) == ["0002", "0003"]
+
+
+def test_a_folder_takes_one_run_and_one_process(tmp_path) -> None:
+    with new_run(tmp_path / "run"):
+        with pytest.raises(InputError, match="another process is writing this run"):
+            RunFolder.resume(tmp_path / "run")
+        with pytest.raises(InputError, match="already holds this run; go on with it by --resume"):
+            new_run(tmp_path / "run")
+        with pytest.raises(InputError, match=r"other settings \(lr: None there, 1 here\)"):
+            new_run(tmp_path / "run", lr=1)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("x")
+    with pytest.raises(InputError, match="exists and is no run of this program"):
+        new_run(tmp_path / "other")
+    with pytest.raises(InputError, match="holds no run.json"):
+        RunFolder.resume(tmp_path / "other")
+    with pytest.raises(InputError, match="is a run of `gpo train`, not of `gpo locate`"):
+        RunFolder.stored_settings(tmp_path / "run", "locate")
+
+
+def test_a_broken_line_in_the_middle_is_named(tmp_path) -> None:
+    path = tmp_path / "rollouts.jsonl"
+    path.write_text('{"a": 1}\n{"a": \n{"a": 3}\n')
+    with pytest.raises(InputError, match=r"rollouts\.jsonl: row 2: is not valid JSON"):
+        list(read_lines(path))
+
+
+def test_files_are_written_whole_or_not_at_all(tmp_path) -> None:
+    path = tmp_path / "summary.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert finite({"a": [float("inf"), 1.5], "b": (float("nan"),)}) == {"a": [None, 1.5], "b": [None]}
