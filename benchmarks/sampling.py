@@ -46,14 +46,14 @@ WORKS = (
 
 def tiny_policy(max_tokens: int) -> TransformersPolicy:
     vocab = {f"<{token}>": token for token in range(512)}
-    tokenizer = Tokenizer(models.WordLevel(vocab, unk_token="<0>"))
+    tokenizer = Tokenizer(models.WordLevel(vocab))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     config = LlamaConfig(
         vocab_size=512, hidden_size=64, intermediate_size=256, num_hidden_layers=2, num_attention_heads=2,
         num_key_value_heads=2, max_position_embeddings=8192, bos_token_id=0, eos_token_id=1,
     )  # fmt: skip
     torch.manual_seed(0)
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<1>")
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<1>")  # noqa: S106
     return TransformersPolicy(LlamaForCausalLM(config).eval(), fast, max_tokens=max_tokens)
 
 

@@ -107,7 +107,7 @@ def caller(name: str, cls: type[Settings]) -> Callable[..., None]:
 
 def parsed(key: str, value: Any) -> Any:
     """A flag's value; repeated KEY=VALUE flags become a mapping whose values are read as YAML."""
-    if key != "template_args":
+    if key not in ("template_args", "task_options"):
         return list(value) if isinstance(value, tuple) else value
     import yaml
 
@@ -115,7 +115,7 @@ def parsed(key: str, value: Any) -> Any:
     for item in value:
         name, equals, text = item.partition("=")
         if not equals:
-            raise InputError(f"--template-args: must be KEY=VALUE, got {item!r}")
+            raise InputError(f"--{key.replace('_', '-')}: must be KEY=VALUE, got {item!r}")
         pairs[name] = yaml.safe_load(text)
     return pairs
 

@@ -56,8 +56,7 @@ class DataSettings(Settings):
     """The problems and how their answers are verified."""
 
     task: str | None = Field(None, description="an embedded task, or gym/NAME for a reasoning-gym generator")
-    data: str | None = Field(None, description="your own problems: a JSONL or Parquet file, or a hub dataset")
-    data_split: str = Field("train", description="split of a hub dataset")
+    data: str | None = Field(None, description="your own problems: FILE.jsonl, FILE.parquet or hub:OWNER/NAME[:CONFIG[:SPLIT]]")
     prompt_column: str = Field("prompt", description="column with the question")
     answer_column: str = Field("answer", description="column with the known answer")
     verifier: str | None = Field(
@@ -65,7 +64,8 @@ class DataSettings(Settings):
     )
     verifier_limit_s: float = Field(10.0, gt=0, description="seconds for one answer, then it counts as wrong")
     limit: int | None = Field(None, ge=1, description="use only the first so many problems")
-    size: int = Field(512, ge=1, description="problems to draw from a generator task")
+    size: int = Field(512, ge=1, description="problems to draw from an embedded task")
+    task_options: dict[str, Any] = Field({}, description="options of a reasoning-gym generator, such as max_terms=4")
 
     @model_validator(mode="after")
     def _one_source(self) -> DataSettings:

@@ -58,16 +58,12 @@ def load_problems(
 ) -> list[Problem]:
     """The problems of a task's split or of the user's data, each with a gold answer that was checked."""
     if settings.task is not None:
-        rows = tasks.load(settings.task, split, size=settings.limit or settings.size, seed=seed)
-        name = settings.task
-    else:
-        name = str(settings.data)
-        rows = tasks.read(
-            name,
-            prompt_column=settings.prompt_column,
-            answer_column=settings.answer_column,
-            split=settings.data_split,
+        rows = tasks.load(
+            settings.task, split, settings.limit or settings.size, seed, **settings.task_options
         )
+    else:
+        rows = tasks.read_rows(str(settings.data), settings.prompt_column, settings.answer_column)
+    name = settings.task or str(settings.data)
     return tasks.problems(rows[: settings.limit], policy.prompt_ids, name, verifier.check)
 
 

@@ -1,0 +1,298 @@
+"""Splitters: where the reasoning steps of a completion begin and end, as token offsets.
+
+A splitter never edits tokens, it only names offsets, so the concatenated steps are the completion
+exactly. Rules that read text (newline, sentence) find character positions in the decoded completion;
+a position inside a token becomes the boundary after that token, and one inside a character that is
+spelled by several tokens cannot occur, because such a character belongs to the token that completes it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
+
+from gpo.types import InputError, Splitter, Tokenizer
+
+NAMES = ("newline", "as-released", "sentence", "fixed")
+"""What `by_name` knows."""
+
+MIN_TOKENS = 30
+MAX_STEPS = 30
+"""The authors' released numbers; the paper says only that short steps are merged."""
+
+NUM_TOKENS = 64
+"""Length of a `fixed` step: about two of the shortest steps that the other rules leave."""
+
+END_OF_THINKING = "</think>"
+
+_REPLACEMENT = "\ufffd"
+_MAX_PENDING = 32
+"""Tokens that may wait for the text they complete; a character takes 4, a clean-up of spaces a few."""
+
+
+def newline(min_tokens: int = MIN_TOKENS, max_steps: int = MAX_STEPS) -> Splitter:
+    """The paper's rule: cut after each run of newlines; blank lines in a run may hold spaces.
+
+    A step shorter than `min_tokens` is merged into the next one and a short last step into the one
+    before it; the first `max_steps` - 1 steps stand and the rest is one step. Steps of tens of tokens,
+    as in the demo, need `min_tokens` = 1 to be seen. The answer after `</think>` is one more step
+    (`think_aware`). Text without a newline is one step. InputError if a setting is below 1;
+    the splitter raises ValueError for empty ids.
+    """
+    return _at_positions(_line_ends, min_tokens, max_steps)
+
+
+def sentence(min_tokens: int = MIN_TOKENS, max_steps: int = MAX_STEPS) -> Splitter:
+    r"""Cut after sentences (. ? ! before white space, 。！？) and runs of newlines, never inside LaTeX.
+
+    LaTeX is $..$, $$..$$, \(..\), \[..\] and \begin{..}..\end{..}; a delimiter without its partner,
+    such as a price, protects nothing. Decimals, abbreviations, initials, factorials and list numbers
+    end no sentence. Merging, cap, `</think>` and errors as in `newline`.
+    """
+    return _at_positions(_sentence_ends, min_tokens, max_steps)
+
+
+def fixed(num_tokens: int = NUM_TOKENS, max_steps: int = MAX_STEPS) -> Splitter:
+    """Cut at every multiple of `num_tokens`, or where the character that is being spelled there ends.
+
+    The last step is what remains, of any length, from the cap on too. `</think>` and errors as in `newline`.
+    """
+    _at_least_one(num_tokens=num_tokens, max_steps=max_steps)
+
+    def split(ids: Sequence[int], tokenizer: Tokenizer) -> list[int]:
+        texts = token_texts(ids, tokenizer)
+        whole = [offset for offset, text in enumerate(texts, 1) if text]
+        nearest = (bisect_left(whole, cut) for cut in range(num_tokens, len(ids), num_tokens))
+        return _bounds(sorted({whole[i] for i in nearest if i < len(whole)}), len(ids), max_steps)
+
+    return think_aware(split)
+
+
+def as_released(min_tokens: int = MIN_TOKENS, max_steps: int = MAX_STEPS) -> Splitter:
+    r"""The rule of the authors' code (stage `gppo` of their LLaMA-Factory fork), on token ids alone.
+
+    A step ends with a token that is the first id of "\n", "\n\n", ".\n" or ".\n\n", if at least
+    `min_tokens` tokens stand before it in the step; the last such token always ends a step, and what
+    follows it is a step of any length. At most `max_steps`, the rest is one step. So it misses merged
+    tokens such as ")\n\n", cuts at every full stop where ".\n" is two tokens (at every lone "▁" with
+    SentencePiece), and knows no `</think>`. Errors as in `newline`.
+    """
+    _at_least_one(min_tokens=min_tokens, max_steps=max_steps)
+
+    def split(ids: Sequence[int], tokenizer: Tokenizer) -> list[int]:
+        encodings = map(tokenizer.encode, ("\n", "\n\n", ".\n", ".\n\n"))
+        enders = {encoding[0] for encoding in encodings if encoding}
+        found = [i for i, token in enumerate(ids) if token in enders]
+        cuts = [0]
+        for i in found:
+            if i - cuts[-1] >= min_tokens or i == found[-1]:
+                cuts.append(i + 1)
+        return _bounds(cuts, len(ids), max_steps)
+
+    return split
+
+
+def think_aware(splitter: Splitter) -> Splitter:
+    """Split the reasoning up to and with the first `</think>` by `splitter`; the answer is one more step.
+
+    No step crosses `</think>`, however short. The answer counts beyond the rule's cap on steps.
+    Without `</think>` this is `splitter` itself.
+    """
+
+    def split(ids: Sequence[int], tokenizer: Tokenizer) -> list[int]:
+        if END_OF_THINKING not in tokenizer.decode(list(ids)):
+            return splitter(ids, tokenizer)
+        texts = token_texts(ids, tokenizer)
+        end = "".join(texts).index(END_OF_THINKING) + len(END_OF_THINKING)
+        [answer] = _offsets([end], texts)
+        bounds = splitter(ids[:answer], tokenizer)
+        return bounds if answer == len(ids) else [*bounds, len(ids)]
+
+    return split
+
+
+def by_name(
+    name: str, *, min_tokens: int = MIN_TOKENS, max_steps: int = MAX_STEPS, num_tokens: int = NUM_TOKENS
+) -> Splitter:
+    """The splitter called `name`, one of `NAMES`; each takes the settings that it has.
+
+    InputError for an unknown name, with the nearest ones, and for a setting below 1.
+    """
+    makers: dict[str, Callable[[], Splitter]] = {
+        "newline": lambda: newline(min_tokens, max_steps),
+        "as-released": lambda: as_released(min_tokens, max_steps),
+        "sentence": lambda: sentence(min_tokens, max_steps),
+        "fixed": lambda: fixed(num_tokens, max_steps),
+    }
+    if name in makers:
+        return makers[name]()
+    nearest = difflib.get_close_matches(name, NAMES, n=2, cutoff=0.4) or NAMES
+    raise InputError(f"unknown splitter {name!r}: did you mean {' or '.join(map(repr, nearest))}?")
+
+
+def token_texts(ids: Sequence[int], tokenizer: Tokenizer) -> list[str]:
+    """[T] the text that each token adds; joined, they are `tokenizer.decode(ids)`.
+
+    A token that ends inside a character adds "" and the one that completes it adds the character.
+    Takes time in proportion to T: each token is decoded behind the tokens that last added text, as a
+    token's text may depend on what stands before it (SentencePiece drops the first space), and is
+    accepted if the whole text goes on that way. Where it does not (a decoder that cleans up spaces,
+    unfinished bytes), text waits for the token that brings it in line, or after a while for the
+    decoded prefix. Bytes that form no character appear as U+FFFD. Empty ids give [].
+    """
+    ids = list(ids)
+    whole = tokenizer.decode(ids) if ids else ""
+    texts: list[str] = []
+    context, start, done = 0, 0, 0
+    for end in range(1, len(ids) + 1):
+        before = tokenizer.decode(ids[context:start]) if context < start else ""
+        after = tokenizer.decode(ids[context:end])
+        added = after[len(before) :]
+        agrees = whole.startswith(added, done)
+        if agrees and added.endswith(_REPLACEMENT) and end < len(ids):
+            # A next token that changes nothing still spells the same unfinished character.
+            agrees = tokenizer.decode(ids[context : end + 1]) != after
+        if not agrees and end - start >= _MAX_PENDING:
+            agrees, added = True, _common_prefix(tokenizer.decode(ids[:end])[done:], whole[done:])
+        texts.append(added if agrees else "")
+        if agrees and (added or end - start >= _MAX_PENDING):
+            context, start, done = start, end, done + len(added)
+    if texts:
+        texts[-1] += whole[done:]
+    return texts
+
+
+def _at_positions(find: Callable[[str], Iterable[int]], min_tokens: int, max_steps: int) -> Splitter:
+    """The splitter that cuts where `find` says in the text, and merges and caps the steps."""
+    _at_least_one(min_tokens=min_tokens, max_steps=max_steps)
+
+    def split(ids: Sequence[int], tokenizer: Tokenizer) -> list[int]:
+        texts = token_texts(ids, tokenizer)
+        cuts = [0]
+        for cut in _offsets(find("".join(texts)), texts):
+            if cuts[-1] + min_tokens <= cut <= len(ids) - min_tokens:
+                cuts.append(cut)
+        return _bounds(cuts, len(ids), max_steps)
+
+    return think_aware(split)
+
+
+def _offsets(positions: Iterable[int], texts: Sequence[str]) -> list[int]:
+    """For each character position > 0 the offset after the token that holds the character before it."""
+    ends = list(accumulate(map(len, texts)))
+    return [bisect_left(ends, position) + 1 for position in positions]
+
+
+def _bounds(cuts: Iterable[int], num_tokens: int, max_steps: int) -> list[int]:
+    """0, the first `max_steps` - 1 of the increasing `cuts` that lie between, and `num_tokens`."""
+    if not num_tokens:
+        raise ValueError("cannot split an empty completion: give at least one token")
+    return [0, *[cut for cut in cuts if 0 < cut < num_tokens][: max_steps - 1], num_tokens]
+
+
+def _common_prefix(a: str, b: str) -> str:
+    return a[: next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))]
+
+
+def _at_least_one(**settings: int) -> None:
+    for name, value in settings.items():
+        if value < 1:
+            raise InputError(f"{name} is {value}: a splitter needs a whole number of at least 1")
+
+
+_LINE_END = re.compile(r"\n(?:[^\S\n]*\n)*")
+
+# A run of marks is tried from its first one only: a trace may end in thousands of them.
+_SENTENCE_END = re.compile(
+    rf"""
+    (?<![.?!…]) (?P<mark>[.?!…]++) (?: ["'”’)\]}}*_`$] | \\[)\]] )*+   # "$x = 3.$ So" ends after the formula
+    (?= [^\S\n]++ (?P<next>\S) )                                     # and more text in its line
+    | [。！？]++ ["'”’」』）]*+
+    | {_LINE_END.pattern}
+    """,  # noqa: RUF001, the quotes and full stops of other scripts are meant
+    re.VERBOSE,
+)
+
+_BEFORE_FULL_STOP = re.compile(
+    r"""
+    (?<![A-Za-z]) (?:
+        [A-Z]                                                      # J. Smith
+        | [A-Za-z] (?: \.[A-Za-z] )+                               # e.g. i.e. w.r.t.
+        | etc | cf | vs | viz | approx | resp | al
+        | Drs? | Mrs? | Ms | Prof | St | Jr | Sr | Inc | Ltd
+        | [Ff]igs? | [Ee]qs? | [Ee]qns? | Secs? | Ch | Vol | Refs? | Thm | Def | Prop | Lem | Cor | Ex
+    ) \Z
+    | ^ [ \t>*#_(-]* (?: (?: Step | Case | Part ) [ ] )? (?: \d{1,3} | [A-Za-z] ) \Z  # 1. at a line's start
+    """,
+    re.VERBOSE | re.MULTILINE,
+)
+_BEFORE_NUMBER = re.compile(r"(?<![A-Za-z])(?:[Nn]os?|pp?)\Z")
+_BEFORE_FACTORIAL = re.compile(r"(?:[\d)]|(?<![A-Za-z])[A-Za-z])\Z")
+_LOOK_BACK = 32
+"""Characters that are enough for the longest of these patterns."""
+
+
+def _line_ends(text: str) -> Iterator[int]:
+    return (match.end() for match in _LINE_END.finditer(text))
+
+
+def _sentence_ends(text: str) -> Iterator[int]:
+    inside = _inside_latex(text)
+    for match in _SENTENCE_END.finditer(text):
+        end = match.end()
+        if not (inside[end - 1] and inside[end]) and _ends_sentence(match):
+            yield end
+
+
+def _ends_sentence(match: re.Match[str]) -> bool:
+    """Whether this full stop or exclamation mark ends a sentence; all other matches do."""
+    window = (match.string, max(0, match.start() - _LOOK_BACK), match.start())
+    if match["mark"] == ".":
+        is_number_next = match["next"].isdigit()
+        return not (_BEFORE_FULL_STOP.search(*window) or (is_number_next and _BEFORE_NUMBER.search(*window)))
+    if match["mark"] == "!":
+        return match["next"].isupper() or not _BEFORE_FACTORIAL.search(*window)
+    return True
+
+
+_LATEX_DELIMITER = re.compile(r"\\\\|\\\$|\\[()\[\]]|\\(?:begin|end)\{[A-Za-z]+\*?\}|\$\$|\$|\n[^\S\n]*\n")
+
+
+def _inside_latex(text: str) -> bytearray:
+    """[characters + 1] 1 within LaTeX, delimiters too, else 0; one pass over the delimiters.
+
+    Only a pair protects, so that a lone opener is plain text. The $ forms and \\( also end at a blank
+    line, as in TeX: they look the same or are often left open, and would swallow the rest of a trace.
+    """
+    inside = bytearray(len(text) + 1)
+    opened: defaultdict[str, list[int]] = defaultdict(list)  # where each closer's openers stand
+    for delimiter in _LATEX_DELIMITER.finditer(text):
+        mark, start, end = delimiter.group(), delimiter.start(), delimiter.end()
+        if mark.isspace():
+            opened["$"], opened["$$"], opened[r"\)"] = [], [], []
+        elif opened[mark] and (mark != "$" or _closes_inline(text, opened["$"][-1], start)):
+            first = opened[mark].pop()
+            inside[first:end] = b"\x01" * (end - first)
+        elif mark == "$":
+            opened["$"] = [start] if text[end : end + 1] not in tuple(".,;:!?)") else []
+        elif mark in ("$$", r"\(", r"\[") or mark.startswith(r"\begin"):
+            opened[mark.translate(_CLOSING).replace("begin", "end")].append(start)
+    return inside
+
+
+_CLOSING = str.maketrans("([", ")]")
+
+
+def _closes_inline(text: str, opener: int, closer: int) -> bool:
+    """Whether the $ at `closer` ends the formula that the $ at `opener` may have begun.
+
+    It does not where spacing differs on the inner sides or a digit follows: "$5, then $10" is money.
+    """
+    is_spaced = text[opener + 1].isspace()
+    after = text[closer + 1 : closer + 3]
+    number = after.lstrip() if is_spaced else after
+    return text[closer - 1].isspace() == is_spaced and not number[:1].isdigit()

@@ -1,0 +1,38 @@
+r"""Exact match of the final answer, apart from case, spacing, markup and a full stop.
+
+"**Valid.**" and "valid" are one answer, "(A)" and "A" are two: that is for the option verifier.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from gpo.verifiers import answers
+
+_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{(.*)\}", re.DOTALL)
+_QUOTES = "\"'`*_$“” "
+
+
+def check(answer: str, columns: Mapping[str, Any]) -> None:
+    """Raises ValueError if there is no gold answer."""
+    del columns
+    if not answer.strip():
+        raise ValueError("the answer is empty")
+
+
+def score(text: str, answer: str, columns: Mapping[str, Any]) -> float:
+    """1.0 if a reading of the final answer equals the gold answer, else 0.0."""
+    check(answer, columns)
+    gold = normalise(answer)
+    return float(any(normalise(reading) == gold for reading in answers.readings(answers.visible(text))))
+
+
+def normalise(answer: str) -> str:
+    """Case folded, spaces collapsed, without what only dresses it; what is all dressing stays as it is."""
+    folded = " ".join(answer.split()).casefold()
+    bare = folded.strip(_QUOTES).rstrip(".").strip(_QUOTES)
+    if text := _TEXT.fullmatch(bare):
+        bare = text.group(1).strip()
+    return bare or folded

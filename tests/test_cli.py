@@ -1,0 +1,270 @@
+"""The front door: every command as a user types it, and every wrong input with its one line and exit code 2."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from gpo import DEMO_MODEL
+from gpo.cli import COMMANDS, main
+
+DATA = Path(os.environ.get("GPO_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+SMALL = ["--task", "chain_sum", "--max-tokens", "96", "--min-step-tokens", "1"]
+TRAIN = [*SMALL, "--size", "64", "--problems-per-round", "4", "--group-size", "4", "--values", "2"]
+TRAIN += ["--max-located", "2", "--eval-problems", "8", "--eval-every", "0", "--learning-rate", "1e-4"]
+
+
+def gpo(capsys, *args: str) -> dict:
+    """The command's JSON object, which must be the last line of standard output."""
+    main([*args, "--json"])
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def error_of(capsys, *args: str) -> str:
+    """The one line of a refusal."""
+    with pytest.raises(SystemExit) as stopped:
+        main(list(args))
+    captured = capsys.readouterr()
+    assert stopped.value.code == 2
+    assert captured.out == ""
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("gpo: error: ")
+    return lines[0].removeprefix("gpo: error: ")
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_help_names_every_command(capsys) -> None:
+    main(["--help"])
+    out = capsys.readouterr().out
+    assert all(f"  {name} " in out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_every_command_explains_its_settings(capsys, command) -> None:
+    main([command, "--help"])
+    assert "--json" in capsys.readouterr().out
+
+
+def test_sample_writes_every_rollout_and_a_summary(capsys) -> None:
+    summary = gpo(capsys, "sample", *SMALL, "--limit", "5", "--num", "3", "--output", "out")
+    rows = [json.loads(line) for line in Path("out/rollouts.jsonl").read_text().splitlines()]
+    assert len(rows) == 15
+    assert summary["tokens"]["explore"] == sum(len(row["action_ids"]) for row in rows)
+    assert summary["accuracy"] == pytest.approx(sum(row["reward"] for row in rows) / 15)
+    assert all(len(row["logprobs"]) == len(row["action_ids"]) == len(row["entropies"]) for row in rows)
+    assert json.loads(Path("out/summary.json").read_text()) == summary
+
+
+def test_eval_gives_a_rate_with_its_standard_error_and_the_same_seed_the_same_rate(capsys) -> None:
+    first = gpo(capsys, "eval", *SMALL, "--limit", "12", "--num", "2", "--output", "a")
+    again = gpo(capsys, "eval", *SMALL, "--limit", "12", "--num", "2", "--output", "b")
+    other = gpo(capsys, "eval", *SMALL, "--limit", "12", "--num", "2", "--output", "c", "--seed", "1")
+    assert 0 < first["accuracy"] < 1
+    assert 0 < first["accuracy_stderr"] < 0.2
+    assert first | {"run": ""} == again | {"run": ""}
+    assert first["tokens"] != other["tokens"]
+
+
+def test_locate_names_critical_steps_and_show_prints_one(capsys) -> None:
+    summary = gpo(capsys, "locate", *SMALL, "--limit", "8", "--rule", "drop", "--output", "out")
+    curves = [json.loads(line) for line in Path("out/curves.jsonl").read_text().splitlines()]
+    assert summary["trajectories"] == len(curves) > 0
+    for curve in curves:
+        assert len(curve["steps"]) == len(curve["bounds"]) - 1 == len(curve["trials"]) - 1
+        assert all(trials >= 4 for trials in curve["trials"][:-1])
+        assert curve["reward"] == 0.0
+    main(["show", "out"])
+    shown = capsys.readouterr().out
+    assert "▶" in shown
+    assert "by the rule drop" in shown
+    assert gpo(capsys, "show", "out", "--trajectory", "0")["trajectory"] == curves[0]
+    assert "has" in error_of(capsys, "show", "out", "--trajectory", "99")
+
+
+def test_a_token_budget_ends_a_sweep_and_what_is_left_is_said(capsys) -> None:
+    summary = gpo(capsys, "sample", *SMALL, "--limit", "40", "--budget-tokens", "500", "--output", "out")
+    assert (summary["problems"], summary["given"]) == (32, 40)
+    rest = gpo(capsys, "sample", "--resume", "out", "--budget-tokens", "100000")
+    whole = gpo(capsys, "sample", *SMALL, "--limit", "40", "--output", "whole")
+    assert rest["problems"] == 40
+    assert (rest["accuracy"], rest["tokens"]) == (whole["accuracy"], whole["tokens"])
+
+
+def test_train_learns_records_and_is_reproducible(capsys) -> None:
+    first = gpo(capsys, "train", *TRAIN, "--rounds", "2", "--output", "a")
+    again = gpo(capsys, "train", *TRAIN, "--rounds", "2", "--output", "b")
+    assert first["rounds"] == 2
+    assert set(first["tokens"]) == {"explore", "values", "resets", "evaluation"}
+    assert all(number > 0 for number in first["tokens"].values())
+    assert first | {"run": ""} == again | {"run": ""}
+    before, after = load_file(DEMO_MODEL / "model.safetensors"), load_file("a/model/model.safetensors")
+    assert any((before[name] != after[name]).any() for name in before)
+    purposes = {json.loads(line)["purpose"] for line in Path("a/rollouts.jsonl").read_text().splitlines()}
+    assert purposes == {"explore", "values", "resets"}
+    rate = gpo(capsys, "eval", *SMALL, "--model", "a/model", "--limit", "4", "--output", "c")["accuracy"]
+    assert 0 <= rate <= 1
+
+
+def test_a_run_that_was_killed_ends_with_the_same_weights(capsys) -> None:
+    gpo(capsys, "train", *TRAIN, "--rounds", "5", "--output", "straight")
+    command = [sys.executable, "-m", "gpo", "train", *TRAIN, "--rounds", "5", "--output", "killed"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    lines = Path("killed/rounds.jsonl")
+    deadline = time.monotonic() + 120
+    while not (lines.exists() and lines.read_bytes().count(b"\n") >= 3):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    summary = gpo(capsys, "train", "--resume", "killed")
+    assert summary["rounds"] == 5
+    assert Path("killed/model/model.safetensors").read_bytes() == Path("straight/model/model.safetensors").read_bytes()
+    assert Path("killed/rollouts.jsonl").read_bytes() == Path("straight/rollouts.jsonl").read_bytes()
+
+
+def test_rollouts_of_a_torn_round_are_counted_and_discarded(capsys) -> None:
+    gpo(capsys, "train", *TRAIN, "--rounds", "1", "--output", "run")
+    with Path("run/rollouts.jsonl").open("a") as file:
+        file.write('{"round": 2}\n{"round": 2, "prob')
+    summary = gpo(capsys, "train", "--resume", "run", "--rounds", "2")
+    assert summary["discarded"] == {"rollouts": 2, "curves": 0}
+    assert summary["rounds"] == 2
+    assert "seed: 0 there, 3 here" in error_of(capsys, "train", "--resume", "run", "--seed", "3")
+
+
+def test_settings_come_from_a_file_and_flags_win(capsys) -> None:
+    Path("settings.yaml").write_text("task: chain_sum\nmax_tokens: 96\nlimit: 3\nnum: 2\nstop: ['Answer']\n")
+    summary = gpo(capsys, "sample", "--config", "settings.yaml", "--num", "1", "--output", "out")
+    rows = [json.loads(line) for line in Path("out/rollouts.jsonl").read_text().splitlines()]
+    assert len(rows) == summary["problems"] == 3
+    assert all(row["text"].endswith("Answer") for row in rows)
+
+
+def test_your_own_rows_and_your_own_verifier(capsys, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(os.getcwd())
+    Path("own_reward.py").write_text(
+        "def reward(prompts, completions, answer, **columns):\n"
+        "    return [float(a in c) for c, a in zip(completions, answer, strict=True)]\n"
+    )
+    rows = [{"q": f"State the final answer to the following arithmetic problem: {i} + 4 =", "a": i + 4} for i in range(3)]
+    Path("own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    summary = gpo(
+        capsys, "sample", "--data", "own.jsonl", "--prompt-column", "q", "--answer-column", "a",
+        "--verifier", "own_reward:reward", "--max-tokens", "40", "--output", "out",
+    )  # fmt: skip
+    assert summary["problems"] == 3
+
+
+def test_the_whole_pipeline_runs_on_real_questions(capsys) -> None:
+    file = DATA / "gsm8k" / "test.jsonl"
+    if not file.exists():
+        pytest.skip(f"no benchmark data at {DATA}; set GPO_DATA")
+    summary = gpo(
+        capsys, "locate", "--data", str(file), "--prompt-column", "question", "--verifier", "number",
+        "--max-tokens", "48", "--limit", "6", "--group-size", "2", "--values", "2", "--output", "out",
+    )  # fmt: skip
+    assert summary["problems"] == 6
+    assert summary["no_signal"] >= 4
+
+
+def test_the_demo_prints_before_after_and_a_trajectory(capsys) -> None:
+    main(["demo", "--rounds", "1", "--output", "demo"])
+    out = capsys.readouterr().out
+    assert "accuracy on held-out problems" in out
+    assert "value estimates" in out
+    assert "A failed trajectory" in out
+    assert "▶" in out
+    assert "gpo show demo" in out
+    assert main(["show", "demo"]) is None
+
+
+def ask(*changes: str) -> list[str]:
+    return ["sample", "--data", "own.jsonl", "--verifier", "number", "--output", "out", *changes]
+
+
+@pytest.mark.parametrize(
+    ("content", "args", "message"),
+    [
+        ('{"question": "1+1", "answer": "2"}\n', ask(), r"own.jsonl.*no column 'prompt'"),
+        ("", ask(), "own.jsonl.*empty"),
+        ('{"prompt": "1+1", "answer": "2"}\n{"prompt": "1', ask(), "own.jsonl row 2"),
+        ('{"prompt": "1+1", "answer": "two"}\n', ask(), "own.jsonl row 1.*two"),
+        (None, ask(), "own.jsonl.*(not exist|no such)"),
+        ('{"prompt": "a b ", "answer": "1"}\n'.replace("a b ", "a b " * 9000), ask(), "longer|context"),
+    ],
+)
+def test_bad_rows_are_named(capsys, content, args, message) -> None:
+    if content is not None:
+        Path("own.jsonl").write_text(content)
+    line = error_of(capsys, *args)
+    assert __import__("re").search(message, line), line
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["sample", *SMALL, "--model", "./nowhere"], "'./nowhere' does not exist"),
+        (["sample", *SMALL, "--temperature", "-1"], "--temperature: input should be greater than or equal to 0, got '-1'"),
+        (["train", *SMALL, "--rule", "largest"], "--rule: input should be 'signed', 'absolute'"),
+        (["train", *SMALL, "--lerning-rate", "1"], "No such option: --lerning-rate Did you mean --learning-rate?"),
+        (["train", "--config", "bad.yaml"], "bad.yaml: lerning_rate: unknown setting; did you mean 'learning_rate'?"),
+        (["train", "--config", "none.yaml"], "--config none.yaml: no such file"),
+        (["train", "--config", "list.yaml"], "must hold `key: value` lines, found list"),
+        (["train", "--config", "torn.yaml"], "cannot be read as YAML"),
+        (["sample"], "give either task or data"),
+        (["sample", "--task", "chain_sun"], "chain_sun.*chain_sum"),
+        (["sample", "--data", "own.jsonl"], "--verifier: needed with --data"),
+        (["sample", *SMALL, "--verifier", "matth"], "matth.*math"),
+        (["sample", *SMALL, "--output", "taken"], "taken: exists and is no run of this program"),
+        (["train", "--resume", "nowhere"], "nowhere: holds no run.json"),
+        (["sample", *SMALL, "--template-args", "x"], "--template-args: must be KEY=VALUE, got 'x'"),
+        (["show", "nowhere"], "nowhere: holds no run.json"),
+        (["trian"], "No such command 'trian'"),
+    ],
+)
+def test_bad_settings_are_named(capsys, args, message) -> None:
+    Path("bad.yaml").write_text("lerning_rate: 1\n")
+    Path("list.yaml").write_text("- 1\n")
+    Path("torn.yaml").write_text("a: [1\n")
+    Path("own.jsonl").write_text('{"prompt": "1", "answer": "1"}\n')
+    Path("taken").mkdir()
+    Path("taken/file").write_text("x")
+    line = error_of(capsys, *args)
+    assert __import__("re").search(message.replace("?", "[?]"), line), line
+    assert not Path("runs").exists()
+
+
+def test_a_run_folder_of_other_settings_is_refused(capsys) -> None:
+    gpo(capsys, "sample", *SMALL, "--limit", "2", "--output", "run")
+    before = Path("run/rollouts.jsonl").read_bytes()
+    assert "num: 4 there, 7 here" in error_of(capsys, "sample", *SMALL, "--limit", "2", "--num", "7", "--output", "run")
+    assert "go on with it by --resume" in error_of(capsys, "sample", *SMALL, "--limit", "2", "--output", "run")
+    assert "is a run of `gpo sample`, not of `gpo train`" in error_of(capsys, "train", "--resume", "run")
+    assert Path("run/rollouts.jsonl").read_bytes() == before
+
+
+def test_a_model_without_an_end_token_is_refused(capsys) -> None:
+    shutil.copytree(DEMO_MODEL, "model")
+    Path("model/generation_config.json").unlink()
+    for name in ("config.json", "tokenizer_config.json"):
+        content = json.loads(Path("model", name).read_text())
+        content.pop("eos_token", None)
+        content.pop("eos_token_id", None)
+        Path("model", name).write_text(json.dumps(content))
+    assert "end token" in error_of(capsys, "sample", *SMALL, "--model", "model", "--output", "out")
+    assert not Path("out").exists()
