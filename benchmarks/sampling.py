@@ -35,6 +35,9 @@ class Work:
     num_samples: int
 
 
+Sampler = Callable[[TransformersPolicy, Work, list[Ids]], int]
+"""Samples the work and returns the number of new tokens."""
+
 WORKS = (
     Work("128 prompts x 1", 128, 48, 1),
     Work("16 prompts x 8", 16, 48, 8),
@@ -58,12 +61,13 @@ def tiny_policy(max_tokens: int) -> TransformersPolicy:
 
 
 def starts(work: Work, vocab_size: int) -> list[Ids]:
-    spread = work.num_tokens // 8
     generator = torch.Generator().manual_seed(derive_seed(work.name))
-    offsets = torch.linspace(-spread, spread, work.num_starts).round().int().tolist()
+    spread = work.num_tokens // 8 if work.num_starts > 1 else 0
+    lengths = (
+        torch.linspace(work.num_tokens - spread, work.num_tokens + spread, work.num_starts).int().tolist()
+    )
     return [
-        tuple(torch.randint(2, vocab_size, (work.num_tokens + offset,), generator=generator).tolist())
-        for offset in offsets
+        tuple(torch.randint(2, vocab_size, (length,), generator=generator).tolist()) for length in lengths
     ]
 
 
@@ -96,9 +100,9 @@ def with_generate(policy: TransformersPolicy, work: Work, prompts: list[Ids]) ->
     return int((ended_before_BT == 0).sum())
 
 
-def tokens_per_s(sample: Callable[[TransformersPolicy, Work, list[Ids]], int], *work: object) -> float:
+def tokens_per_s(sample: Sampler, policy: TransformersPolicy, work: Work, prompts: list[Ids]) -> float:
     start = time.perf_counter()
-    num_tokens = sample(*work)  # type: ignore[arg-type]
+    num_tokens = sample(policy, work, prompts)
     return num_tokens / (time.perf_counter() - start)
 
 
@@ -116,7 +120,7 @@ def measure(policy: TransformersPolicy, work: Work, num_repeats: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", help="folder or hub name; default: a random-weight Llama of 2 layers")
     parser.add_argument("--max-tokens", type=int, default=64, help="new tokens of a sample (default 64)")
     parser.add_argument("--repeats", type=int, default=7, help="measurements that count (default 7)")

@@ -1,4 +1,4 @@
-"""The front door: every command as a user types it, and every wrong input with its one line and exit code 2."""
+"""The front door: every command as a user types it; every wrong input with its one line and exit code 2."""
 
 import json
 import os
@@ -17,8 +17,9 @@ from gpo.cli import COMMANDS, main
 
 DATA = Path(os.environ.get("GPO_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
-SMALL = ["--task", "chain_sum", "--max-tokens", "96", "--min-step-tokens", "1"]
-TRAIN = [*SMALL, "--size", "64", "--problems-per-round", "4", "--group-size", "4", "--values", "2"]
+SMALL = ["--task", "chain_sum", "--max-tokens", "96"]
+STEPS = [*SMALL, "--min-step-tokens", "1"]
+TRAIN = [*STEPS, "--size", "64", "--problems-per-round", "4", "--group-size", "4", "--values", "2"]
 TRAIN += ["--max-located", "2", "--eval-problems", "8", "--eval-every", "0", "--learning-rate", "1e-4"]
 
 
@@ -79,7 +80,7 @@ def test_eval_gives_a_rate_with_its_standard_error_and_the_same_seed_the_same_ra
 
 
 def test_locate_names_critical_steps_and_show_prints_one(capsys) -> None:
-    summary = gpo(capsys, "locate", *SMALL, "--limit", "8", "--rule", "drop", "--output", "out")
+    summary = gpo(capsys, "locate", *STEPS, "--limit", "8", "--rule", "drop", "--output", "out")
     curves = [json.loads(line) for line in Path("out/curves.jsonl").read_text().splitlines()]
     assert summary["trajectories"] == len(curves) > 0
     for curve in curves:
@@ -132,7 +133,10 @@ def test_a_run_that_was_killed_ends_with_the_same_weights(capsys) -> None:
     process.wait()
     summary = gpo(capsys, "train", "--resume", "killed")
     assert summary["rounds"] == 5
-    assert Path("killed/model/model.safetensors").read_bytes() == Path("straight/model/model.safetensors").read_bytes()
+    assert (
+        Path("killed/model/model.safetensors").read_bytes()
+        == Path("straight/model/model.safetensors").read_bytes()
+    )
     assert Path("killed/rollouts.jsonl").read_bytes() == Path("straight/rollouts.jsonl").read_bytes()
 
 
@@ -160,7 +164,10 @@ def test_your_own_rows_and_your_own_verifier(capsys, monkeypatch) -> None:
         "def reward(prompts, completions, answer, **columns):\n"
         "    return [float(a in c) for c, a in zip(completions, answer, strict=True)]\n"
     )
-    rows = [{"q": f"State the final answer to the following arithmetic problem: {i} + 4 =", "a": i + 4} for i in range(3)]
+    rows = [
+        {"q": f"State the final answer to the following arithmetic problem: {i} + 4 =", "a": i + 4}
+        for i in range(3)
+    ]
     Path("own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     summary = gpo(
         capsys, "sample", "--data", "own.jsonl", "--prompt-column", "q", "--answer-column", "a",
@@ -200,9 +207,9 @@ def ask(*changes: str) -> list[str]:
     ("content", "args", "message"),
     [
         ('{"question": "1+1", "answer": "2"}\n', ask(), r"own.jsonl.*no column 'prompt'"),
-        ("", ask(), "own.jsonl.*empty"),
-        ('{"prompt": "1+1", "answer": "2"}\n{"prompt": "1', ask(), "own.jsonl row 2"),
-        ('{"prompt": "1+1", "answer": "two"}\n', ask(), "own.jsonl row 1.*two"),
+        ("", ask(), "own.jsonl: has no rows"),
+        ('{"prompt": "1+1", "answer": "2"}\n{"prompt": "1', ask(), "own.jsonl line 2"),
+        ('{"prompt": "1+1", "answer": "two"}\n', ask(), "own.jsonl line 1.*two"),
         (None, ask(), "own.jsonl.*(not exist|no such)"),
         ('{"prompt": "a b ", "answer": "1"}\n'.replace("a b ", "a b " * 9000), ask(), "longer|context"),
     ],
@@ -219,10 +226,19 @@ def test_bad_rows_are_named(capsys, content, args, message) -> None:
     ("args", "message"),
     [
         (["sample", *SMALL, "--model", "./nowhere"], "'./nowhere' does not exist"),
-        (["sample", *SMALL, "--temperature", "-1"], "--temperature: input should be greater than or equal to 0, got '-1'"),
+        (
+            ["sample", *SMALL, "--temperature", "-1"],
+            "--temperature: input should be greater than or equal to 0, got '-1'",
+        ),
         (["train", *SMALL, "--rule", "largest"], "--rule: input should be 'signed', 'absolute'"),
-        (["train", *SMALL, "--lerning-rate", "1"], "No such option: --lerning-rate Did you mean --learning-rate?"),
-        (["train", "--config", "bad.yaml"], "bad.yaml: lerning_rate: unknown setting; did you mean 'learning_rate'?"),
+        (
+            ["train", *SMALL, "--lerning-rate", "1"],
+            "No such option .--lerning-rate.*--learning-rate",
+        ),
+        (
+            ["train", "--config", "bad.yaml"],
+            "bad.yaml: lerning_rate: unknown setting; did you mean 'learning_rate'?",
+        ),
         (["train", "--config", "none.yaml"], "--config none.yaml: no such file"),
         (["train", "--config", "list.yaml"], "must hold `key: value` lines, found list"),
         (["train", "--config", "torn.yaml"], "cannot be read as YAML"),
@@ -252,8 +268,12 @@ def test_bad_settings_are_named(capsys, args, message) -> None:
 def test_a_run_folder_of_other_settings_is_refused(capsys) -> None:
     gpo(capsys, "sample", *SMALL, "--limit", "2", "--output", "run")
     before = Path("run/rollouts.jsonl").read_bytes()
-    assert "num: 4 there, 7 here" in error_of(capsys, "sample", *SMALL, "--limit", "2", "--num", "7", "--output", "run")
-    assert "go on with it by --resume" in error_of(capsys, "sample", *SMALL, "--limit", "2", "--output", "run")
+    assert "num: 4 there, 7 here" in error_of(
+        capsys, "sample", *SMALL, "--limit", "2", "--num", "7", "--output", "run"
+    )
+    assert "go on with it by --resume" in error_of(
+        capsys, "sample", *SMALL, "--limit", "2", "--output", "run"
+    )
     assert "is a run of `gpo sample`, not of `gpo train`" in error_of(capsys, "train", "--resume", "run")
     assert Path("run/rollouts.jsonl").read_bytes() == before
 

@@ -14,7 +14,14 @@ from gpo.types import InputError, Problem, Rollout, State, ValueCurve
 def curve(successes, trials, entropies=(), outcome=0.0) -> ValueCurve:
     num = len(successes)
     rollout = Rollout(
-        State(Problem("p", (1,), "")), tuple(range(num)), (-0.5,) * num, tuple(entropies), "", True, outcome, 0
+        State(Problem("p", (1,), "")),
+        tuple(range(num)),
+        (-0.5,) * num,
+        tuple(entropies),
+        "",
+        True,
+        outcome,
+        0,
     )
     return ValueCurve(tuple(range(num + 1)), (*successes, int(outcome)), (*trials, 1), rollout)
 

@@ -80,7 +80,9 @@ def test_help_loads_no_torch_and_no_settings() -> None:
 
 
 def test_the_searches_and_rules_need_no_torch() -> None:
-    assert "torch" not in loaded("import gpo.gpo, gpo.tasks, gpo.verifiers, gpo.config, gpo.record, gpo.evaluation")
+    assert "torch" not in loaded(
+        "import gpo.gpo, gpo.tasks, gpo.verifiers, gpo.config, gpo.record, gpo.evaluation"
+    )
 
 
 def test_every_public_name_can_be_had() -> None:

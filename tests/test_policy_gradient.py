@@ -48,7 +48,9 @@ def rollout(model, prompt, prefix, action, reward) -> Rollout:
 
 def groups(model) -> list[Group]:
     """A fresh group, a reset group with a longer prefix and other lengths, and one without signal."""
-    fresh = [rollout(model, (1, 2, 3), (), a, r) for a, r in (((4, 5), 1.0), ((6, 7, 8, 9), 0.0), ((4,), 0.0))]
+    fresh = [
+        rollout(model, (1, 2, 3), (), a, r) for a, r in (((4, 5), 1.0), ((6, 7, 8, 9), 0.0), ((4,), 0.0))
+    ]
     reset = [
         rollout(model, (1, 2, 3), (6, 7, 11, 12), a, r)
         for a, r in (((8,), 0.0), ((10, 11, 12, 13, 14, 15), 1.0), ((8, 9), 1.0), ((3, 3), 0.25))
@@ -70,7 +72,9 @@ def test_rloo_compares_each_reward_with_the_mean_of_the_others() -> None:
 
 
 def test_grpo_divides_by_the_standard_deviation() -> None:
-    assert grpo([1.0, 0.0, 0.0, 1.0]) == pytest.approx([x / (math.sqrt(1 / 3) + 1e-4) for x in (0.5, -0.5, -0.5, 0.5)])
+    assert grpo([1.0, 0.0, 0.0, 1.0]) == pytest.approx(
+        [x / (math.sqrt(1 / 3) + 1e-4) for x in (0.5, -0.5, -0.5, 0.5)]
+    )
     assert grpo([1.0]) == [0.0]
     assert grpo([0.0, 0.0]) == [0.0, 0.0]
 

@@ -29,7 +29,9 @@ def test_every_command_runs_or_says_why_not(tmp_path, monkeypatch, capsys) -> No
         if "# not run by the tests: " in command:
             continue
         words = shlex.split(command, comments=True)
-        assert words[0] == "gpo", f"{command!r} is neither a gpo command nor marked '# not run by the tests: why'"
+        assert words[0] == "gpo", (
+            f"{command!r} is neither a gpo command nor marked '# not run by the tests: why'"
+        )
         main(words[1:])
         num_run += 1
     assert num_run >= 5

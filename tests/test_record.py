@@ -73,7 +73,7 @@ def test_a_folder_takes_one_run_and_one_process(tmp_path) -> None:
     (tmp_path / "other" / "thesis.tex").write_text("x")
     with pytest.raises(InputError, match="exists and is no run of this program"):
         new_run(tmp_path / "other")
-    with pytest.raises(InputError, match="holds no run.json"):
+    with pytest.raises(InputError, match=r"holds no run\.json"):
         RunFolder.resume(tmp_path / "other")
     with pytest.raises(InputError, match="is a run of `gpo train`, not of `gpo locate`"):
         RunFolder.stored_settings(tmp_path / "run", "locate")

@@ -9,9 +9,6 @@ from itertools import pairwise
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
-from gpo import steps
-from gpo.types import InputError, Splitter, Tokenizer
 from tokenizers_for_tests import (
     Backwards,
     Bytes,
@@ -23,6 +20,9 @@ from tokenizers_for_tests import (
     llama_bpe,
     sentencepiece_bpe,
 )
+
+from gpo import steps
+from gpo.types import InputError, Splitter, Tokenizer
 
 KINDS: dict[str, tuple[Tokenizer, int]] = {
     "byte-level BPE": (byte_level_bpe(), 350),

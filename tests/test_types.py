@@ -55,5 +55,8 @@ def test_an_impossible_curve_is_refused(bounds, successes, trials) -> None:
 
 def test_seeds_depend_on_every_part_and_on_nothing_else() -> None:
     assert derive_seed(0, "a", 1) == derive_seed(0, "a", 1)
-    assert len({derive_seed(0, "a", 1), derive_seed(0, "a1"), derive_seed(1, "a", 1), derive_seed(0, "a", 2)}) == 4
+    assert (
+        len({derive_seed(0, "a", 1), derive_seed(0, "a1"), derive_seed(1, "a", 1), derive_seed(0, "a", 2)})
+        == 4
+    )
     assert 0 <= derive_seed("x") < 2**63

@@ -54,13 +54,14 @@ def build_command(name: str) -> click.Command:
         return show_command()
     from gpo import config
 
-    cls: type[Settings] = {
+    classes: dict[str, type[Settings]] = {
         "demo": config.DemoSettings,
         "sample": config.SampleSettings,
         "locate": config.LocateSettings,
         "train": config.TrainSettings,
         "eval": config.EvalSettings,
-    }[name]
+    }
+    cls = classes[name]
     options = [setting_option(*field) for field in config.fields(cls)]
     options.append(click.Option(["--json", "as_json"], is_flag=True, help="print one JSON object last"))
     if name != "demo":
@@ -147,8 +148,13 @@ def start(name: str, settings: Any, ui: Any, resume: Path | None) -> dict[str, A
     quiet()
     if name == "demo":
         return demo.run(settings, ui)
-    run = {"sample": sweep.sample, "locate": sweep.locate, "eval": sweep.evaluate, "train": train.run}[name]
-    return run(settings, ui, resume=resume)
+    commands: dict[str, Callable[..., dict[str, Any]]] = {
+        "sample": sweep.sample,
+        "locate": sweep.locate,
+        "eval": sweep.evaluate,
+        "train": train.run,
+    }
+    return commands[name](settings, ui, resume=resume)
 
 
 def show_command() -> click.Command:

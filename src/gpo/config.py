@@ -38,6 +38,9 @@ class ModelSettings(Settings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="dtype of the weights"
     )
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads of torch; its own choice, but 1 for the demo model"
+    )
     temperature: float = Field(1.0, ge=0, le=10, description="of sampling; 0 is greedy")
     top_p: float = Field(1.0, gt=0, le=1, description="nucleus of sampling")
     top_k: int = Field(0, ge=0, description="most likely tokens to sample from; 0 is all")
@@ -56,7 +59,9 @@ class DataSettings(Settings):
     """The problems and how their answers are verified."""
 
     task: str | None = Field(None, description="an embedded task, or gym/NAME for a reasoning-gym generator")
-    data: str | None = Field(None, description="your own problems: FILE.jsonl, FILE.parquet or hub:OWNER/NAME[:CONFIG[:SPLIT]]")
+    data: str | None = Field(
+        None, description="your own problems: FILE.jsonl, FILE.parquet or hub:OWNER/NAME[:CONFIG[:SPLIT]]"
+    )
     prompt_column: str = Field("prompt", description="column with the question")
     answer_column: str = Field("answer", description="column with the known answer")
     verifier: str | None = Field(
@@ -65,7 +70,9 @@ class DataSettings(Settings):
     verifier_limit_s: float = Field(10.0, gt=0, description="seconds for one answer, then it counts as wrong")
     limit: int | None = Field(None, ge=1, description="use only the first so many problems")
     size: int = Field(512, ge=1, description="problems to draw from an embedded task")
-    task_options: dict[str, Any] = Field({}, description="options of a reasoning-gym generator, such as max_terms=4")
+    task_options: dict[str, Any] = Field(
+        {}, description="options of a reasoning-gym generator, such as max_terms=4"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> DataSettings:

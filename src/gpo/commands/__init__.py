@@ -8,8 +8,8 @@ def quiet() -> None:
 
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    import transformers
+    from transformers.utils import logging as notes
 
-    transformers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()
+    notes.disable_progress_bar()  # type: ignore[no-untyped-call]
+    notes.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.getLogger("reasoning_gym").setLevel(logging.ERROR)

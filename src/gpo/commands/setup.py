@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 
 def load_policy(settings: ModelSettings, checkpoint: Path | None = None) -> TransformersPolicy:
     """The policy that the settings name, with the weights of `checkpoint` if there is one."""
+    import torch
+
     from gpo.policies.transformers import TransformersPolicy
 
+    # Matrices this small are slower on two threads, and far slower where another program runs.
+    if threads := settings.threads or (1 if settings.model == "demo" else None):
+        torch.set_num_threads(threads)
     model: str | Path = DEMO_MODEL if settings.model == "demo" else settings.model
     adapter = settings.adapter
     if checkpoint:
@@ -72,11 +77,11 @@ def load_splits(
 ) -> tuple[list[Problem], list[Problem]]:
     """Problems to train on, and held-out ones to evaluate on, none of whose questions is trained on."""
     train = load_problems(settings, policy, verifier, split="train", seed=settings.seed)
-    changes = {"task": settings.eval_task or (None if settings.eval_data else settings.task), "limit": None}
-    changes |= {"data": settings.eval_data, "size": settings.eval_problems}
-    if changes["task"] is None and changes["data"] is None:
+    task = settings.eval_task or (None if settings.eval_data else settings.task)
+    if task is None and settings.eval_data is None:
         return hold_out(train, settings.eval_problems, settings.seed)
-    held_out = load_problems(settings.model_copy(update=changes), policy, verifier, seed=settings.seed)
+    source = {"task": task, "data": settings.eval_data, "size": settings.eval_problems, "limit": None}
+    held_out = load_problems(settings.model_copy(update=source), policy, verifier, seed=settings.seed)
     held_out = held_out[: settings.eval_problems]
     seen = {problem.question for problem in held_out}
     return [problem for problem in train if problem.question not in seen], held_out

@@ -47,7 +47,7 @@ def locate(settings: LocateSettings, ui: Ui, *, resume: Path | None = None) -> J
         ui.print(terminal.trajectory(max(named, key=lambda curve: curve["critical"]["credibility"])), "")
     ui.print(
         _rate(summary),
-        f"no signal in {summary['no_signal']} of {summary['problems']} problems: all their rollouts ended alike",
+        f"no signal in {summary['no_signal']} of {summary['problems']} problems (all rollouts ended alike)",
         f"explored {len(curves)} trajectories; a critical step named in {len(named)}, credible in {credible} "
         "(P(|A| >= 0.2) >= 0.9)",
         terminal.ledger(summary["tokens"]),

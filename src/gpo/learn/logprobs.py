@@ -34,13 +34,13 @@ class ActionLogprobs:
         hidden_NH = hidden_BTH[predicts_BT]
         rows = max(1, self.chunk_elements // self.head.weight.shape[0])
         parts = [
-            checkpoint(self._chunk, hidden, actions, use_reentrant=False)
-            for hidden, actions in zip(hidden_NH.split(rows), actions_N.split(rows), strict=True)
+            checkpoint(self._chunk, hidden_NH[i : i + rows], actions_N[i : i + rows], use_reentrant=False)
+            for i in range(0, len(actions_N), rows)
         ]
         return torch.cat(parts)
 
     def _batch(self, rollouts: Sequence[Rollout]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Right-padded ids and attention [B,T], where a sampled token is predicted [B,T], those tokens [N]."""
+        """Padded ids, attention, and which places predict a sampled token, all [B,T]; those tokens [N]."""
         rows = [rollout.state.ids + rollout.action_ids for rollout in rollouts]
         width = max(map(len, rows))
         device = self.head.weight.device

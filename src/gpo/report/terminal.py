@@ -42,23 +42,24 @@ def trajectory(record: Json) -> RenderableType:
         is_critical = critical is not None and critical["index"] == i
         low, high = record["advantage_intervals"][i]
         before, after = values[i], values[i + 1]
-        known = before is not None and after is not None
+        change = None if before is None or after is None else after - before
         table.add_row(
             "▶" if is_critical else "",
             str(i),
             "" if before is None else f"{before:.2f}",
-            f"{after - before:+.2f}" if known else "",
-            f"{low:+.2f} .. {high:+.2f}" if known else "",
-            printable(step.strip("\n").replace("\n", " ⏎ ")),
-            style="bold red"
-            if is_critical and known and after < before
-            else "bold green"
-            if is_critical
-            else None,
+            "" if change is None else f"{change:+.2f}",
+            "" if change is None else f"{low:+.2f} .. {high:+.2f}",
+            Text(printable(step.strip("\n").replace("\n", " ⏎ "))),
+            style=_colour(change) if is_critical else None,
         )
     ending = f"outcome {record['reward']:g}" + ("" if record["finished"] else ", cut by the token limit")
     question = Text(f"{printable(record['question'])}  (answer: {printable(record['answer'])})", style="dim")
     return Group(question, table, Text(f"{ending}; {naming(critical)}"))
+
+
+def _colour(change: float | None) -> str:
+    """Of the critical step: red where it lost chances, green where it won some."""
+    return "bold" if change is None else "bold red" if change < 0 else "bold green"
 
 
 def naming(critical: Json | None) -> str:

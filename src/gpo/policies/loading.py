@@ -1,0 +1,93 @@
+"""Load a causal language model, its tokenizer and an adapter; whatever is wrong with them is one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
+
+from gpo.types import InputError
+
+_GENERIC_TOKENIZERS = {"PreTrainedTokenizerFast", "TokenizersBackend"}
+
+
+def load(
+    name: str | Path,
+    *,
+    adapter: str | Path | None,
+    trust_remote_code: bool,
+    device: str | torch.device | None,
+    dtype: str | torch.dtype | None,
+) -> tuple[PreTrainedModel, Any]:
+    """The model and tokenizer of a local folder or hub name; InputError in one line if they cannot be had.
+
+    `device` None is the first GPU if there is one, `dtype` None the checkpoint's own.
+    """
+    source = _source("model", name)
+    adapter_source = _source("adapter", adapter) if adapter is not None else None
+    tokenizer = _load_tokenizer(source, trust_remote_code)
+    with _one_line("model", source):
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            source, trust_remote_code=trust_remote_code, dtype=dtype or "auto"
+        )
+    if adapter_source is not None:
+        model = _load_adapter(model, adapter_source)
+    return cast(
+        PreTrainedModel, model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    ), tokenizer
+
+
+def _load_tokenizer(source: str, trust_remote_code: bool) -> Any:
+    """The tokenizer, by the class it was saved with.
+
+    What was saved as the generic fast class is wholly described by its tokenizer.json. AutoTokenizer
+    prefers the class registered for the model type, and for some (Qwen2) that class splits by rules of
+    its own, so that characters are dropped without a word.
+    """
+    with _one_line("tokenizer of", source):
+        if get_tokenizer_config(source).get("tokenizer_class") in _GENERIC_TOKENIZERS:
+            return PreTrainedTokenizerFast.from_pretrained(source)
+        return AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
+
+
+def _load_adapter(model: PreTrainedModel, source: str) -> PreTrainedModel:
+    """The model with a PEFT adapter whose weights can be trained further; the model's own are frozen.
+
+    PEFT loads no adapter that prepends virtual tokens this way, which is as well: they would be prepended
+    again at every read.
+    """
+    from peft import PeftModel
+
+    with _one_line("adapter", source):
+        return cast(PreTrainedModel, PeftModel.from_pretrained(model, source, is_trainable=True))
+
+
+def _source(what: str, name: str | Path) -> str:
+    """The folder, or a name for the hub; InputError for what can only be a path and is no folder."""
+    path, text = Path(name).expanduser(), str(name)
+    if path.is_dir():
+        return str(path)
+    if path.exists():
+        raise InputError(f"{what} path {text!r} is a file; give the folder that holds it")
+    if isinstance(name, Path) or text.startswith(("/", ".", "~")) or text.count("/") > 1:
+        raise InputError(f"{what} path {text!r} does not exist")
+    return text
+
+
+@contextmanager
+def _one_line(what: str, source: str) -> Iterator[None]:
+    """Turns a library's refusal of many lines into one that says what was tried."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
+        where = "local folder" if Path(source).is_dir() else "no local folder, tried as a name on the hub"
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        if "trust_remote_code" in str(error):
+            reason = "it brings code of its own; read that, then allow it with trust_remote_code"
+        raise InputError(f"{what} {source!r} ({where}) cannot be loaded: {reason}") from error
