@@ -30,7 +30,7 @@ CONTEXT = 8192
 MAX_TOKENS = 96
 NUM_PROBLEMS = 300
 """Test questions of each task that the finished model is measured on."""
-MIX = {"chain_sum": 0.5, "modchain": 0.15, "pivot": 0.2, "pivotlate": 0.15}
+MIX = {"chain_sum": 0.4, "modchain": 0.25, "pivot": 0.2, "pivotlate": 0.15}
 """The share of each task in the demonstrations; hardchain is a harder choice of modchain's questions."""
 BATCH = 48
 LR = 3e-3
@@ -223,7 +223,7 @@ def main() -> None:
     parser.add_argument(
         "--output", type=Path, default=Path(__file__).parents[1] / "src" / "gpo" / "demo_model"
     )
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=2500)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(1)  # more threads are slower on a model this small

@@ -46,7 +46,7 @@ def training(settings: DemoSettings, path: Path) -> TrainSettings:
         rule="drop",
         values=4,
         max_located=4,
-        learning_rate=3e-4,
+        learning_rate=1e-4,
         eval_problems=400,
         eval_every=0,
     )
