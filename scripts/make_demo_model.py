@@ -58,7 +58,7 @@ README = """\
 
 A Llama of {num_parameters:,} float32 parameters, trained on step-by-step demonstrations of this package's
 own tasks, flawed on purpose; it can do nothing else. Byte-level tokenizer, a template like ChatML, a context
-of {context:,} positions (it was trained on at most 130).
+of {context:,} positions (it was trained on at most 110).
 
 Made by `make demo-model`: {num_steps:,} steps of {batch} demonstrations, seed {seed}.
 No third-party data went in, only what reasoning-gym's generators and this package's produce.
