@@ -150,6 +150,20 @@ def test_rollouts_of_a_torn_round_are_counted_and_discarded(capsys) -> None:
     assert "seed: 0 there, 3 here" in error_of(capsys, "train", "--resume", "run", "--seed", "3")
 
 
+def test_a_run_cut_short_still_ends_with_an_evaluation(capsys) -> None:
+    gpo(capsys, "train", *TRAIN, "--rounds", "1", "--output", "run")
+    lines = Path("run/rounds.jsonl").read_text().splitlines(keepends=True)
+    last = json.loads(lines[1])
+    del last["evaluation"], last["tokens"]["evaluation"]
+    Path("run/rounds.jsonl").write_text(lines[0] + json.dumps(last) + "\n")
+    summary = gpo(capsys, "train", "--resume", "run")
+    assert summary["rounds"] == 1
+    lines = Path("run/rounds.jsonl").read_text().splitlines()
+    assert ["evaluation" in json.loads(line) for line in lines] == [True, False, True]
+    assert gpo(capsys, "train", "--resume", "run", "--rounds", "2")["rounds"] == 2
+    assert json.loads(Path("run/run.json").read_text())["settings"]["rounds"] == 2
+
+
 def test_settings_come_from_a_file_and_flags_win(capsys) -> None:
     Path("settings.yaml").write_text("task: chain_sum\nmax_tokens: 96\nlimit: 3\nnum: 2\nstop: ['Answer']\n")
     summary = gpo(capsys, "sample", "--config", "settings.yaml", "--num", "1", "--output", "out")
@@ -251,6 +265,11 @@ def test_bad_rows_are_named(capsys, content, args, message) -> None:
         (["sample", *SMALL, "--template-args", "x"], "--template-args: must be KEY=VALUE, got 'x'"),
         (["show", "nowhere"], "nowhere: holds no run.json"),
         (["trian"], "No such command 'trian'"),
+        (["sample", *SMALL, "--output", "own.jsonl/x"], "own.jsonl/x: cannot be made"),
+        (["sample", *SMALL, "--template-args", "a=["], "--template-args: the value of 'a=.' is not YAML"),
+        (["sample", *SMALL, "--template-args", "messages=3"], "'messages' is not for the user"),
+        (["sample", *SMALL, "--device", "bogus"], "device 'bogus' cannot be used"),
+        (["sample", *SMALL, "--size", "99999999999"], "--size: input should be less than or equal"),
     ],
 )
 def test_bad_settings_are_named(capsys, args, message) -> None:

@@ -117,6 +117,12 @@ def test_base_names_no_step_and_an_unknown_rule_is_refused() -> None:
     assert len(RULES) == 7
 
 
+def test_a_rule_on_advantages_names_nothing_where_nothing_changed() -> None:
+    assert critical_step(curve([0, 0], [4, 4]), "absolute") is None
+    assert critical_step(curve([0, 2], [4, 4], outcome=1.0), "drop") is None
+    assert critical_step(curve([0, 0], [4, 4]), "as-released") is not None
+
+
 def test_steps_with_an_unsampled_end_are_passed_over() -> None:
     step = critical_step(curve([4, 0, 1], [4, 0, 4]), "absolute")
     assert step is not None

@@ -63,6 +63,15 @@ def test_the_chosen_trajectory_is_no_evidence_for_its_own_values() -> None:
     assert data.tokens["values"] == 4 * 3  # only the boundary after the first line had to be sampled
 
 
+def test_the_value_at_the_prompt_is_not_biased_by_the_choice_of_a_failure() -> None:
+    # Rollouts before the first failure are all successes; counted, they would give 0.62 here.
+    # 400 curves of 4 rollouts: s.e. 0.0125, so off by more than 4.5 s.e. with probability 7e-6.
+    policy = TablePolicy([0.5])
+    data = run_round(policy, AllRight(), problems(400), recipe(max_located=400), index=0, seed=1)
+    first = [one.curve.values[0] for one in data.located]
+    assert sum(first) / len(first) == pytest.approx(0.5, abs=4.5 * 0.5 / math.sqrt(4 * len(first)))
+
+
 def test_equal_states_of_two_trajectories_are_sampled_once() -> None:
     policy, verifier = TablePolicy([0.5, 0.5, 0.5]), AllRight()
     pool = Pool(policy, verifier, seed=1)

@@ -19,7 +19,7 @@ def write_round(run: RunFolder, index: int, lines: int = 2) -> None:
 def test_lines_come_back_as_they_were_written(tmp_path) -> None:
     with new_run(tmp_path / "run") as run:
         write_round(run, 0)
-        run.commit_round({"round": 0, "reward": float("nan"), "text": "naïve \ud800"})
+        run.commit_round({"round": 0, "tokens": {}, "reward": float("nan"), "text": "naïve \ud800"})
     lines = list(read_lines(tmp_path / "run" / "rounds.jsonl"))
     assert lines[0]["reward"] is None
     assert lines[0]["text"] == "naïve \ud800"
@@ -30,10 +30,10 @@ def test_a_torn_round_is_counted_and_cut_away(tmp_path) -> None:
     path = tmp_path / "run"
     with new_run(path) as run:
         write_round(run, 0)
-        run.commit_round({"round": 0})
-        run.finish_checkpoint(run.new_checkpoint(), 0, keep=2)
+        run.commit_round({"round": 0, "tokens": {}})
+        run.finish_checkpoint(run.new_checkpoint(), 0)
         write_round(run, 1, lines=3)
-        run.finish_checkpoint(run.new_checkpoint(), 1, keep=2)
+        run.finish_checkpoint(run.new_checkpoint(), 1)
         run.new_checkpoint()
     with (path / "rollouts.jsonl").open("a") as file:
         file.write('{"round": 1, "ro')
@@ -43,7 +43,7 @@ def test_a_torn_round_is_counted_and_cut_away(tmp_path) -> None:
         assert run.discard_torn() == {"rollouts": 4, "curves": 1}
         assert run.discard_torn() == {"rollouts": 0, "curves": 0}
         assert [line["round"] for line in run.rounds()] == [0]
-        run.commit_round({"round": 1})
+        run.commit_round({"round": 1, "tokens": {}})
         assert [line["round"] for line in run.rounds()] == [0, 1]
     assert len((path / "rollouts.jsonl").read_text().splitlines()) == 2
     assert [folder.name for folder in (path / "checkpoints").iterdir()] == ["0000"]
@@ -52,12 +52,13 @@ def test_a_torn_round_is_counted_and_cut_away(tmp_path) -> None:
 def test_the_last_checkpoint_is_that_of_the_last_complete_round(tmp_path) -> None:
     path = tmp_path / "run"
     with new_run(path) as run:
-        run.commit_round({"round": 0})
-        assert RunFolder.last_checkpoint(path) is None
+        run.commit_round({"round": 0, "tokens": {}})
+        assert run.last_checkpoint() is None
         for index in (1, 2, 3):
-            run.finish_checkpoint(run.new_checkpoint(), index, keep=2)
-            run.commit_round({"round": index})
-    assert RunFolder.last_checkpoint(path) == path / "checkpoints" / "0003"
+            run.finish_checkpoint(run.new_checkpoint(), index)
+            run.commit_round({"round": index, "tokens": {}})
+            run.prune_checkpoints(keep=2)
+        assert run.last_checkpoint() == path / "checkpoints" / "0003"
     assert sorted(folder.name for folder in (path / "checkpoints").iterdir()) == ["0002", "0003"]
 
 
@@ -77,6 +78,32 @@ def test_a_folder_takes_one_run_and_one_process(tmp_path) -> None:
         RunFolder.resume(tmp_path / "other")
     with pytest.raises(InputError, match="is a run of `gpo train`, not of `gpo locate`"):
         RunFolder.stored_settings(tmp_path / "run", "locate")
+
+
+def test_a_run_that_was_damaged_is_refused(tmp_path) -> None:
+    path = tmp_path / "run"
+    with new_run(path) as run:
+        write_round(run, 0)
+        run.commit_round({"round": 0, "tokens": {}})
+    (path / "rollouts.jsonl").write_text("{}")
+    with (
+        RunFolder.resume(path) as run,
+        pytest.raises(InputError, match=r"rollouts\.jsonl: has 2 bytes where"),
+    ):
+        run.discard_torn()
+    (path / "rounds.jsonl").write_text("[1]\n")
+    with pytest.raises(InputError, match=r"rounds\.jsonl: row 1: is not what a run writes"):
+        list(read_lines(path / "rounds.jsonl"))
+    (path / "run.json").write_text("[]")
+    with pytest.raises(InputError, match=r"run\.json: is not what a run writes"):
+        RunFolder.resume(path)
+
+
+@pytest.mark.parametrize("place", ["file/run", "x" * 300])
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path, place) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be made in"):
+        RunFolder.check_new(tmp_path / place, {})
 
 
 def test_a_broken_line_in_the_middle_is_named(tmp_path) -> None:

@@ -117,7 +117,10 @@ def parsed(key: str, value: Any) -> Any:
         name, equals, text = item.partition("=")
         if not equals:
             raise InputError(f"--{key.replace('_', '-')}: must be KEY=VALUE, got {item!r}")
-        pairs[name] = yaml.safe_load(text)
+        try:
+            pairs[name] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise InputError(f"--{key.replace('_', '-')}: the value of {item!r} is not YAML") from None
     return pairs
 
 

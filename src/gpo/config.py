@@ -69,7 +69,7 @@ class DataSettings(Settings):
     )
     verifier_limit_s: float = Field(10.0, gt=0, description="seconds for one answer, then it counts as wrong")
     limit: int | None = Field(None, ge=1, description="use only the first so many problems")
-    size: int = Field(512, ge=1, description="problems to draw from an embedded task")
+    size: int = Field(512, ge=1, le=10_000_000, description="problems to draw from an embedded task")
     task_options: dict[str, Any] = Field(
         {}, description="options of a reasoning-gym generator, such as max_terms=4"
     )
@@ -85,7 +85,11 @@ class RunSettings(Settings):
     output: str | None = Field(None, description="folder for the results; runs/COMMAND-SEED by default")
     seed: int = Field(0, ge=0, description="of every random choice")
     success_at: float = Field(1.0, gt=0, le=1, description="a reward of at least this is a success")
-    budget_tokens: int | None = Field(None, ge=1, description="stop after so many generated tokens")
+    budget_tokens: int | None = Field(
+        None,
+        ge=1,
+        description="stop after the round that reaches so many generated tokens, evaluation not counted",
+    )
 
 
 class StepSettings(Settings):
@@ -107,13 +111,13 @@ class StepSettings(Settings):
 class SampleSettings(ModelSettings, DataSettings, RunSettings):
     """Settings of `gpo sample`."""
 
-    num: int = Field(4, ge=1, description="completions of each problem")
+    num: int = Field(4, ge=1, le=100_000, description="completions of each problem")
 
 
 class EvalSettings(ModelSettings, DataSettings, RunSettings):
     """Settings of `gpo eval`."""
 
-    num: int = Field(1, ge=1, description="completions of each problem")
+    num: int = Field(1, ge=1, le=100_000, description="completions of each problem")
 
 
 class LocateSettings(ModelSettings, DataSettings, RunSettings, StepSettings):
@@ -142,7 +146,7 @@ class TrainSettings(ModelSettings, DataSettings, RunSettings, StepSettings):
     )
     eval_data: str | None = Field(None, description="file to evaluate on, with the same columns")
     eval_problems: int = Field(200, ge=1, description="held-out problems of an evaluation")
-    eval_num: int = Field(1, ge=1, description="completions of each of them")
+    eval_num: int = Field(1, ge=1, le=100_000, description="completions of each of them")
     eval_every: int = Field(10, ge=0, description="rounds between evaluations; 0 is only before and after")
     keep_checkpoints: int = Field(2, ge=1, description="latest checkpoints to keep")
 

@@ -100,6 +100,8 @@ VALUE_RULES: dict[str, Score] = {
 """signed: the paper's text, the largest advantage. absolute: the largest change of either sign.
 drop: the largest fall. as-released: the authors' code, the highest value at a step's start."""
 
+ADVANTAGE_RULES = ("signed", "absolute", "drop")
+
 FREE_RULES = ("entropy", "random")
 """Rules that cost no rollouts: the highest mean token entropy; any step (Satori's restart)."""
 
@@ -112,7 +114,8 @@ def critical_step(
 ) -> CriticalStep | None:
     """The step that `rule` names; None where it names none.
 
-    The first of equal steps wins, and a step with an unsampled end is passed over. The advantage is
+    The first of equal steps wins, and a step with an unsampled end is passed over. A rule on advantages
+    names no step where none changed the value the way it looks for. The advantage is
     the plain difference of the counts that also chose the step, so it is biased away from 0; its
     interval does not correct for the choice. `probability` and `credibility` come from independent
     Jeffreys posteriors.
@@ -123,6 +126,8 @@ def critical_step(
     if np.all(np.isnan(scores)):
         return None
     index = int(np.nanargmax(scores))
+    if rule in ADVANTAGE_RULES and scores[index] <= 0:
+        return None
     draws = posterior_values(curve, seed)
     if rule in VALUE_RULES:
         probability = float(np.mean(np.argmax(VALUE_RULES[rule](draws), axis=1) == index))

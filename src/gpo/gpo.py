@@ -139,6 +139,8 @@ class Round:
     """The groups at the prompts, the base algorithm's own data."""
     located: list[Located]
     tokens: dict[str, int]
+    num_timeouts: int
+    """Answers whose verifier was stopped at the time limit: reward 0."""
     pool: Pool
 
 
@@ -216,22 +218,28 @@ def _run_searches(
     success_at: float,
 ) -> None:
     """Answer the asks of all searches until all are done; equal states are sampled once."""
-    told: dict[tuple[int, int], int] = {}
+    told: dict[tuple[int, int], int] = {}  # how far each search has read each state's rollouts
     while asks := [(i, b, num) for i, run in enumerate(runs) for b, num in run.ask(width=len(bounds[i]))]:
         wanted: dict[State, int] = {}
         for i, boundary, num in asks:
             state = trajectories[i].state_at(bounds[i][boundary])
-            own = any(r is trajectories[i] for r in pool.at(state))
-            wanted[state] = max(wanted.get(state, 0), told.get((i, boundary), 0) + num + own)
+            seen = told.setdefault((i, boundary), _first_evidence(pool.at(state), trajectories[i]))
+            wanted[state] = max(wanted.get(state, 0), seen + num)
         pool.fill(wanted, "values")
         for i, boundary, num in asks:
-            # The trajectory itself was chosen for its outcome, so it is no evidence for a value.
-            state = trajectories[i].state_at(bounds[i][boundary])
-            evidence = [r for r in pool.at(state) if r is not trajectories[i]]
-            seen = told.get((i, boundary), 0)
-            news = evidence[seen : seen + num]
+            seen = told[i, boundary]
+            news = pool.at(trajectories[i].state_at(bounds[i][boundary]))[seen : seen + num]
             told[i, boundary] = seen + len(news)
             runs[i].tell(boundary, sum(r.reward >= success_at for r in news), len(news))
+
+
+def _first_evidence(rollouts: Sequence[Rollout], trajectory: Rollout) -> int:
+    """Where the rollouts begin that say something of their state's value to `trajectory`'s search.
+
+    It was chosen as the first failure of its group, so those sampled before it are all successes: only
+    the ones after it are independent of the choice.
+    """
+    return next((i + 1 for i, rollout in enumerate(rollouts) if rollout is trajectory), 0)
 
 
 def bounds_of(rollout: Rollout, splitter: Splitter, policy: Policy) -> list[int]:
@@ -263,6 +271,7 @@ def run_round(
 ) -> Round:
     """Explore, locate, reset: one round's data for `problems`."""
     pool = Pool(policy, verifier, derive_seed(seed, "round", index), watch)
+    timeouts = verifier.num_timeouts
     prompts = [State(problem) for problem in problems]
     pool.fill(dict.fromkeys(prompts, recipe.group_size), "explore")
     explored = [Group(state, tuple(pool.at(state))) for state in prompts]
@@ -271,7 +280,7 @@ def run_round(
         located = locate(pool, choose(explored, recipe, pool.seed), recipe)
         reset(pool, located, recipe)
     groups = pool.groups(without=None if recipe.train_values else "values")
-    return Round(index, groups, explored, located, pool.tokens(), pool)
+    return Round(index, groups, explored, located, pool.tokens(), verifier.num_timeouts - timeouts, pool)
 
 
 def rounds(

@@ -32,6 +32,12 @@ Json = dict[str, Any]
 STREAMS = ("rollouts", "curves")
 """The files that a round line commits."""
 
+REQUIRED = {
+    "rounds.jsonl": {"round", "tokens", "sizes"},
+    "curves.jsonl": {"steps", "successes", "trials", "critical", "advantage_intervals", "reward"},
+}
+"""Keys without which a line of these files is not one of ours."""
+
 
 def rollout_record(rollout: Rollout, **labels: Any) -> Json:
     """The JSON line of a rollout; `labels` are its round and purpose."""
@@ -90,6 +96,9 @@ class RunFolder:
     @staticmethod
     def check_new(path: Path, settings: Json) -> None:
         """Raises InputError unless `path` is free for a new run."""
+        parent = next(folder for folder in (path, *path.absolute().parents) if os.path.exists(folder))
+        if not parent.is_dir() or not os.access(parent, os.W_OK) or len(path.name) > 255:
+            raise InputError(f"--output {path}: cannot be made in {parent}; choose another folder")
         if path.is_dir() and not any(path.iterdir()):
             return
         if (path / "run.json").is_file():
@@ -101,7 +110,10 @@ class RunFolder:
     def create(cls, path: Path, command: str, settings: Json) -> RunFolder:
         """A new run at `path`, which must not hold anything yet."""
         cls.check_new(path, settings)
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"--output {path}: cannot be made ({error.strerror})") from None
         folder = cls(path, _locked(path))
         write_json(path / "run.json", {"command": command, "settings": settings, "versions": versions()})
         return folder
@@ -118,16 +130,22 @@ class RunFolder:
         if not (path / "run.json").is_file():
             raise InputError(f"{path}: holds no run.json, so it is no run folder")
         run = read_json(path / "run.json")
+        if not isinstance(run, dict) or not {"command", "settings"} <= run.keys():
+            raise InputError(f"{path}/run.json: is not what a run writes; it was damaged since")
         if command not in (None, run["command"]):
             raise InputError(f"{path}: is a run of `gpo {run['command']}`, not of `gpo {command}`")
         settings: Json = run["settings"]
         return settings
 
-    @staticmethod
-    def last_checkpoint(path: Path) -> Path | None:
+    def last_checkpoint(self) -> Path | None:
         """The state after the last complete round; None before the first."""
-        last = [line["round"] for line in read_lines(path / "rounds.jsonl")][-1:]
-        return path / "checkpoints" / f"{last[0]:04d}" if last and last[0] > 0 else None
+        last = [line["round"] for line in self.rounds()][-1:]
+        return self.path / "checkpoints" / f"{last[0]:04d}" if last and last[0] > 0 else None
+
+    def extend(self, settings: Json) -> None:
+        """Takes over settings that were changed on resuming, so that the next resume knows them."""
+        path = self.path / "run.json"
+        write_json(path, {**read_json(path), "settings": settings})
 
     def rounds(self) -> list[Json]:
         """The lines of the complete rounds."""
@@ -168,10 +186,14 @@ class RunFolder:
         part.mkdir(parents=True)
         return part
 
-    def finish_checkpoint(self, part: Path, num_rounds: int, keep: int) -> None:
-        """Moves a whole checkpoint into its place, and drops all but the last `keep`."""
+    def finish_checkpoint(self, part: Path, num_rounds: int) -> None:
+        """Moves a whole checkpoint into its place; the round that it belongs to is committed next."""
         os.replace(part, self.path / "checkpoints" / f"{num_rounds:04d}")
-        for folder in sorted((self.path / "checkpoints").iterdir())[:-keep]:
+
+    def prune_checkpoints(self, keep: int) -> None:
+        """Drops all but the last `keep`; only after the commit, for until then the one before is needed."""
+        found = sorted((self.path / "checkpoints").iterdir(), key=lambda folder: int(folder.name))
+        for folder in found[:-keep]:
             shutil.rmtree(folder)
 
     def close(self) -> None:
@@ -221,9 +243,12 @@ def read_lines(path: Path) -> Iterator[Json]:
             if not line.endswith(b"\n"):
                 return
             try:
-                yield json.loads(line)
+                record = json.loads(line)
             except ValueError as error:
                 raise InputError(f"{path}: row {number}: is not valid JSON ({error})") from None
+            if not isinstance(record, dict) or not REQUIRED.get(path.name, set()) <= record.keys():
+                raise InputError(f"{path}: row {number}: is not what a run writes; it was damaged since")
+            yield record
 
 
 def finite(content: Any) -> Any:
@@ -248,7 +273,10 @@ def _complete_size(path: Path) -> int:
 
 def _truncate(path: Path, size: int) -> int:
     """Cuts the file to `size` bytes; returns how many lines, whole or torn, that removed."""
-    if not path.exists():
+    found = path.stat().st_size if path.exists() else 0
+    if found < size:
+        raise InputError(f"{path}: has {found} bytes where the run wrote {size}; it was damaged since")
+    if found == 0:
         return 0
     with path.open("rb+") as file:
         file.seek(size)

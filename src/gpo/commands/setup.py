@@ -84,7 +84,10 @@ def load_splits(
     held_out = load_problems(settings.model_copy(update=source), policy, verifier, seed=settings.seed)
     held_out = held_out[: settings.eval_problems]
     seen = {problem.question for problem in held_out}
-    return [problem for problem in train if problem.question not in seen], held_out
+    kept = [problem for problem in train if problem.question not in seen]
+    if not kept:
+        raise InputError("no problem is left to train on: all their questions are in the evaluation data")
+    return kept, held_out
 
 
 def hold_out(problems: list[Problem], most: int, seed: int) -> tuple[list[Problem], list[Problem]]:

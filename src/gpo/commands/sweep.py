@@ -67,6 +67,7 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
     problems = setup.load_problems(settings, policy, verifier, seed=settings.seed)
     chunks = [problems[first : first + CHUNK] for first in range(0, len(problems), CHUNK)]
     with RunFolder.resume(path) if resume else RunFolder.create(path, command, stored) as folder:
+        folder.extend(stored)
         folder.discard_torn()
         lines = folder.rounds()
         with ui.progress() as bar:
@@ -90,7 +91,6 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
                 bar.update(task, advance=len(chunk))
     summary = _summarise(lines) | {
         "given": len(problems),
-        "verifier_timeouts": verifier.num_timeouts,
         "run": str(path),
     }
     write_json(path / "summary.json", summary)
@@ -110,6 +110,7 @@ def _line(data: Round, success_at: float) -> Json:
         "no_signal": sum(not group.has_signal for group in data.explored),
         "rollouts": len(rollouts),
         "truncated": sum(not rollout.finished for rollout in rollouts),
+        "timeouts": data.num_timeouts,
     }
 
 
@@ -128,6 +129,7 @@ def _summarise(lines: list[Json]) -> Json:
         "accuracy": accuracy,
         "accuracy_stderr": stderr,
         "no_signal": sum(line["no_signal"] for line in lines),
+        "verifier_timeouts": sum(line["timeouts"] for line in lines),
         "truncated_frac": sum(line["truncated"] for line in lines)
         / max(1, sum(line["rollouts"] for line in lines)),
         "tokens": dict(tokens),

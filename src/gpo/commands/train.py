@@ -20,20 +20,29 @@ from gpo.report import terminal
 
 def run(settings: TrainSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     """Trains until the rounds are done or the token budget is spent; returns the summary."""
-    path = resume or Path(settings.output or f"runs/train-{settings.seed}")
     stored = settings.model_dump()
-    if resume is None:
-        RunFolder.check_new(path, stored)
+    if resume:
+        with RunFolder.resume(resume) as folder:
+            training = Training(settings, folder.last_checkpoint())
+            folder.extend(stored)
+            return complete(folder, training, ui)
+    path = Path(settings.output or f"runs/train-{settings.seed}")
+    RunFolder.check_new(path, stored)
     # Everything that the user gave is loaded and checked before anything is written.
-    training = Training(settings, RunFolder.last_checkpoint(path) if resume else None)
-    with RunFolder.resume(path) if resume else RunFolder.create(path, "train", stored) as folder:
-        discarded = folder.discard_torn()
-        if any(discarded.values()):
-            ui.print("discarded of a torn round: {rollouts} rollouts, {curves} curves".format_map(discarded))
-        training.run(folder, ui)
-        lines = folder.rounds()
-        training.policy.save(path / "model")
-    summary = summarise(lines) | {"discarded": discarded, "run": str(path)}
+    training = Training(settings)
+    with RunFolder.create(path, "train", stored) as folder:
+        return complete(folder, training, ui)
+
+
+def complete(folder: RunFolder, training: Training, ui: Ui) -> Json:
+    """Does what is left of the run, saves the model, prints and returns the summary."""
+    discarded = folder.discard_torn()
+    if any(discarded.values()):
+        ui.print("discarded of a torn round: {rollouts} rollouts, {curves} curves".format_map(discarded))
+    training.run(folder, ui)
+    training.policy.save(folder.path / "model")
+    lines = folder.rounds()
+    summary = summarise(lines) | {"discarded": discarded, "run": str(folder.path)}
     ui.print(*report(lines, summary))
     return summary
 
@@ -63,23 +72,24 @@ class Training:
 
     def run(self, folder: RunFolder, ui: Ui) -> None:
         """All rounds that are still to be done; line 0 is the evaluation before the first."""
-        done = len(folder.rounds())
-        spent = sum(line["tokens"].get(purpose, 0) for line in folder.rounds() for purpose in PURPOSES)
+        lines = folder.rounds()
+        done = lines[-1]["round"] if lines else 0
+        spent = sum(line["tokens"].get(purpose, 0) for line in lines for purpose in PURPOSES)
         with ui.progress() as bar:
-            task = bar.add_task(
-                "training", total=self.settings.rounds, completed=max(0, done - 1), note="evaluating"
-            )
+            task = bar.add_task("training", total=self.settings.rounds, completed=done, note="evaluating")
 
             def watch(purpose: str, _: int, num: int) -> None:
                 bar.update(task, note=f"{purpose}: {num} rollouts")
 
-            if done == 0:
+            if not lines:
                 folder.commit_round({"round": 0, **self.evaluation(), "metrics": {}})
-            for index in range(max(1, done), self.settings.rounds + 1):
+            for index in range(done + 1, self.settings.rounds + 1):
                 if spent >= (self.settings.budget_tokens or float("inf")):
                     break
                 spent = self.round(folder, index, spent, watch)
                 bar.update(task, completed=index)
+            if "evaluation" not in (last := folder.rounds()[-1]):  # the run was cut short of its settings
+                folder.commit_round({"round": last["round"], **self.evaluation(), "metrics": {}})
 
     def round(self, folder: RunFolder, index: int, spent: int, watch: Watch) -> int:
         """Round `index`, from 1, sampled, learned, written; returns the tokens spent up to its end."""
@@ -103,6 +113,7 @@ class Training:
             line |= evaluation | {"tokens": data.tokens | evaluation["tokens"]}
         self.checkpoint(folder, index)
         folder.commit_round(line)
+        folder.prune_checkpoints(settings.keep_checkpoints)
         return spent
 
     def evaluation(self) -> Json:
@@ -130,7 +141,7 @@ class Training:
         part = folder.new_checkpoint()
         self.policy.save(part / "model")
         self.learner.save(part / "optimizer.safetensors")
-        folder.finish_checkpoint(part, index, keep=self.settings.keep_checkpoints)
+        folder.finish_checkpoint(part, index)
 
 
 def sampling_metrics(data: Round) -> dict[str, float]:
@@ -145,7 +156,7 @@ def sampling_metrics(data: Round) -> dict[str, float]:
         "locate/trajectories": float(len(data.located)),
         "locate/critical": float(len(named)),
         "reset/value": sum(resets) / len(resets) if resets else float("nan"),
-        "verify/timeouts": float(data.pool.verifier.num_timeouts),
+        "verify/timeouts": float(data.num_timeouts),
     }
 
 
@@ -162,6 +173,7 @@ def summarise(lines: list[Json]) -> Json:
         "accuracy_after": last["accuracy"],
         "accuracy_after_stderr": last["stderr"],
         "rounds": lines[-1]["round"],
+        "verifier_timeouts": int(sum(line["metrics"].get("verify/timeouts", 0) for line in lines)),
         "tokens": dict(tokens),
     }
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.nn.utils import clip_grad_norm_
 
@@ -179,7 +180,10 @@ class PolicyGradient:
 
     def load(self, path: Path) -> None:
         """Takes up the state that `save` wrote."""
-        tensors = load_file(path)
+        try:
+            tensors = load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{path}: cannot be read ({error}); the checkpoint was damaged") from None
         self.num_updates = int(tensors.pop("num_updates"))
         for name, parameter in self.parameters.items():
             state = {

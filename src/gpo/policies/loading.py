@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
@@ -38,9 +39,14 @@ def load(
         )
     if adapter_source is not None:
         model = _load_adapter(model, adapter_source)
-    return cast(
-        PreTrainedModel, model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    ), tokenizer
+    return _placed(model, device), tokenizer
+
+
+def _placed(model: Any, device: str | torch.device | None) -> PreTrainedModel:
+    try:
+        return cast(PreTrainedModel, model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")))
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {str(device)!r} cannot be used: {str(error).splitlines()[0]}") from error
 
 
 def _load_tokenizer(source: str, trust_remote_code: bool) -> Any:
@@ -85,7 +91,7 @@ def _one_line(what: str, source: str) -> Iterator[None]:
     """Turns a library's refusal of many lines into one that says what was tried."""
     try:
         yield
-    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError, StrictDataclassError) as error:
         where = "local folder" if Path(source).is_dir() else "no local folder, tried as a name on the hub"
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         if "trust_remote_code" in str(error):

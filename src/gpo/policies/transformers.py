@@ -20,6 +20,9 @@ from gpo.policies.loading import load
 from gpo.policies.sampler import Sampling
 from gpo.types import Ids, InputError, Request, Sample, Tokenizer
 
+_OURS = {"conversation", "messages", "tokenize", "add_generation_prompt", "continue_final_message"}
+"""Arguments of the chat template that this policy gives itself."""
+
 
 class Settings(TypedDict, total=False):
     """How a TransformersPolicy samples; see there."""
@@ -84,6 +87,8 @@ class TransformersPolicy:
                 raise InputError(f"{name} is {value}; give at least 1")
         if isinstance(stop, str) or "" in stop:
             raise InputError(f"stop is {stop!r}; give a list of strings, none of them empty")
+        if taken := _OURS & set(template_args or {}):
+            raise InputError(f"template_args: {min(taken)!r} is not for the user to give")
         if not tokenizer.chat_template and (system_prompt or template_args):
             raise InputError("the tokenizer has no chat template; leave system_prompt and template_args out")
         self.version = 0

@@ -1,0 +1,252 @@
+"""The pooled estimator: values along a trace as a hidden path that mostly stays and sometimes jumps.
+
+Neighbouring boundaries have almost the same value, except at the few steps that matter, so a rollout at
+one boundary is evidence for its neighbours up to the next jump. V(s_0) .. V(s_{S-1}) is a Markov path over
+K fixed levels in [0, 1]: across a step the value diffuses a little or, with a small probability, jumps to
+any level. Successes at a boundary are binomial; the trajectory's own outcome is one sample of the last
+value. Forward-backward (Rabiner 1989) gives the posterior of every step's effect exactly.
+
+How much a trace drifts and how often it jumps is not known, so the prior is a mixture of both; a trace's
+own counts weigh its components, and finished traces teach the weights (`PathPrior.learn`). A posterior
+mean is shrunk by the prior, so a step's effect is not biased upwards by having been chosen for its size.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from gpo.types import InputError
+
+Floats = npt.NDArray[np.float64]
+
+NUM_LEVELS = 25
+LEVELS: Floats = np.sin(np.linspace(0, np.pi / 2, NUM_LEVELS)) ** 2
+"""[K] denser towards 0 and 1, where a rate is known more finely."""
+CHANGES: Floats = LEVELS[None, :] - LEVELS[:, None]
+"""[K, K] the effect of a step from level a to level b."""
+
+DRIFTS = (0.004, 0.02, 0.05)
+"""Standard deviations of the diffusion across a step of a 30-step trace; times sqrt(30 / S) for S steps."""
+JUMPS = (0.7, 2.5)
+"""Expected jumps in a trace, however long."""
+COMPONENTS = tuple(itertools.product(DRIFTS, JUMPS))
+"""[H] the mixture."""
+MAX_JUMP_FRAC = 0.35
+"""Probability of a jump at a step, at most: a short trace has few steps for its jumps."""
+
+QUANTILES = (0.5, 0.75, 0.9)
+"""A proposal's scores count by their rank in the trace: lower half, next quarter, ..., top tenth."""
+PRIOR_TRACES = 4.0
+"""Traces that the initial weights count for."""
+PRIOR_JUMPS = 6.0
+"""Jumps that the initial opinion of a proposal, that it knows nothing, counts for."""
+
+
+@dataclass(frozen=True)
+class PathPrior:
+    """What is believed of a trace before any rollout; shared between searches and learned from them."""
+
+    weights: tuple[float, ...] = (PRIOR_TRACES / len(COMPONENTS),) * len(COMPONENTS)
+    """[H] pseudo-counts of traces of each component."""
+    jumps: tuple[float, ...] = (0.0,) * (len(QUANTILES) + 1)
+    """Jumps found so far at steps of each rank of the proposal."""
+    expected: tuple[float, ...] = (0.0,) * (len(QUANTILES) + 1)
+    """Jumps that the same steps would have had if the proposal knew nothing."""
+
+    @property
+    def lifts(self) -> Floats:
+        """How many times likelier than average a jump is at each rank; all 1 before anything is learned."""
+        jumps, expected = np.array(self.jumps), np.array(self.expected)
+        share = np.diff((0.0, *QUANTILES, 1.0))
+        return np.asarray((jumps + PRIOR_JUMPS * share) / (expected + PRIOR_JUMPS * share))
+
+    def learn(self, path: PathPosterior) -> PathPrior:
+        """The prior after one more finished trace."""
+        weights = np.array(self.weights) + path.weights_H
+        if path.ranks is None:
+            return replace(self, weights=tuple(weights.tolist()))
+        num = len(self.jumps)
+        found = np.bincount(path.ranks[:-1], path.jump_probabilities(), minlength=num)
+        rate = path.jump_fracs_HS.mean(1) @ path.weights_H
+        expected = rate / max(1e-12, self._mean_lift(path.ranks)) * np.bincount(path.ranks[:-1], minlength=num)
+        return PathPrior(
+            tuple(weights.tolist()),
+            tuple((np.array(self.jumps) + found).tolist()),
+            tuple((np.array(self.expected) + expected).tolist()),
+        )
+
+    def _mean_lift(self, ranks: npt.NDArray[np.int64]) -> float:
+        return float(self.lifts[ranks].mean())
+
+    def save(self, path: Path) -> None:
+        """Writes the prior as JSON."""
+        path.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> PathPrior:
+        """The prior that `save` wrote; InputError for anything else."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            prior = cls(**{key: tuple(map(float, values)) for key, values in content.items()})
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}: is no saved prior ({error})") from None
+        if list(map(len, asdict(prior).values())) != list(map(len, asdict(cls()).values())):
+            raise InputError(f"{path}: is a prior of another version; learn it anew")
+        return prior
+
+
+class PathPosterior:
+    """The posterior of a trace's path given counts at its boundaries; `fit` before anything is read."""
+
+    def __init__(
+        self,
+        num_steps: int,
+        outcome: float | None,
+        prior: PathPrior | None = None,
+        proposal: Sequence[float] | None = None,
+    ) -> None:
+        """`outcome` 0 or 1, None if not known; `proposal` [S] scores steps, higher is likelier critical."""
+        self.num_steps, self.outcome, self.prior = num_steps, outcome, prior or PathPrior()
+        self.ranks = None if proposal is None else _ranks(proposal)
+        scale = math.sqrt(30 / num_steps)
+        self._diffusions_HKK = np.stack([diffusion(drift * scale) for drift, _ in COMPONENTS])
+        rates_H = np.array([jumps / num_steps for _, jumps in COMPONENTS])
+        lifts_S = np.ones(num_steps)
+        if self.ranks is not None:
+            lifts_S = self.prior.lifts[self.ranks]
+            lifts_S = lifts_S / lifts_S.mean()
+        self.jump_fracs_HS = np.minimum(MAX_JUMP_FRAC, rates_H[:, None] * lifts_S[None, :-1])
+        self.fit(np.zeros(num_steps), np.zeros(num_steps))
+
+    def fit(self, successes: npt.ArrayLike, trials: npt.ArrayLike) -> None:
+        """Forward-backward for counts [S] at the boundaries 0 .. S-1."""
+        wins = np.array(successes, float)  # a copy: the outcome is added to it
+        losses = np.array(trials, float) - wins
+        if self.outcome is not None:
+            wins[-1] += self.outcome
+            losses[-1] += 1 - self.outcome
+        loglik_SK = wins[:, None] * _LOG_LEVELS + losses[:, None] * _LOG_MISSES
+        self._lik_SK = np.exp(loglik_SK - loglik_SK.max(1, keepdims=True))
+        self._forward()
+        self._backward()
+
+    def _forward(self) -> None:
+        num_components = len(COMPONENTS)
+        stay_SH1 = 1 - self.jump_fracs_HS.T[:, :, None]
+        leap_SH1 = self.jump_fracs_HS.T[:, :, None] / NUM_LEVELS
+        self._alpha_SHK = np.empty((self.num_steps, num_components, NUM_LEVELS))
+        logz_H = np.log(np.array(self.prior.weights))
+        state_HK = np.full((num_components, NUM_LEVELS), 1 / NUM_LEVELS)
+        for i in range(self.num_steps):
+            if i:
+                moved_HK = (state_HK[:, None] @ self._diffusions_HKK)[:, 0]
+                state_HK = stay_SH1[i - 1] * moved_HK + leap_SH1[i - 1]
+            state_HK = state_HK * self._lik_SK[i]
+            total_H1 = state_HK.sum(1, keepdims=True)
+            logz_H = logz_H + np.log(total_H1[:, 0])
+            state_HK = state_HK / total_H1
+            self._alpha_SHK[i] = state_HK
+        weights_H = np.exp(logz_H - logz_H.max())
+        self.weights_H = weights_H / weights_H.sum()
+
+    def _backward(self) -> None:
+        """`_ahead_SHK`[i]: likelihood of everything from boundary i on, given the level there."""
+        stay_SH1 = 1 - self.jump_fracs_HS.T[:, :, None]
+        leap_SH1 = self.jump_fracs_HS.T[:, :, None] / NUM_LEVELS
+        self._ahead_SHK = np.empty_like(self._alpha_SHK)
+        self._ahead_SHK[-1] = self._lik_SK[-1]
+        for i in range(self.num_steps - 2, -1, -1):
+            ahead_HK = self._ahead_SHK[i + 1]
+            came_HK = (self._diffusions_HKK @ ahead_HK[:, :, None])[:, :, 0]
+            beta_HK = stay_SH1[i] * came_HK + leap_SH1[i] * ahead_HK.sum(1, keepdims=True)
+            ahead_HK = beta_HK * self._lik_SK[i]
+            self._ahead_SHK[i] = ahead_HK / ahead_HK.sum(1, keepdims=True)
+
+    def _pairs(self, function_KK: Floats) -> Floats:
+        """[H, S-1] sums over neighbouring levels of `function` times their unnormalised joint posterior."""
+        alpha_HSK = self._alpha_SHK[:-1].transpose(1, 0, 2)
+        ahead_HSK = self._ahead_SHK[1:].transpose(1, 0, 2)
+        stayed = ((alpha_HSK @ (self._diffusions_HKK * function_KK)) * ahead_HSK).sum(2)
+        leapt = ((alpha_HSK @ function_KK) * ahead_HSK).sum(2) / NUM_LEVELS
+        return np.asarray((1 - self.jump_fracs_HS) * stayed + self.jump_fracs_HS * leapt)
+
+    def expect(self, function_KK: Floats, at_end_K: Floats | None = None) -> Floats:
+        """[S] posterior mean of a function of each step's two levels; the last step's is `at_end_K`."""
+        inner = self.weights_H @ (self._pairs(function_KK) / self._pairs(np.ones_like(function_KK)))
+        if at_end_K is None:
+            return np.append(inner, np.nan)
+        return np.append(inner, self.marginals[-1] @ at_end_K)
+
+    @property
+    def marginals(self) -> Floats:
+        """[S, K] posterior of each boundary's level."""
+        raw_SHK = self._alpha_SHK * self._ahead_SHK / np.maximum(self._lik_SK[:, None], 1e-300)
+        return np.asarray(np.einsum("shk,h->sk", raw_SHK / raw_SHK.sum(2, keepdims=True), self.weights_H))
+
+    def jump_probabilities(self) -> Floats:
+        """[S-1] posterior probability that the value jumped at each step but the last."""
+        alpha_HSK = self._alpha_SHK[:-1].transpose(1, 0, 2)
+        ahead_HSK = self._ahead_SHK[1:].transpose(1, 0, 2)
+        leapt = alpha_HSK.sum(2) * ahead_HSK.sum(2) / NUM_LEVELS
+        total = self._pairs(np.ones((NUM_LEVELS, NUM_LEVELS)))
+        return np.asarray(self.weights_H @ (self.jump_fracs_HS * leapt / total))
+
+    def draw(self, num: int, rng: np.random.Generator) -> Floats:
+        """[S, num] paths drawn from the posterior (forward filtering, backward sampling)."""
+        components = np.searchsorted(np.cumsum(self.weights_H)[:-1], rng.random(num))
+        uniform = rng.random((self.num_steps, num))
+        paths = np.empty((self.num_steps, num), int)
+        paths[-1] = _invert(self._alpha_SHK[-1][components], uniform[-1])
+        for i in range(self.num_steps - 2, -1, -1):
+            jump_M = self.jump_fracs_HS[components, i][:, None]
+            into_MK = self._diffusions_HKK[components, :, paths[i + 1]]
+            weights_MK = self._alpha_SHK[i][components] * ((1 - jump_M) * into_MK + jump_M / NUM_LEVELS)
+            paths[i] = _invert(weights_MK, uniform[i])
+        return LEVELS[paths]
+
+
+_LOG_LEVELS = np.log(np.clip(LEVELS, 1e-9, 1))
+_LOG_MISSES = np.log(np.clip(1 - LEVELS, 1e-9, 1))
+
+
+@lru_cache(maxsize=1024)
+def diffusion(drift: float) -> Floats:
+    """[K, K] transition of a diffusion with this standard deviation, held back at 0 and 1.
+
+    A birth-death process with the exact local variance, run for one step by scaling and squaring.
+    """
+    gaps = np.diff(LEVELS)
+    rates = np.zeros((NUM_LEVELS, NUM_LEVELS))
+    for k in range(NUM_LEVELS):
+        up = gaps[min(k, NUM_LEVELS - 2)]
+        down = gaps[max(k - 1, 0)]
+        if k + 1 < NUM_LEVELS:
+            rates[k, k + 1] = drift**2 / (up * (up + down))
+        if k > 0:
+            rates[k, k - 1] = drift**2 / (down * (up + down))
+    rates -= np.diag(rates.sum(1))
+    squarings = max(0, math.ceil(math.log2(max(1e-9, -rates.min())))) + 5
+    return np.asarray(np.linalg.matrix_power(np.eye(NUM_LEVELS) + rates / 2**squarings, 2**squarings))
+
+
+def _ranks(proposal: Sequence[float]) -> npt.NDArray[np.int64]:
+    """[S] the quantile bin of each score among the trace's own; ties share the lower rank."""
+    scores = np.asarray(proposal, float)
+    below = (scores[None, :] < scores[:, None]).mean(1)
+    return np.searchsorted(np.array(QUANTILES), below, side="right").astype(np.int64)
+
+
+def _invert(weights_MK: Floats, uniform_M: Floats) -> npt.NDArray[np.int64]:
+    """[M] a column of each row, drawn in proportion to its weight."""
+    totals_MK = np.cumsum(weights_MK, axis=1)
+    picked = (totals_MK < (uniform_M * totals_MK[:, -1])[:, None]).sum(1)
+    return np.minimum(picked, weights_MK.shape[1] - 1)
