@@ -23,6 +23,7 @@ demo-model: $(VENV)/installed
 
 benchmarks: $(VENV)/installed
 	$(BIN)/python benchmarks/sampling.py
+	$(BIN)/python benchmarks/search.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

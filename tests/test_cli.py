@@ -83,9 +83,11 @@ def test_locate_names_critical_steps_and_show_prints_one(capsys) -> None:
     summary = gpo(capsys, "locate", *STEPS, "--limit", "8", "--rule", "drop", "--output", "out")
     curves = [json.loads(line) for line in Path("out/curves.jsonl").read_text().splitlines()]
     assert summary["trajectories"] == len(curves) > 0
+    assert summary["tokens"]["values"] > 0
+    assert summary["tokens"]["resets"] == 0
     for curve in curves:
         assert len(curve["steps"]) == len(curve["bounds"]) - 1 == len(curve["trials"]) - 1
-        assert all(trials >= 4 for trials in curve["trials"][:-1])
+        assert len(curve["values"]) == len(curve["advantages"]) + 1 == len(curve["intervals"]) + 1
         assert curve["reward"] == 0.0
     main(["show", "out"])
     shown = capsys.readouterr().out
@@ -109,12 +111,12 @@ def test_train_learns_records_and_is_reproducible(capsys) -> None:
     again = gpo(capsys, "train", *TRAIN, "--rounds", "2", "--output", "b")
     assert first["rounds"] == 2
     assert set(first["tokens"]) == {"explore", "values", "resets", "evaluation"}
-    assert all(number > 0 for number in first["tokens"].values())
+    assert all(first["tokens"][purpose] > 0 for purpose in ("explore", "values", "evaluation"))
     assert first | {"run": ""} == again | {"run": ""}
     before, after = load_file(DEMO_MODEL / "model.safetensors"), load_file("a/model/model.safetensors")
     assert any((before[name] != after[name]).any() for name in before)
     purposes = {json.loads(line)["purpose"] for line in Path("a/rollouts.jsonl").read_text().splitlines()}
-    assert purposes == {"explore", "values", "resets"}
+    assert {"explore", "values"} <= purposes <= {"explore", "values", "resets"}
     rate = gpo(capsys, "eval", *SMALL, "--model", "a/model", "--limit", "4", "--output", "c")["accuracy"]
     assert 0 <= rate <= 1
 

@@ -8,6 +8,7 @@ from toy import AllRight, TablePolicy, problems
 from gpo import steps
 from gpo.evaluation import evaluate, mean_and_stderr
 from gpo.gpo import Pool, Recipe, choose, locate, problem_order, reset, rounds, run_round
+from gpo.paths import PathPrior
 from gpo.types import InputError, State
 
 RIGHT = [0.95, 0.95, 0.5, 0.95]
@@ -15,7 +16,9 @@ LINES = steps.newline(min_tokens=1)
 
 
 def recipe(**changes) -> Recipe:
-    return Recipe(**{"group_size": 8, "problems_per_round": 4, "splitter": LINES, **changes})
+    return Recipe(
+        **{"group_size": 8, "problems_per_round": 4, "splitter": LINES, "search": "uniform", **changes}
+    )
 
 
 def one_round(policy=None, **changes):
@@ -55,11 +58,32 @@ def test_with_many_samples_the_critical_step_is_the_first_wrong_line() -> None:
         assert "w" not in "".join(TablePolicy(RIGHT).text(one.critical.reset_state(one.curve).prefix_ids))
 
 
+def test_the_adaptive_search_finds_more_first_errors_than_uniform_with_half_the_tokens() -> None:
+    policy = TablePolicy([0.97] * 4 + [0.5] + [0.97] * 7)
+    found, tokens = {}, {}
+    for search, changes in {"adaptive": {"search_traces": 12}, "uniform": {"values": 4}}.items():
+        settings = recipe(search=search, max_located=64, **changes)
+        data = run_round(policy, AllRight(), problems(64), settings, index=0, seed=2)
+        firsts = [one.curve.rollout.text.split("\n").index("w") for one in data.located]
+        hits = [one.critical.index == first for one, first in zip(data.located, firsts, strict=True)]
+        found[search], tokens[search] = sum(hits) / len(hits), data.tokens["values"]
+    assert tokens["adaptive"] < 0.55 * tokens["uniform"]
+    assert found["adaptive"] > found["uniform"] + 0.1
+
+
+def test_a_search_stays_within_its_budget_and_teaches_the_next() -> None:
+    _, data = one_round(search="adaptive", search_traces=3.0)
+    length = 2 * len(RIGHT) + 1
+    assert 0 < data.tokens["values"] <= len(data.located) * 3.0 * length
+    assert data.prior != PathPrior()
+    assert sum(data.prior.weights) == pytest.approx(sum(PathPrior().weights) + len(data.located))
+
+
 def test_the_chosen_trajectory_is_no_evidence_for_its_own_values() -> None:
     policy = TablePolicy([0.0, 1.0])  # every rollout fails at its first line
     data = run_round(policy, AllRight(), problems(1), recipe(values=4), index=0, seed=0)
     curve = data.located[0].curve
-    assert curve.trials[0] == 4
+    assert curve.trials[0] == 7  # the others of its group, for nothing
     assert data.tokens["values"] == 4 * 3  # only the boundary after the first line had to be sampled
 
 
@@ -79,7 +103,7 @@ def test_equal_states_of_two_trajectories_are_sampled_once() -> None:
     pool.fill({start: 8}, "explore")
     failed = [r for r in pool.at(start) if r.reward == 0][:3]
     policy.requests.clear()
-    found = locate(pool, failed, recipe(values=4))
+    found, _ = locate(pool, failed, recipe(values=4))
     assert all(trials >= 4 for one in found for trials in one.curve.trials[:-1])
     asked = [request.state for request in policy.requests]
     assert len(asked) == len(set(asked))
@@ -177,6 +201,9 @@ def test_evaluation_has_its_own_streams_and_a_clustered_error() -> None:
         ({"rule": "best"}, "rule: 'best' is unknown"),
         ({"explored": "none"}, "explored: 'none' is unknown"),
         ({"values": 0}, "values: must be at least 1, got 0"),
+        ({"search": "grid"}, "search: 'grid' is unknown; one of adaptive, uniform, bisect"),
+        ({"search_traces": 0}, "search_traces: must be above 0"),
+        ({"proposal": "guess"}, "proposal: 'guess' is unknown"),
     ],
 )
 def test_a_recipe_with_a_setting_out_of_range_is_refused(changes, message) -> None:

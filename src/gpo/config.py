@@ -100,7 +100,14 @@ class StepSettings(Settings):
     max_steps: int = Field(30, ge=1, description="the rest is one step")
     fixed_step_tokens: int = Field(64, ge=1, description="length of a step of the splitter `fixed`")
     rule: Rule = Field("absolute", description="which step is critical; `base` looks for none")
-    values: int = Field(4, ge=1, description="rollouts per step boundary for its value")
+    search: Literal["adaptive", "uniform", "bisect"] = Field(
+        "adaptive", description="how rollouts are spread over step boundaries; `uniform` is the paper's"
+    )
+    search_traces: float = Field(8.0, gt=0, description="budget of a search, in lengths of its trajectory")
+    values: int = Field(4, ge=1, description="rollouts per boundary of the searches `uniform` and `bisect`")
+    proposal: Literal["entropy", "none"] = Field(
+        "entropy", description="free look at the steps from which the adaptive search starts"
+    )
     explored: Literal["failed", "mixed", "all"] = Field(
         "failed",
         description="trajectories to explore: a failed one of every group, only of mixed groups, any",
@@ -156,7 +163,7 @@ class DemoSettings(Settings):
 
     output: str | None = Field(None, description="folder for the results; runs/demo-SEED by default")
     seed: int = Field(0, ge=0, description="of every random choice")
-    rounds: int = Field(16, ge=1, description="rounds of sampling and learning")
+    rounds: int = Field(20, ge=1, description="rounds of sampling and learning")
 
 
 EXTENDABLE = ("rounds", "budget_tokens")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,16 @@ import numpy.typing as npt
 from gpo.types import CriticalStep, InputError, ValueCurve, derive_seed
 
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is believed of a curve: values [S+1], advantages [S], their 95 % intervals [S]; nan if nothing."""
+
+    values: list[float]
+    advantages: list[float]
+    intervals: list[tuple[float, float]]
+
 
 Z95 = 1.959963984540054
 """The normal quantile of a two-sided 95 % interval."""
@@ -57,6 +68,11 @@ def advantage_intervals(curve: ValueCurve) -> list[tuple[float, float]]:
         below, above = math.hypot(v1 - low1, high0 - v0), math.hypot(high1 - v1, v0 - low0)
         intervals.append((max(-1.0, v1 - v0 - below), min(1.0, v1 - v0 + above)))
     return intervals
+
+
+def paired_estimate(curve: ValueCurve) -> Estimate:
+    """The paper's estimator: means at each boundary and their differences."""
+    return Estimate(curve.values, curve.advantages, advantage_intervals(curve))
 
 
 def posterior_values(curve: ValueCurve, seed: int = 0) -> Floats:

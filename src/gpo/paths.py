@@ -16,7 +16,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -24,9 +24,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from gpo.types import InputError
-
-Floats = npt.NDArray[np.float64]
+from gpo.curve import Estimate, Floats
+from gpo.types import CriticalStep, InputError
 
 NUM_LEVELS = 25
 LEVELS: Floats = np.sin(np.linspace(0, np.pi / 2, NUM_LEVELS)) ** 2
@@ -72,12 +71,14 @@ class PathPrior:
     def learn(self, path: PathPosterior) -> PathPrior:
         """The prior after one more finished trace."""
         weights = np.array(self.weights) + path.weights_H
-        if path.ranks is None:
+        if path.ranks is None or path.num_steps == 1:
             return replace(self, weights=tuple(weights.tolist()))
         num = len(self.jumps)
         found = np.bincount(path.ranks[:-1], path.jump_probabilities(), minlength=num)
         rate = path.jump_fracs_HS.mean(1) @ path.weights_H
-        expected = rate / max(1e-12, self._mean_lift(path.ranks)) * np.bincount(path.ranks[:-1], minlength=num)
+        expected = (
+            rate / max(1e-12, self._mean_lift(path.ranks)) * np.bincount(path.ranks[:-1], minlength=num)
+        )
         return PathPrior(
             tuple(weights.tolist()),
             tuple((np.array(self.jumps) + found).tolist()),
@@ -92,16 +93,20 @@ class PathPrior:
         path.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
 
     @classmethod
+    def from_json(cls, content: Mapping[str, Sequence[float]]) -> PathPrior:
+        """The prior that `dataclasses.asdict` took apart; ValueError for anything else."""
+        sizes = {key: len(values) for key, values in asdict(cls()).items()}
+        if not isinstance(content, Mapping) or {k: len(v) for k, v in content.items()} != sizes:
+            raise ValueError(f"a prior has the lists {sizes}; learn it anew")
+        return cls(**{key: tuple(map(float, values)) for key, values in content.items()})
+
+    @classmethod
     def load(cls, path: Path) -> PathPrior:
         """The prior that `save` wrote; InputError for anything else."""
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            prior = cls(**{key: tuple(map(float, values)) for key, values in content.items()})
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+            return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{path}: is no saved prior ({error})") from None
-        if list(map(len, asdict(prior).values())) != list(map(len, asdict(cls()).values())):
-            raise InputError(f"{path}: is a prior of another version; learn it anew")
-        return prior
 
 
 class PathPosterior:
@@ -192,6 +197,19 @@ class PathPosterior:
         raw_SHK = self._alpha_SHK * self._ahead_SHK / np.maximum(self._lik_SK[:, None], 1e-300)
         return np.asarray(np.einsum("shk,h->sk", raw_SHK / raw_SHK.sum(2, keepdims=True), self.weights_H))
 
+    def effect(self, index: int) -> tuple[Floats, Floats]:
+        """The possible effects of one step and their posterior weights, which sum to 1."""
+        if index == self.num_steps - 1:
+            if self.outcome is None:
+                raise ValueError("the last step's effect is not known without the outcome")
+            return self.outcome - LEVELS, self.marginals[-1]
+        jump_H11 = self.jump_fracs_HS[:, index, None, None]
+        moves_HKK = (1 - jump_H11) * self._diffusions_HKK + jump_H11 / NUM_LEVELS
+        joint_HKK = self._alpha_SHK[index][:, :, None] * moves_HKK * self._ahead_SHK[index + 1][:, None]
+        joint_HKK /= joint_HKK.sum((1, 2), keepdims=True)
+        joint_KK = np.einsum("hab,h->ab", joint_HKK, self.weights_H)
+        return CHANGES.ravel(), joint_KK.ravel()
+
     def jump_probabilities(self) -> Floats:
         """[S-1] posterior probability that the value jumped at each step but the last."""
         alpha_HSK = self._alpha_SHK[:-1].transpose(1, 0, 2)
@@ -242,11 +260,87 @@ def _ranks(proposal: Sequence[float]) -> npt.NDArray[np.int64]:
     """[S] the quantile bin of each score among the trace's own; ties share the lower rank."""
     scores = np.asarray(proposal, float)
     below = (scores[None, :] < scores[:, None]).mean(1)
-    return np.searchsorted(np.array(QUANTILES), below, side="right").astype(np.int64)
+    return np.asarray(np.searchsorted(np.array(QUANTILES), below, side="right"), np.int64)
 
 
 def _invert(weights_MK: Floats, uniform_M: Floats) -> npt.NDArray[np.int64]:
     """[M] a column of each row, drawn in proportion to its weight."""
     totals_MK = np.cumsum(weights_MK, axis=1)
     picked = (totals_MK < (uniform_M * totals_MK[:, -1])[:, None]).sum(1)
-    return np.minimum(picked, weights_MK.shape[1] - 1)
+    return np.asarray(np.minimum(picked, weights_MK.shape[1] - 1), np.int64)
+
+
+SCORES: dict[str, Floats] = {
+    "signed": CHANGES,
+    "absolute": np.abs(CHANGES),
+    "drop": -CHANGES,
+}
+"""Rules as functions [K, K] of a step's two levels; `as-released` takes the level before the step."""
+
+NUM_DRAWS = 1000
+"""Paths behind `probability`: a Monte Carlo error of at most 1.6 points."""
+
+
+def rule_scores(path: PathPosterior, rule: str) -> Floats:
+    """[S] posterior mean of what the rule takes the argmax of; nan for a last step of unknown outcome."""
+    if rule == "as-released":
+        return path.marginals @ LEVELS
+    return path.expect(SCORES[rule], _end(path, SCORES[rule]))
+
+
+def path_scores(path: PathPosterior, drawn_SM: Floats, rule: str) -> Floats:
+    """[S, M] the same quantity on drawn paths."""
+    if rule == "as-released":
+        return drawn_SM
+    last = np.full((1, drawn_SM.shape[1]), np.nan if path.outcome is None else path.outcome)
+    changes = np.diff(np.vstack([drawn_SM, last]), axis=0)
+    return {"signed": changes, "absolute": np.abs(changes), "drop": -changes}[rule]
+
+
+def named_step(path: PathPosterior, rule: str, *, min_effect: float = 0.2, seed: int = 0) -> CriticalStep:
+    """The step with the highest posterior mean of the rule's quantity.
+
+    Advantage, interval (2.5 to 97.5 %) and credibility are those of the step's posterior, which is shrunk
+    towards the prior: no further correction for the choice is needed. `probability` counts drawn paths.
+    """
+    scores = rule_scores(path, rule)
+    index = int(np.nanargmax(scores))
+    effects, weights = path.effect(index)
+    drawn = path_scores(path, path.draw(NUM_DRAWS, np.random.default_rng(seed)), rule)
+    drawn = drawn[: len(drawn) - int(np.isnan(drawn[-1, 0]))]
+    return CriticalStep(
+        index=index,
+        advantage=float(effects @ weights),
+        interval=_interval(effects, weights),
+        probability=float(np.mean(drawn.argmax(0) == index)),
+        credibility=float(weights[np.abs(effects) >= min_effect].sum()),
+        rule=rule,
+    )
+
+
+def pooled_estimate(path: PathPosterior) -> Estimate:
+    """Posterior means of values and advantages, with the advantages' 95 % intervals."""
+    values = [*(path.marginals @ LEVELS).tolist(), math.nan if path.outcome is None else path.outcome]
+    num = path.num_steps - (path.outcome is None)
+    effects = [path.effect(index) for index in range(num)]
+    missing = path.num_steps - num
+    return Estimate(
+        values,
+        [float(changes @ weights) for changes, weights in effects] + [math.nan] * missing,
+        [_interval(changes, weights) for changes, weights in effects] + [(-1.0, 1.0)] * missing,
+    )
+
+
+def _interval(effects: Floats, weights: Floats) -> tuple[float, float]:
+    """2.5 and 97.5 % quantiles."""
+    order = np.argsort(effects)
+    places = np.searchsorted(np.cumsum(weights[order]), (0.025, 0.975))
+    low, high = effects[order][np.minimum(places, len(order) - 1)]
+    return float(low), float(high)
+
+
+def _end(path: PathPosterior, function_KK: Floats) -> Floats | None:
+    """[K] a rule's function of the last step, from each level to the known outcome."""
+    if path.outcome is None:
+        return None
+    return np.asarray(function_KK[:, -1 if path.outcome else 0])

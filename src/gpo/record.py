@@ -34,7 +34,7 @@ STREAMS = ("rollouts", "curves")
 
 REQUIRED = {
     "rounds.jsonl": {"round", "tokens", "sizes"},
-    "curves.jsonl": {"steps", "successes", "trials", "critical", "advantage_intervals", "reward"},
+    "curves.jsonl": {"steps", "successes", "trials", "critical", "values", "advantages", "intervals"},
 }
 """Keys without which a line of these files is not one of ours."""
 
@@ -61,11 +61,11 @@ def rollout_record(rollout: Rollout, **labels: Any) -> Json:
 def curve_record(
     curve: ValueCurve,
     critical: CriticalStep | None,
-    intervals: list[tuple[float, float]],
+    estimate: Mapping[str, Any],
     tokenizer: Tokenizer,
     **labels: Any,
 ) -> Json:
-    """The JSON line of a located trajectory; `intervals` [S] are those of its advantages."""
+    """The JSON line of a located trajectory; `estimate` has its values, advantages and intervals."""
     rollout = curve.rollout
     if rollout is None:
         raise ValueError("a curve is recorded with the rollout it belongs to")
@@ -81,7 +81,7 @@ def curve_record(
         "bounds": curve.bounds,
         "successes": curve.successes,
         "trials": curve.trials,
-        "advantage_intervals": intervals,
+        **estimate,
         "critical": asdict(critical) if critical else None,
     }
 

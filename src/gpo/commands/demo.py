@@ -44,7 +44,6 @@ def training(settings: DemoSettings, path: Path) -> TrainSettings:
         max_tokens=128,
         min_step_tokens=1,
         rule="drop",
-        values=4,
         max_located=4,
         learning_rate=1e-4,
         eval_problems=400,

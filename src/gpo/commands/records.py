@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 
-from gpo import curve as curves
 from gpo.gpo import Located, Pool, Round
 from gpo.record import RunFolder, curve_record, rollout_record
 from gpo.types import Tokenizer
@@ -24,5 +24,6 @@ def write_rollouts(folder: RunFolder, pool: Pool, index: int) -> None:
 
 def write_curves(folder: RunFolder, located: Iterable[Located], tokenizer: Tokenizer, index: int) -> None:
     for one in located:
-        intervals = curves.advantage_intervals(one.curve)
-        folder.write("curves", curve_record(one.curve, one.critical, intervals, tokenizer, round=index))
+        folder.write(
+            "curves", curve_record(one.curve, one.critical, asdict(one.estimate), tokenizer, round=index)
+        )

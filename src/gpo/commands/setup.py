@@ -105,6 +105,9 @@ def load_recipe(settings: LocateSettings | TrainSettings, **changes: int | bool)
     return Recipe(
         group_size=settings.group_size,
         values=settings.values,
+        search=settings.search,
+        search_traces=settings.search_traces,
+        proposal=settings.proposal,
         rule=settings.rule,
         explored=settings.explored,
         success_at=settings.success_at,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 from gpo.commands import setup
@@ -11,6 +12,7 @@ from gpo.commands.ui import Ui
 from gpo.config import EvalSettings, LocateSettings, SampleSettings
 from gpo.evaluation import mean_and_stderr, success_rate
 from gpo.gpo import Recipe, Round, run_round
+from gpo.paths import PathPrior
 from gpo.record import Json, RunFolder, read_lines, write_json
 from gpo.report import terminal
 from gpo.types import derive_seed
@@ -37,7 +39,9 @@ def evaluate(settings: EvalSettings, ui: Ui, *, resume: Path | None = None) -> J
 
 def locate(settings: LocateSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     """Samples each problem, explores one trajectory of it and names its critical step."""
-    summary = sweep("locate", settings, setup.load_recipe(settings, max_located=CHUNK), ui, resume)
+    summary = sweep(
+        "locate", settings, setup.load_recipe(settings, max_located=CHUNK, resets=False), ui, resume
+    )
     curves = list(read_lines(Path(summary["run"]) / "curves.jsonl"))
     named = [curve for curve in curves if curve["critical"]]
     credible = sum(curve["critical"]["credibility"] >= 0.9 for curve in named)
@@ -70,6 +74,7 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
         folder.extend(stored)
         folder.discard_torn()
         lines = folder.rounds()
+        prior = PathPrior.from_json(lines[-1]["prior"]) if lines else None
         with ui.progress() as bar:
             done = sum(len(line["rates"]) for line in lines)
             task = bar.add_task(command, total=len(problems), completed=done, note="")
@@ -83,11 +88,12 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
                     recipe,
                     index=index,
                     seed=derive_seed(settings.seed, command),
+                    prior=prior,
                     watch=lambda purpose, _, num: bar.update(task, note=f"{purpose}: {num} rollouts"),
                 )
                 write_round(folder, data, policy.tokenizer)
                 folder.commit_round(_line(data, settings.success_at))
-                lines = folder.rounds()
+                lines, prior = folder.rounds(), data.prior
                 bar.update(task, advance=len(chunk))
     summary = _summarise(lines) | {
         "given": len(problems),
@@ -111,6 +117,7 @@ def _line(data: Round, success_at: float) -> Json:
         "rollouts": len(rollouts),
         "truncated": sum(not rollout.finished for rollout in rollouts),
         "timeouts": data.num_timeouts,
+        "prior": asdict(data.prior),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -14,6 +15,7 @@ from gpo.config import TrainSettings
 from gpo.evaluation import evaluate
 from gpo.gpo import PURPOSES, Round, Watch, problem_order, run_round
 from gpo.learn.policy_gradient import Optimisation, PolicyGradient
+from gpo.paths import PathPrior
 from gpo.record import Json, RunFolder
 from gpo.report import terminal
 
@@ -67,6 +69,7 @@ class Training:
             temperature=settings.temperature,
             seed=settings.seed,
         )
+        self.prior = PathPrior()
         if checkpoint:
             self.learner.load(checkpoint / "optimizer.safetensors")
 
@@ -74,6 +77,10 @@ class Training:
         """All rounds that are still to be done; line 0 is the evaluation before the first."""
         lines = folder.rounds()
         done = lines[-1]["round"] if lines else 0
+        if done:
+            self.prior = PathPrior.from_json(
+                next(line["prior"] for line in reversed(lines) if "prior" in line)
+            )
         spent = sum(line["tokens"].get(purpose, 0) for line in lines for purpose in PURPOSES)
         with ui.progress() as bar:
             task = bar.add_task("training", total=self.settings.rounds, completed=done, note="evaluating")
@@ -98,15 +105,23 @@ class Training:
         order = problem_order(len(self.problems), settings.problems_per_round, index - 1, settings.seed)
         batch = [self.problems[i] for i in order]
         data = run_round(
-            self.policy, self.verifier, batch, self.recipe, index=index, seed=settings.seed, watch=watch
+            self.policy,
+            self.verifier,
+            batch,
+            self.recipe,
+            index=index,
+            seed=settings.seed,
+            prior=self.prior,
+            watch=watch,
         )
+        self.prior = data.prior
         write_round(folder, data, self.policy.tokenizer)
         watch("learning from", 0, sum(len(group.rollouts) for group in data.groups))
         metrics = sampling_metrics(data) | self.learner.update(data.groups, round_index=index)
         self.policy.version = index
         spent += sum(data.tokens.values())
         is_last = index == settings.rounds or spent >= (settings.budget_tokens or float("inf"))
-        line: Json = {"round": index, "tokens": data.tokens, "metrics": metrics}
+        line: Json = {"round": index, "tokens": data.tokens, "metrics": metrics, "prior": asdict(data.prior)}
         if is_last or (settings.eval_every and index % settings.eval_every == 0):
             watch("evaluating", 0, len(self.held_out) * settings.eval_num)
             evaluation = self.evaluation()

@@ -30,23 +30,28 @@ def percent(mean: float, stderr: float | None) -> str:
 
 
 def trajectory(record: Json) -> RenderableType:
-    """A line of curves.jsonl: each step with V before it, A with its interval, a mark at the critical one."""
+    """A line of curves.jsonl: each step with V and trials n before it, A with its interval, a mark."""
     critical = record["critical"]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", width=1)
-    for name in ("step", "V", "A", "95 %"):
+    for name in ("step", "V", "n", "A", "95 %"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("text", overflow="fold")
-    values = [s / n if n else None for s, n in zip(record["successes"], record["trials"], strict=True)]
-    for i, step in enumerate(record["steps"]):
+    steps = zip(
+        record["steps"],
+        record["values"],
+        record["advantages"],
+        record["intervals"],
+        record["trials"],
+        strict=False,
+    )
+    for i, (step, value, change, (low, high), trials) in enumerate(steps):
         is_critical = critical is not None and critical["index"] == i
-        low, high = record["advantage_intervals"][i]
-        before, after = values[i], values[i + 1]
-        change = None if before is None or after is None else after - before
         table.add_row(
             "▶" if is_critical else "",
             str(i),
-            "" if before is None else f"{before:.2f}",
+            "" if value is None else f"{value:.2f}",
+            str(trials),
             "" if change is None else f"{change:+.2f}",
             "" if change is None else f"{low:+.2f} .. {high:+.2f}",
             Text(printable(step.strip("\n").replace("\n", " ⏎ "))),

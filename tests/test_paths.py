@@ -1,0 +1,145 @@
+"""The pooled estimator against brute force over all paths, and its calibration on its own prior."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from gpo import paths
+from gpo.paths import CHANGES, COMPONENTS, LEVELS, PathPosterior, PathPrior, diffusion, named_step
+from gpo.types import InputError
+
+
+def brute_force(num_steps: int, outcome: float, successes, trials) -> tuple[np.ndarray, np.ndarray]:
+    """Posterior means of V [S] and of |A| [S] by summing over every path of every component."""
+    prior = np.array(PathPrior().weights)
+    value, effect, total = np.zeros(num_steps), np.zeros(num_steps), 0.0
+    for weight, (drift, jumps) in zip(prior / prior.sum(), COMPONENTS, strict=True):
+        jump = min(paths.MAX_JUMP_FRAC, jumps / num_steps)
+        move = (1 - jump) * diffusion(drift * math.sqrt(30 / num_steps)) + jump / len(LEVELS)
+        for path in itertools.product(range(len(LEVELS)), repeat=num_steps):
+            v = LEVELS[list(path)]
+            p = weight / len(LEVELS) * np.prod([move[a, b] for a, b in itertools.pairwise(path)])
+            p *= np.prod(v ** np.array(successes) * (1 - v) ** (np.array(trials) - np.array(successes)))
+            p *= v[-1] if outcome else 1 - v[-1]
+            value, total = value + p * v, total + p
+            effect += p * np.abs(np.diff(np.append(v, outcome)))
+    return value / total, effect / total
+
+
+@pytest.mark.parametrize(
+    ("outcome", "successes", "trials"), [(0.0, (3, 0), (4, 2)), (1.0, (0, 5), (0, 6)), (0.0, (0, 1), (5, 1))]
+)
+def test_forward_backward_is_the_sum_over_all_paths(outcome, successes, trials) -> None:
+    value, effect = brute_force(2, outcome, successes, trials)
+    path = PathPosterior(2, outcome)
+    path.fit(successes, trials)
+    assert path.marginals @ LEVELS == pytest.approx(value, abs=1e-6)
+    assert paths.rule_scores(path, "absolute") == pytest.approx(effect, abs=1e-6)
+
+
+def test_drawn_paths_agree_with_the_exact_posterior() -> None:
+    path = PathPosterior(12, 0.0)
+    path.fit([3, 0, 0, 0, 4, 0, 0, 0, 0, 0, 1, 0], [4, 0, 0, 0, 4, 0, 0, 0, 0, 0, 5, 0])
+    drawn = path.draw(20_000, np.random.default_rng(0))
+    # s.e. of a mean of 20,000 values in [0, 1] is at most .0036: .016 is 4.5 of them.
+    assert drawn.mean(1) == pytest.approx(path.marginals @ LEVELS, abs=0.016)
+    assert np.abs(np.diff(drawn, axis=0)).mean(1) == pytest.approx(
+        paths.rule_scores(path, "absolute")[:-1], abs=0.016
+    )
+
+
+def test_the_diffusion_has_the_variance_it_is_named_for() -> None:
+    matrix = diffusion(0.05)
+    assert matrix.sum(1) == pytest.approx(1)
+    middle = len(LEVELS) // 2
+    assert matrix[middle] @ CHANGES[middle] == pytest.approx(0, abs=1e-9)
+    assert matrix[middle] @ CHANGES[middle] ** 2 == pytest.approx(0.05**2, rel=0.02)
+
+
+def test_fit_leaves_the_counts_alone_and_more_evidence_is_surer() -> None:
+    wins, trials = np.array([5.0, 5.0, 0.0, 0.0]), np.array([5.0, 5.0, 5.0, 5.0])
+    path = PathPosterior(4, 0.0)
+    path.fit(wins, trials)
+    few = named_step(path, "drop")
+    assert wins.tolist() == [5, 5, 0, 0]
+    path.fit(8 * wins, 8 * trials)
+    many = named_step(path, "drop")
+    assert few.index == many.index == 1
+    assert few.probability <= many.probability
+    assert many.credibility > 0.99
+    assert few.interval[0] <= few.advantage <= few.interval[1] < 0
+
+
+def test_every_rule_names_its_own_step() -> None:
+    path = PathPosterior(6, 0.0)
+    path.fit([8, 8, 20, 20, 0, 0], [20] * 6)  # V: .4 .4 1 1 0 0
+    named = {rule: named_step(path, rule).index for rule in ("signed", "absolute", "drop", "as-released")}
+    assert named["signed"] == 1
+    assert named["absolute"] == named["drop"] == 3
+    assert named["as-released"] in (2, 3)
+
+
+def test_an_unknown_outcome_leaves_the_last_step_out() -> None:
+    path = PathPosterior(3, None)
+    path.fit([5, 5, 0], [5, 5, 5])
+    assert named_step(path, "absolute").index == 1
+    assert np.isnan(paths.rule_scores(path, "absolute")[-1])
+    with pytest.raises(ValueError, match="not known without the outcome"):
+        path.effect(2)
+
+
+def worlds(num: int, num_steps: int, rng):
+    """Paths drawn from the prior itself, with outcome."""
+    for _ in range(num):
+        values = PathPosterior(num_steps, None).draw(1, rng)[:, 0]
+        yield values, float(rng.random() < values[-1])
+
+
+def test_probability_and_credibility_are_calibrated_on_the_prior() -> None:
+    rng = np.random.default_rng(5)
+    claims, truths = [], []
+    for values, outcome in worlds(300, 10, rng):
+        trials = np.full(10, 6)
+        path = PathPosterior(10, outcome)
+        path.fit(rng.binomial(trials, values), trials)
+        step = named_step(path, "absolute", seed=1)
+        effects = np.abs(np.diff(np.append(values, outcome)))
+        claims.append((step.probability, step.credibility))
+        truths.append((effects[step.index] >= effects.max() - 1e-9, effects[step.index] >= 0.2))
+    # The mean of 300 honest claims is off by more than .13 (4.5 s.e. at most) with probability 7e-6.
+    assert np.mean(claims, 0) == pytest.approx(np.mean(truths, 0), abs=0.13)
+
+
+def test_a_proposal_that_knows_gains_say_and_a_useless_one_stays_without() -> None:
+    rng = np.random.default_rng(0)
+    informed = useless = PathPrior()
+    for _ in range(40):
+        at = int(rng.integers(0, 19))
+        values = np.where(np.arange(20) <= at, 0.9, 0.1)
+        trials = np.full(20, 12)
+        wins = rng.binomial(trials, values)
+        hint = rng.random(20) + 5 * (np.arange(20) == at)
+        for kind, proposal in (("informed", hint), ("useless", rng.random(20))):
+            path = PathPosterior(20, 0.0, informed if kind == "informed" else useless, proposal)
+            path.fit(wins, trials)
+            if kind == "informed":
+                informed = informed.learn(path)
+            else:
+                useless = useless.learn(path)
+    assert informed.lifts[-1] > 3
+    assert informed.lifts[0] < 0.7
+    assert np.all(np.abs(useless.lifts - 1) < 0.8)
+    assert PathPrior().lifts == pytest.approx(1)
+
+
+def test_a_prior_is_saved_and_a_wrong_one_refused(tmp_path) -> None:
+    path = PathPosterior(5, 1.0)
+    prior = PathPrior().learn(path)
+    prior.save(tmp_path / "prior.json")
+    assert PathPrior.load(tmp_path / "prior.json") == prior
+    (tmp_path / "other.json").write_text('{"weights": [1]}')
+    for name in ("other.json", "none.json"):
+        with pytest.raises(InputError, match="is no saved prior"):
+            PathPrior.load(tmp_path / name)
