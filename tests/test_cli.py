@@ -192,6 +192,52 @@ def test_your_own_rows_and_your_own_verifier(capsys, monkeypatch) -> None:
     assert summary["problems"] == 3
 
 
+def given(rows: list[dict]) -> list[str]:
+    Path("own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return ["locate", "--data", "own.jsonl", "--verifier", "number", "--completion-column", "completion"]
+
+
+def test_your_own_trajectories_are_searched_and_never_trained(capsys) -> None:
+    prompt = "State the final answer to the following arithmetic problem: 4 + 3 + 5 - 2 - 1 + 2 ="
+    wrong = "4 + 3 = 7\n7 + 5 = 19\n19 - 2 = 17\n17 - 1 = 16\n16 + 2 = 18\nAnswer: 18"
+    ids = [int(i) for i in range(20, 30)]
+    rows = [
+        {"prompt": prompt, "answer": "11", "completion": wrong},
+        {"prompt": prompt, "answer": "11", "completion": ids, "reward": 0},
+    ]
+    args = [*given(rows), "--min-step-tokens", "1", "--max-tokens", "96", "--rule", "drop", "--output", "out"]
+    summary = gpo(capsys, *args, "--search-traces", "30")
+    assert summary["trajectories"] == 2
+    assert summary["tokens"]["explore"] == 0
+    assert summary["tokens"]["values"] > 0
+    curves = [json.loads(line) for line in Path("out/curves.jsonl").read_text().splitlines()]
+    assert "".join(curves[0]["steps"]) == wrong
+    assert curves[0]["reward"] == 0.0
+    assert curves[0]["critical"]["index"] == 1
+    assert curves[0]["critical"]["credibility"] > 0.9
+    sampled = [json.loads(line) for line in Path("out/rollouts.jsonl").read_text().splitlines()]
+    assert all(rollout["policy_version"] == 0 and rollout["purpose"] == "values" for rollout in sampled)
+
+
+@pytest.mark.parametrize(
+    ("row", "args", "message"),
+    [
+        ({}, [], "has no column 'completion'"),
+        ({"completion": ""}, [], "column 'completion' is ''"),
+        ({"completion": "a " * 90}, ["--max-tokens", "50"], "max_tokens is 50; raise that"),
+        (
+            {"completion": "a", "r": 7},
+            ["--reward-column", "r"],
+            "column 'r' is '7': give a number",
+        ),
+    ],
+)
+def test_trajectories_that_cannot_be_used_are_named(capsys, row, args, message) -> None:
+    line = error_of(capsys, *given([{"prompt": "1+1", "answer": "2", **row}]), *args, "--output", "out")
+    assert message in line
+    assert not Path("out").exists()
+
+
 def test_the_whole_pipeline_runs_on_real_questions(capsys) -> None:
     file = DATA / "gsm8k" / "test.jsonl"
     if not file.exists():

@@ -130,6 +130,12 @@ class EvalSettings(ModelSettings, DataSettings, RunSettings):
 class LocateSettings(ModelSettings, DataSettings, RunSettings, StepSettings):
     """Settings of `gpo locate`."""
 
+    completion_column: str | None = Field(
+        None,
+        description="column with your own trajectories, as text or token ids, to search instead",
+    )
+    reward_column: str | None = Field(None, description="column with their rewards; verified if not given")
+
 
 class TrainSettings(ModelSettings, DataSettings, RunSettings, StepSettings):
     """Settings of `gpo train`."""

@@ -237,7 +237,8 @@ def start_search(
 ) -> searches.Search:
     """The recipe's search over the steps of one trajectory."""
     empty = ValueCurve(tuple(bounds), (0,) * len(bounds), (0,) * len(bounds), rollout)
-    entropies = curves.mean_entropies(empty) if recipe.proposal == "entropy" else None
+    has_entropies = recipe.proposal == "entropy" and bool(rollout.logprobs)
+    entropies = curves.mean_entropies(empty) if has_entropies else None
     settings: searches.Settings = {
         "num_steps": len(bounds) - 1,
         "outcome": float(rollout.reward >= recipe.success_at),
@@ -349,6 +350,29 @@ def run_round(
     groups = pool.groups(without=None if recipe.train_values else "values")
     timeouts = verifier.num_timeouts - timeouts
     return Round(index, groups, explored, located, pool.tokens(), prior, timeouts, pool)
+
+
+def locate_given(
+    policy: Policy,
+    verifier: Verifier,
+    trajectories: Sequence[Rollout],
+    recipe: Recipe,
+    *,
+    index: int,
+    seed: int,
+    prior: PathPrior | None = None,
+    watch: Watch | None = None,
+) -> Round:
+    """Locates the critical steps of trajectories from elsewhere; V is that of `policy`.
+
+    They are off-policy: none of them is in the round's groups, so none is ever trained as sampled.
+    """
+    pool = Pool(policy, verifier, derive_seed(seed, "round", index), watch)
+    timeouts = verifier.num_timeouts
+    located, prior = locate(pool, trajectories, recipe, prior)
+    explored = [Group(rollout.state, (rollout,)) for rollout in trajectories]
+    timeouts = verifier.num_timeouts - timeouts
+    return Round(index, pool.groups(), explored, located, pool.tokens(), prior, timeouts, pool)
 
 
 def rounds(

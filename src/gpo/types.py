@@ -84,6 +84,10 @@ class Sample:
     """True if it ended by itself (end token or stop string), False if the token limit cut it."""
 
 
+OFF_POLICY = -1
+"""The policy version of a trajectory that no policy of ours sampled: located, never trained."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rollout:
     """A completion of a problem: the given prefix and the sampled tokens, with its reward."""
@@ -99,6 +103,7 @@ class Rollout:
     reward: float
     """Raw, in [0, 1]."""
     policy_version: int
+    """Updates of the policy that sampled it; OFF_POLICY for a trajectory from elsewhere."""
 
     @property
     def completion_ids(self) -> Ids:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from gpo.commands import setup
+from gpo.commands.given import given_rollouts
 from gpo.commands.records import write_round
 from gpo.commands.ui import Ui
 from gpo.config import EvalSettings, LocateSettings, SampleSettings
 from gpo.evaluation import mean_and_stderr, success_rate
-from gpo.gpo import Recipe, Round, run_round
+from gpo.gpo import Recipe, Round, locate_given, run_round
 from gpo.paths import PathPrior
 from gpo.record import Json, RunFolder, read_lines, write_json
 from gpo.report import terminal
-from gpo.types import derive_seed
+from gpo.types import Rollout, derive_seed
 
 CHUNK = 32
 """Problems between two commits: what a killed run loses at most."""
@@ -51,13 +53,22 @@ def locate(settings: LocateSettings, ui: Ui, *, resume: Path | None = None) -> J
         ui.print(terminal.trajectory(max(named, key=lambda curve: curve["critical"]["credibility"])), "")
     ui.print(
         _rate(summary),
-        f"no signal in {summary['no_signal']} of {summary['problems']} problems (all rollouts ended alike)",
+        *_signal(settings, summary),
         f"explored {len(curves)} trajectories; a critical step named in {len(named)}, credible in {credible} "
         "(P(|A| >= 0.2) >= 0.9)",
         terminal.ledger(summary["tokens"]),
         f"written to {summary['run']}",
     )
     return summary
+
+
+def _signal(settings: LocateSettings, summary: Json) -> list[str]:
+    """How many problems said nothing; trajectories that were given come one a problem and cannot tell."""
+    if settings.completion_column:
+        return []
+    return [
+        f"no signal in {summary['no_signal']} of {summary['problems']} problems (all rollouts ended alike)"
+    ]
 
 
 def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: Path | None) -> Json:
@@ -69,6 +80,10 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
     policy = setup.load_policy(settings)
     verifier = setup.load_verifier(settings)
     problems = setup.load_problems(settings, policy, verifier, seed=settings.seed)
+    given: dict[str, Rollout] = {}
+    if isinstance(settings, LocateSettings) and settings.completion_column:
+        rollouts = given_rollouts(problems, settings, policy, verifier)
+        given = {rollout.state.problem.id: rollout for rollout in rollouts}
     chunks = [problems[first : first + CHUNK] for first in range(0, len(problems), CHUNK)]
     with RunFolder.resume(path) if resume else RunFolder.create(path, command, stored) as folder:
         folder.extend(stored)
@@ -81,16 +96,17 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
             for index, chunk in enumerate(chunks[len(lines) :], start=len(lines)):
                 if _spent(lines) >= (settings.budget_tokens or float("inf")):
                     break
-                data = run_round(
-                    policy,
-                    verifier,
-                    chunk,
-                    recipe,
-                    index=index,
-                    seed=derive_seed(settings.seed, command),
-                    prior=prior,
-                    watch=lambda purpose, _, num: bar.update(task, note=f"{purpose}: {num} rollouts"),
-                )
+                common: dict[str, Any] = {
+                    "index": index,
+                    "seed": derive_seed(settings.seed, command),
+                    "prior": prior,
+                    "watch": lambda purpose, _, num: bar.update(task, note=f"{purpose}: {num} rollouts"),
+                }
+                if given:
+                    targets = [given[problem.id] for problem in chunk]
+                    data = locate_given(policy, verifier, targets, recipe, **common)
+                else:
+                    data = run_round(policy, verifier, chunk, recipe, **common)
                 write_round(folder, data, policy.tokenizer)
                 folder.commit_round(_line(data, settings.success_at))
                 lines, prior = folder.rounds(), data.prior

@@ -1,0 +1,58 @@
+"""The user's own trajectories: rows with a completion, as rollouts that are searched and never trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gpo.config import LocateSettings
+from gpo.types import OFF_POLICY, Ids, InputError, Policy, Problem, Rollout, State, Verifier
+
+
+def given_rollouts(
+    problems: Sequence[Problem], settings: LocateSettings, policy: Policy, verifier: Verifier
+) -> list[Rollout]:
+    """One rollout for each problem, from its completion column; text is tokenised here and only here.
+
+    Its reward is its reward column's, else the verifier's. InputError names the row that cannot be used.
+    """
+    ids = [_completion(problem, settings, policy) for problem in problems]
+    texts = [policy.text(one) for one in ids]
+    if settings.reward_column:
+        rewards = [_reward(problem, settings.reward_column) for problem in problems]
+    else:
+        rewards = verifier.score(problems, texts)
+    return [
+        Rollout(State(problem), one, (), (), text, True, reward, OFF_POLICY)
+        for problem, one, text, reward in zip(problems, ids, texts, rewards, strict=True)
+    ]
+
+
+def _completion(problem: Problem, settings: LocateSettings, policy: Policy) -> Ids:
+    value = _column(problem, str(settings.completion_column))
+    is_ids = isinstance(value, list) and all(isinstance(i, int) for i in value)
+    if not value or not (is_ids or isinstance(value, str)):
+        raise _wrong(problem, settings.completion_column, value, "give text or a list of token ids")
+    ids = tuple(value) if is_ids else tuple(policy.tokenizer.encode(value))
+    if len(ids) >= settings.max_tokens:
+        reason = f"it has {len(ids)} tokens and max_tokens is {settings.max_tokens}; raise that"
+        raise _wrong(problem, settings.completion_column, value, reason)
+    return ids
+
+
+def _reward(problem: Problem, column: str) -> float:
+    value = _column(problem, column)
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise _wrong(problem, column, value, "give a number from 0 to 1")
+    return float(value)
+
+
+def _column(problem: Problem, column: str) -> Any:
+    if column not in problem.columns:
+        known = ", ".join(problem.columns) or "none"
+        raise InputError(f"problem {problem.id}: has no column {column!r}, only {known}")
+    return problem.columns[column]
+
+
+def _wrong(problem: Problem, column: str | None, value: Any, reason: str) -> InputError:
+    return InputError(f"problem {problem.id}: column {column!r} is {str(value)[:40]!r}: {reason}")
