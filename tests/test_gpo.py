@@ -7,8 +7,9 @@ from toy import AllRight, TablePolicy, problems
 
 from gpo import steps
 from gpo.evaluation import evaluate, mean_and_stderr
-from gpo.gpo import Pool, Recipe, choose, locate, problem_order, reset, rounds, run_round
+from gpo.gpo import Recipe, choose, locate, problem_order, reset, rounds, run_round
 from gpo.paths import PathPrior
+from gpo.pool import Pool
 from gpo.types import InputError, State
 
 RIGHT = [0.95, 0.95, 0.5, 0.95]

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gpo import curve, search, steps, tasks, verifiers
     from gpo.evaluation import Evaluation, evaluate
-    from gpo.gpo import Recipe, Round, rounds, sample
+    from gpo.gpo import Recipe, Round, rounds
     from gpo.learn.policy_gradient import Optimisation, PolicyGradient
     from gpo.policies.transformers import TransformersPolicy
+    from gpo.pool import sample
     from gpo.types import (
         CriticalStep,
         Group,
@@ -37,7 +38,8 @@ DEMO_MODEL = Path(__file__).parent / "demo_model"
 _MODULES = ("curve", "search", "steps", "tasks", "verifiers")
 _NAMES = {
     "gpo.evaluation": ("Evaluation", "evaluate"),
-    "gpo.gpo": ("Recipe", "Round", "rounds", "sample"),
+    "gpo.gpo": ("Recipe", "Round", "rounds"),
+    "gpo.pool": ("sample",),
     "gpo.learn.policy_gradient": ("Optimisation", "PolicyGradient"),
     "gpo.policies.transformers": ("TransformersPolicy",),
     "gpo.types": (

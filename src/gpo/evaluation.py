@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gpo.gpo import sample
+from gpo.pool import sample
 from gpo.types import Group, Policy, Problem, Request, State, Verifier, derive_seed
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from gpo.gpo import Located, Pool, Round
+from gpo.gpo import Located, Round
+from gpo.pool import Pool
 from gpo.record import RunFolder, curve_record, rollout_record
 from gpo.types import Tokenizer
 

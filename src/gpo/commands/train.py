@@ -13,9 +13,10 @@ from gpo.commands.records import write_round
 from gpo.commands.ui import Ui
 from gpo.config import TrainSettings
 from gpo.evaluation import evaluate
-from gpo.gpo import PURPOSES, Round, Watch, problem_order, run_round
+from gpo.gpo import Round, problem_order, run_round
 from gpo.learn.policy_gradient import Optimisation, PolicyGradient
 from gpo.paths import PathPrior
+from gpo.pool import PURPOSES, Watch
 from gpo.record import Json, RunFolder
 from gpo.report import terminal
 
