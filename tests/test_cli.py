@@ -332,6 +332,11 @@ def test_bad_settings_are_named(capsys, args, message) -> None:
     assert not Path("runs").exists()
 
 
+def test_without_an_output_each_run_gets_a_folder_of_its_own(capsys) -> None:
+    runs = [gpo(capsys, "sample", *SMALL, "--limit", "1", "--num", "1")["run"] for _ in range(2)]
+    assert runs == ["runs/sample-0", "runs/sample-0-2"]
+
+
 def test_a_run_folder_of_other_settings_is_refused(capsys) -> None:
     gpo(capsys, "sample", *SMALL, "--limit", "2", "--output", "run")
     before = Path("run/rollouts.jsonl").read_bytes()

@@ -82,7 +82,9 @@ class DataSettings(Settings):
 
 
 class RunSettings(Settings):
-    output: str | None = Field(None, description="folder for the results; runs/COMMAND-SEED by default")
+    output: str | None = Field(
+        None, description="folder for the results; the next free runs/COMMAND-SEED by default"
+    )
     seed: int = Field(0, ge=0, description="of every random choice")
     success_at: float = Field(1.0, gt=0, le=1, description="a reward of at least this is a success")
     budget_tokens: int | None = Field(
@@ -167,7 +169,9 @@ class TrainSettings(ModelSettings, DataSettings, RunSettings, StepSettings):
 class DemoSettings(Settings):
     """Settings of `gpo demo`."""
 
-    output: str | None = Field(None, description="folder for the results; runs/demo-SEED by default")
+    output: str | None = Field(
+        None, description="folder for the results; the next free runs/demo-SEED by default"
+    )
     seed: int = Field(0, ge=0, description="of every random choice")
     rounds: int = Field(20, ge=1, description="rounds of sampling and learning")
 

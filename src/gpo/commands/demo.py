@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from gpo.commands import show, train
+from gpo.commands import setup, show, train
 from gpo.commands.ui import Ui
 from gpo.config import DemoSettings, TrainSettings
 from gpo.record import Json, read_lines
@@ -15,7 +15,7 @@ from gpo.report import terminal
 def run(settings: DemoSettings, ui: Ui) -> Json:
     """Trains the tiny model on its chain sums; returns accuracies, token ledger and the run's folder."""
     start = time.monotonic()
-    path = Path(settings.output or f"runs/demo-{settings.seed}")
+    path = setup.output_folder(settings.output, "demo", settings.seed)
     ui.print(
         "A model of 0.4 million weights adds chains of numbers, a line a step, and sometimes slips.",
         "Its failed answers are cut into steps, the step that lost them is found by sampling around it,",

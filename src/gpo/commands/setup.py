@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from gpo.policies.transformers import TransformersPolicy
 
 
+def output_folder(output: str | None, command: str, seed: int) -> Path:
+    """The folder that was asked for, else the first of runs/COMMAND-SEED, -2, -3, ... that is free."""
+    if output is not None:
+        return Path(output)
+    names = (f"{command}-{seed}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 10_000))))
+    return next(path for path in (Path("runs", name) for name in names) if not path.exists())
+
+
 def load_policy(settings: ModelSettings, checkpoint: Path | None = None) -> TransformersPolicy:
     """The policy that the settings name, with the weights of `checkpoint` if there is one."""
     import torch

@@ -73,7 +73,7 @@ def _signal(settings: LocateSettings, summary: Json) -> list[str]:
 
 def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: Path | None) -> Json:
     """One round of the recipe without learning for each chunk of problems; returns the totals."""
-    path = resume or Path(settings.output or f"runs/{command}-{settings.seed}")
+    path = resume or setup.output_folder(settings.output, command, settings.seed)
     stored = settings.model_dump()
     if resume is None:
         RunFolder.check_new(path, stored)

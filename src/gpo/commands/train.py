@@ -29,7 +29,7 @@ def run(settings: TrainSettings, ui: Ui, *, resume: Path | None = None) -> Json:
             training = Training(settings, folder.last_checkpoint())
             folder.extend(stored)
             return complete(folder, training, ui)
-    path = Path(settings.output or f"runs/train-{settings.seed}")
+    path = setup.output_folder(settings.output, "train", settings.seed)
     RunFolder.check_new(path, stored)
     # Everything that the user gave is loaded and checked before anything is written.
     training = Training(settings)
