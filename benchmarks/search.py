@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gpo.paths import PathPrior
 from gpo.search import Search, adaptive, bisect, uniform
 
 COSTS = (1, 2, 4, 6, 8, 10, 15, 20, 30, 40)
@@ -76,19 +77,23 @@ def early(rng: np.random.Generator) -> World:
     return finish(values.clip(0, 1), rng)
 
 
-def planted(rng: np.random.Generator) -> World:
-    """An execution task: every line is right with its own probability, and one wrong line loses the rest."""
+def planted(rng: np.random.Generator, hint: float = 1.0) -> World:
+    """An execution task: every line is right with its own probability, and one wrong line loses the rest.
+
+    The proposal knows which lines are weak; with `hint` -1 it points away from them.
+    """
     right = np.where(rng.random(8) < 0.3, rng.uniform(0.4, 0.7, 8), 0.98)
     is_right = rng.random(8) < right
     alive = np.cumprod(np.append(True, is_right))[:8]
     values = alive * np.cumprod(right[::-1])[::-1]
-    world = World(values, float(is_right.all()), np.full(8, 6))
-    return World(world.values, world.outcome, world.lengths, proposal=-right + rng.normal(0, 0.05, 8))
+    proposal = -hint * right + rng.normal(0, 0.05, 8)
+    return World(values, float(is_right.all()), np.full(8, 6), proposal)
 
 
 FAMILIES: dict[str, Callable[[np.random.Generator], World]] = {
     **{f"jumps, S = {s}": partial(jumps_and_drift, s) for s in (6, 20, 30, 150)},
     "planted, S = 8": planted,
+    "misleading proposal": partial(planted, hint=-1.0),
     "opposite jumps": opposite,
     "slow drift": slow_drift,
     "one early jump": early,
@@ -119,7 +124,26 @@ def follow(search: Search, world: World, rng: np.random.Generator, costs: tuple[
     return named, search, spent / trace
 
 
-def one_world(family: str, seed: int, kinds: tuple[str, ...]) -> dict:
+def fitted_prior(family: str, num_worlds: int = 40, traces: int = 10) -> PathPrior:
+    """What searches of `traces` traces learn of the proposal from worlds that are not measured on."""
+    prior = PathPrior()
+    for seed in range(num_worlds):
+        world = FAMILIES[family](np.random.default_rng([3, seed]))
+        search = adaptive(
+            num_steps=len(world.values),
+            outcome=world.outcome,
+            step_tokens=world.lengths.tolist(),
+            proposal=world.proposal,
+            prior=prior,
+            budget_tokens=traces * int(world.lengths.sum()),
+            seed=seed,
+        )
+        follow(search, world, np.random.default_rng([4, seed]), ())
+        prior = prior.learn(search.path)
+    return prior
+
+
+def one_world(family: str, seed: int, kinds: tuple[str, ...], prior: PathPrior) -> dict:
     """What each kind of search does on one world."""
     world = FAMILIES[family](np.random.default_rng([1, seed]))
     effects = np.abs(world.effects)
@@ -147,6 +171,10 @@ def one_world(family: str, seed: int, kinds: tuple[str, ...]) -> dict:
                 "cost": cost,
             }
             result[kind] = [float(effects[i] / largest) for i in named]
+        elif name == "proposal":
+            hint = {"proposal": world.proposal, "prior": prior, "seed": seed}
+            named, *_ = follow(adaptive(**common, **hint, budget_tokens=COSTS[-1] * trace), world, rng, COSTS)
+            result[kind] = [float(effects[i] / largest) for i in named]
         elif name == "bisect":
             named, *_ = follow(bisect(int(n), **common), world, rng, COSTS)
             result[kind] = [float(effects[i] / largest) for i in named]
@@ -161,13 +189,14 @@ def one_world(family: str, seed: int, kinds: tuple[str, ...]) -> dict:
 
 KINDS = (
     "adaptive",
+    "proposal",
     *(f"bisect {n}" for n in (2, 4, 8)),
     *(f"{name} {n}" for n in UNIFORM_NS for name in ("uniform", "pooled")),
 )
 
 
 def run_family(family: str, num_worlds: int, pool: ProcessPoolExecutor) -> list[dict]:
-    work = partial(one_world, family, kinds=KINDS)
+    work = partial(one_world, family, kinds=KINDS, prior=fitted_prior(family))
     return list(pool.map(work, range(num_worlds), chunksize=4))
 
 
@@ -175,11 +204,11 @@ def mean_se(values: list[float]) -> str:
     return f"{np.mean(values):.3f} ± {np.std(values, ddof=1) / np.sqrt(len(values)):.3f}"
 
 
-def saving(results: list[dict], n: int) -> tuple[float, float, float, float]:
+def saving(results: list[dict], n: int, kind: str = "adaptive") -> tuple[float, float, float, float]:
     """Quality of uniform n, its cost, and how many times fewer tokens adaptive needs, with 95 % interval."""
     uniform_q = np.array([r[f"uniform {n}"][0] for r in results])
     cost = float(np.mean([r[f"uniform {n}"][1] for r in results]))
-    curves = np.array([r["adaptive"] for r in results])
+    curves = np.array([r[kind] for r in results])
     rng = np.random.default_rng(0)
 
     def ratio(rows: np.ndarray) -> float:
@@ -196,23 +225,26 @@ def tables(found: dict[str, list[dict]]) -> str:
     lines = ["## Quality by cost in traces", "", "| family | search | " + " | ".join(map(str, COSTS)) + " |"]
     lines.append("|---" * (len(COSTS) + 2) + "|")
     for family, results in found.items():
-        for kind in ("adaptive", "bisect 2", "bisect 4", "bisect 8"):
+        for kind in ("adaptive", "proposal", "bisect 2", "bisect 4", "bisect 8"):
             row = np.mean([r[kind] for r in results], axis=0)
             lines.append(f"| {family} | {kind} | " + " | ".join(f"{x:.2f}" for x in row) + " |")
     lines += [
         "",
         "## Against uniform",
         "",
-        "| family | n | cost | uniform | pooled | adaptive needs fewer tokens by |",
+        "| family | n | cost | uniform | pooled | fewer tokens: adaptive | with proposal |",
     ]
-    lines.append("|---" * 6 + "|")
+    lines.append("|---" * 7 + "|")
     for family, results in found.items():
         for n in UNIFORM_NS:
-            _, cost, times, low, high = saving(results, n)
+            cost = saving(results, n)[1]
             pooled = mean_se([r[f"pooled {n}"][0] for r in results])
             uniform_q = mean_se([r[f"uniform {n}"][0] for r in results])
-            fewer = f"{times:.1f} ({low:.1f} to {high:.1f})"
-            lines.append(f"| {family} | {n} | {cost:.0f} | {uniform_q} | {pooled} | {fewer} |")
+            fewer = []
+            for kind in ("adaptive", "proposal"):
+                _, _, times, low, high = saving(results, n, kind)
+                fewer.append(f"{times:.1f} ({low:.1f} to {high:.1f})")
+            lines.append(f"| {family} | {n} | {cost:.0f} | {uniform_q} | {pooled} | {' | '.join(fewer)} |")
     return "\n".join([*lines, "", *calibration(found)])
 
 

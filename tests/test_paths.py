@@ -13,14 +13,13 @@ from gpo.types import InputError
 
 def brute_force(num_steps: int, outcome: float, successes, trials) -> tuple[np.ndarray, np.ndarray]:
     """Posterior means of V [S] and of |A| [S] by summing over every path of every component."""
-    prior = np.array(PathPrior().weights)
     value, effect, total = np.zeros(num_steps), np.zeros(num_steps), 0.0
-    for weight, (drift, jumps) in zip(prior / prior.sum(), COMPONENTS, strict=True):
+    for drift, jumps in COMPONENTS:
         jump = min(paths.MAX_JUMP_FRAC, jumps / num_steps)
         move = (1 - jump) * diffusion(drift * math.sqrt(30 / num_steps)) + jump / len(LEVELS)
         for path in itertools.product(range(len(LEVELS)), repeat=num_steps):
             v = LEVELS[list(path)]
-            p = weight / len(LEVELS) * np.prod([move[a, b] for a, b in itertools.pairwise(path)])
+            p = np.prod([move[a, b] for a, b in itertools.pairwise(path)])
             p *= np.prod(v ** np.array(successes) * (1 - v) ** (np.array(trials) - np.array(successes)))
             p *= v[-1] if outcome else 1 - v[-1]
             value, total = value + p * v, total + p
@@ -135,11 +134,11 @@ def test_a_proposal_that_knows_gains_say_and_a_useless_one_stays_without() -> No
 
 
 def test_a_prior_is_saved_and_a_wrong_one_refused(tmp_path) -> None:
-    path = PathPosterior(5, 1.0)
-    prior = PathPrior().learn(path)
+    prior = PathPrior().learn(PathPosterior(5, 1.0, proposal=[0, 0, 3, 0, 1]))
+    assert prior != PathPrior()
     prior.save(tmp_path / "prior.json")
     assert PathPrior.load(tmp_path / "prior.json") == prior
-    (tmp_path / "other.json").write_text('{"weights": [1]}')
+    (tmp_path / "other.json").write_text('{"jumps": [1]}')
     for name in ("other.json", "none.json"):
         with pytest.raises(InputError, match="is no saved prior"):
             PathPrior.load(tmp_path / name)

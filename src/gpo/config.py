@@ -83,7 +83,7 @@ class DataSettings(Settings):
 
 class RunSettings(Settings):
     output: str | None = Field(
-        None, description="folder for the results; the next free runs/COMMAND-SEED by default"
+        None, description="folder for results; by default the next free runs/COMMAND-SEED"
     )
     seed: int = Field(0, ge=0, description="of every random choice")
     success_at: float = Field(1.0, gt=0, le=1, description="a reward of at least this is a success")
@@ -170,7 +170,7 @@ class DemoSettings(Settings):
     """Settings of `gpo demo`."""
 
     output: str | None = Field(
-        None, description="folder for the results; the next free runs/demo-SEED by default"
+        None, description="folder for results; by default the next free runs/demo-SEED"
     )
     seed: int = Field(0, ge=0, description="of every random choice")
     rounds: int = Field(20, ge=1, description="rounds of sampling and learning")

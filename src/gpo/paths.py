@@ -6,9 +6,11 @@ K fixed levels in [0, 1]: across a step the value diffuses a little or, with a s
 any level. Successes at a boundary are binomial; the trajectory's own outcome is one sample of the last
 value. Forward-backward (Rabiner 1989) gives the posterior of every step's effect exactly.
 
-How much a trace drifts and how often it jumps is not known, so the prior is a mixture of both; a trace's
-own counts weigh its components, and finished traces teach the weights (`PathPrior.learn`). A posterior
-mean is shrunk by the prior, so a step's effect is not biased upwards by having been chosen for its size.
+How much a trace drifts and how often it jumps is not known, so the prior is a mixture of both, and a trace's
+own counts weigh its components. (Weights fitted to earlier traces did not help on curves like the prior's and
+cost a tenth of the quality on others, so they stay equal.) What is learned from finished traces is whether a
+proposal knows where the jumps are (`PathPrior.learn`). A posterior mean is shrunk by the prior, so a step's
+effect is not biased upwards by having been chosen for its size.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -44,18 +46,14 @@ MAX_JUMP_FRAC = 0.35
 
 QUANTILES = (0.5, 0.75, 0.9)
 """A proposal's scores count by their rank in the trace: lower half, next quarter, ..., top tenth."""
-PRIOR_TRACES = 4.0
-"""Traces that the initial weights count for."""
 PRIOR_JUMPS = 6.0
 """Jumps that the initial opinion of a proposal, that it knows nothing, counts for."""
 
 
 @dataclass(frozen=True)
 class PathPrior:
-    """What is believed of a trace before any rollout; shared between searches and learned from them."""
+    """What earlier searches have taught of a proposal; shared between searches, saved as JSON."""
 
-    weights: tuple[float, ...] = (PRIOR_TRACES / len(COMPONENTS),) * len(COMPONENTS)
-    """[H] pseudo-counts of traces of each component."""
     jumps: tuple[float, ...] = (0.0,) * (len(QUANTILES) + 1)
     """Jumps found so far at steps of each rank of the proposal."""
     expected: tuple[float, ...] = (0.0,) * (len(QUANTILES) + 1)
@@ -69,10 +67,9 @@ class PathPrior:
         return np.asarray((jumps + PRIOR_JUMPS * share) / (expected + PRIOR_JUMPS * share))
 
     def learn(self, path: PathPosterior) -> PathPrior:
-        """The prior after one more finished trace."""
-        weights = np.array(self.weights) + path.weights_H
+        """The prior after one more finished trace; the same if it had no proposal."""
         if path.ranks is None or path.num_steps == 1:
-            return replace(self, weights=tuple(weights.tolist()))
+            return self
         num = len(self.jumps)
         found = np.bincount(path.ranks[:-1], path.jump_probabilities(), minlength=num)
         rate = path.jump_fracs_HS.mean(1) @ path.weights_H
@@ -80,7 +77,6 @@ class PathPrior:
             rate / max(1e-12, self._mean_lift(path.ranks)) * np.bincount(path.ranks[:-1], minlength=num)
         )
         return PathPrior(
-            tuple(weights.tolist()),
             tuple((np.array(self.jumps) + found).tolist()),
             tuple((np.array(self.expected) + expected).tolist()),
         )
@@ -149,7 +145,7 @@ class PathPosterior:
         stay_SH1 = 1 - self.jump_fracs_HS.T[:, :, None]
         leap_SH1 = self.jump_fracs_HS.T[:, :, None] / NUM_LEVELS
         self._alpha_SHK = np.empty((self.num_steps, num_components, NUM_LEVELS))
-        logz_H = np.log(np.array(self.prior.weights))
+        logz_H = np.zeros(num_components)
         state_HK = np.full((num_components, NUM_LEVELS), 1 / NUM_LEVELS)
         for i in range(self.num_steps):
             if i:
@@ -257,9 +253,9 @@ def diffusion(drift: float) -> Floats:
 
 
 def _ranks(proposal: Sequence[float]) -> npt.NDArray[np.int64]:
-    """[S] the quantile bin of each score among the trace's own; ties share the lower rank."""
+    """[S] the quantile bin of each score among the trace's own; ties share the middle rank."""
     scores = np.asarray(proposal, float)
-    below = (scores[None, :] < scores[:, None]).mean(1)
+    below = ((scores < scores[:, None]).sum(1) + 0.5 * (scores == scores[:, None]).sum(1)) / len(scores)
     return np.asarray(np.searchsorted(np.array(QUANTILES), below, side="right"), np.int64)
 
 

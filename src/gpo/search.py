@@ -14,8 +14,9 @@ where a rollout is expected to improve the decision most for its tokens.
 from __future__ import annotations
 
 import math
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import Required, TypedDict, Unpack
@@ -29,7 +30,7 @@ from gpo.types import CriticalStep, InputError, ValueCurve
 
 CREDIBLE = 0.9
 """`result` names a step if P(|A| >= min_effect) is at least this."""
-SETTLED = 0.95
+SETTLED = 0.99
 """A search is settled if it is so sure of its step, or that there is none."""
 MAX_TRACES = 40
 """Without a budget a search ends after the tokens of so many trajectories."""
@@ -154,24 +155,25 @@ class Search(ABC):
         self.successes[boundary] += successes
         self.trials[boundary] += num
 
-    def _issue(self, wanted: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Takes those asks that the budget allows, and remembers them."""
-        asks = []
+    def _issue(self, wanted: Sequence[tuple[int, int]], width: int) -> list[tuple[int, int]]:
+        """The first `width` of those asks that the budget allows and that are not on their way."""
+        asks: list[tuple[int, int]] = []
         for boundary, num in wanted:
-            afford = (
-                int((self.budget_tokens - self.tokens) // self.expected_tokens(boundary))
-                if (self.budget_tokens < math.inf)
-                else num
-            )
-            if (num := min(num, afford)) > 0 and boundary not in self._pending:
+            num = min(num, self._affordable(boundary))
+            if num > 0 and boundary not in self._pending and len(asks) < width:
                 asks.append((boundary, num))
                 self._pending[boundary] = num
                 self.tokens += num * self.expected_tokens(boundary)
         return asks
 
-    def _is_spent(self) -> bool:
-        """Whether not even the cheapest rollout is left in the budget."""
-        return self.tokens + self.expected_tokens(self.num_steps - 1) > self.budget_tokens
+    def _affordable(self, boundary: int) -> int:
+        """Rollouts from there that are left in the budget."""
+        left = min(self.budget_tokens - self.tokens, sys.maxsize)
+        return int(left // self.expected_tokens(boundary))
+
+    def _is_open(self, boundaries: Iterable[int]) -> bool:
+        """Whether answers are awaited, or one of these boundaries can still be asked for."""
+        return bool(self._pending) or any(self._affordable(b) > 0 for b in boundaries)
 
 
 class Uniform(Search):
@@ -185,11 +187,13 @@ class Uniform(Search):
 
     @property
     def done(self) -> bool:
-        return self._is_spent() or all(trials >= self.n for trials in self.trials)
+        return not self._is_open(boundary for boundary, _ in self._missing())
 
     def ask(self, width: int = 1) -> list[tuple[int, int]]:
-        missing = [(b, self.n - trials) for b, trials in enumerate(self.trials) if trials < self.n]
-        return self._issue([ask for ask in missing if ask[0] not in self._pending][:width])
+        return self._issue(self._missing(), width)
+
+    def _missing(self) -> list[tuple[int, int]]:
+        return [(b, self.n - trials) for b, trials in enumerate(self.trials) if trials < self.n]
 
     @property
     def estimate(self) -> Estimate:
@@ -220,12 +224,10 @@ class Bisect(Search):
 
     @property
     def done(self) -> bool:
-        return self._is_spent() or not (self._pending or self._wanted())
+        return not self._is_open(self._wanted())
 
     def ask(self, width: int = 1) -> list[tuple[int, int]]:
-        return self._issue(
-            [(b, self.n - self.trials[b]) for b in self._wanted() if b not in self._pending][:width]
-        )
+        return self._issue([(b, self.n - self.trials[b]) for b in self._wanted()], width)
 
     def _ends(self) -> list[int]:
         """Boundaries whose value is known: enough trials, or the outcome."""
@@ -285,16 +287,18 @@ class Adaptive(Search):
 
     @property
     def done(self) -> bool:
-        if not self._is_spent() and not self._pending:
+        if not self._is_open([self.num_steps - 1]):  # the cheapest boundary
+            return True
+        if not self._pending:
             self._weigh()
-        return self._is_spent() or self._is_settled
+        return self._is_settled
 
     def ask(self, width: int = 1) -> list[tuple[int, int]]:
         self._weigh()
         if self._is_settled:
             return []
-        order = [int(b) for b in np.argsort(-self._rates_S, kind="stable") if int(b) not in self._pending]
-        return self._issue([(b, 1 + self.trials[b] // TRIALS_PER_ASK) for b in order][: max(0, width)])
+        order = np.argsort(-self._rates_S, kind="stable").tolist()
+        return self._issue([(b, 1 + self.trials[b] // TRIALS_PER_ASK) for b in order], width)
 
     @property
     def estimate(self) -> Estimate:
