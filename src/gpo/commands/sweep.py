@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from gpo.commands import setup
 from gpo.commands.given import given_rollouts
@@ -17,7 +17,7 @@ from gpo.gpo import Recipe, Round, locate_given, run_round
 from gpo.paths import PathPrior
 from gpo.record import Json, RunFolder, read_lines, write_json
 from gpo.report import terminal
-from gpo.types import Rollout, derive_seed
+from gpo.types import Policy, Problem, Verifier, derive_seed
 
 CHUNK = 32
 """Problems between two commits: what a killed run loses at most."""
@@ -80,10 +80,7 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
     policy = setup.load_policy(settings)
     verifier = setup.load_verifier(settings)
     problems = setup.load_problems(settings, policy, verifier, seed=settings.seed)
-    given: dict[str, Rollout] = {}
-    if isinstance(settings, LocateSettings) and settings.completion_column:
-        rollouts = given_rollouts(problems, settings, policy, verifier)
-        given = {rollout.state.problem.id: rollout for rollout in rollouts}
+    explore = _explorer(settings, recipe, policy, verifier, problems)
     chunks = [problems[first : first + CHUNK] for first in range(0, len(problems), CHUNK)]
     with RunFolder.resume(path) if resume else RunFolder.create(path, command, stored) as folder:
         folder.extend(stored)
@@ -96,17 +93,13 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
             for index, chunk in enumerate(chunks[len(lines) :], start=len(lines)):
                 if _spent(lines) >= (settings.budget_tokens or float("inf")):
                     break
-                common: dict[str, Any] = {
-                    "index": index,
-                    "seed": derive_seed(settings.seed, command),
-                    "prior": prior,
-                    "watch": lambda purpose, _, num: bar.update(task, note=f"{purpose}: {num} rollouts"),
-                }
-                if given:
-                    targets = [given[problem.id] for problem in chunk]
-                    data = locate_given(policy, verifier, targets, recipe, **common)
-                else:
-                    data = run_round(policy, verifier, chunk, recipe, **common)
+                data = explore(
+                    chunk,
+                    index=index,
+                    seed=derive_seed(settings.seed, command),
+                    prior=prior,
+                    watch=lambda purpose, _, num: bar.update(task, note=f"{purpose}: {num} rollouts"),
+                )
                 write_round(folder, data, policy.tokenizer)
                 folder.commit_round(_line(data, settings.success_at))
                 lines, prior = folder.rounds(), data.prior
@@ -117,6 +110,19 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
     }
     write_json(path / "summary.json", summary)
     return summary
+
+
+def _explorer(
+    settings: AnySettings, recipe: Recipe, policy: Policy, verifier: Verifier, problems: list[Problem]
+) -> Callable[..., Round]:
+    """What makes a round of a chunk of problems: fresh samples, or the trajectories that came with them."""
+    if not isinstance(settings, LocateSettings) or settings.completion_column is None:
+        return lambda chunk, **place: run_round(policy, verifier, chunk, recipe, **place)
+    rollouts = given_rollouts(problems, settings, policy, verifier)
+    given = {rollout.state.problem.id: rollout for rollout in rollouts}
+    return lambda chunk, **place: locate_given(
+        policy, verifier, [given[problem.id] for problem in chunk], recipe, **place
+    )
 
 
 def _plain(settings: SampleSettings | EvalSettings) -> Recipe:
