@@ -389,6 +389,43 @@ def test_batches_stay_within_the_bound_and_keep_a_state_together():
     assert [len(batch) for batch in batches(rows, batch_tokens=1)] == [1] * 16
 
 
+@pytest.mark.parametrize("kind", CONFIGS)
+@pytest.mark.parametrize("batch_tokens", [1, 65_536])
+def test_what_was_sampled_reads_back_with_the_same_logprobs_and_entropies(kind, batch_tokens):
+    policy = policy_of(kind, temperature=0.7, batch_tokens=batch_tokens)
+    requests = ragged(policy)
+    sampled = policy.sample(requests)
+    pairs = [(r.state, one) for r, samples in zip(requests, sampled, strict=True) for one in samples]
+    given = [(state, one.action_ids) for state, one in pairs]
+    for (_, one), back in zip(pairs, policy.read(given), strict=True):
+        assert back.action_ids == one.action_ids
+        assert back.logprobs == pytest.approx(one.logprobs, abs=1e-4)
+        assert back.entropies == pytest.approx(one.entropies, abs=1e-4)
+
+
+def test_reading_refuses_what_exceeds_the_context_and_takes_what_is_empty():
+    policy = policy_of()
+    start = state(policy, "ab")
+    assert policy.read([]) == []
+    assert policy.read([(start, ())]) == [Sample((), (), (), True)]
+    with pytest.raises(InputError, match="a trajectory has 302 tokens; the model's context is 256"):
+        policy.read([(start, (5,) * 300)])
+
+
+def test_a_fingerprint_changes_with_weights_template_and_sampling_and_with_nothing_else():
+    base = policy_of().fingerprint
+    assert base == policy_of(batch_tokens=7).fingerprint
+    assert json.loads(json.dumps(base)) == base
+    assert policy_of(temperature=0.5).fingerprint["temperature"] == 0.5
+    changed = policy_of()
+    with torch.no_grad():
+        changed.model.lm_head.weight.add_(0.01)
+    assert changed.fingerprint == {**base, "weights": changed.fingerprint["weights"]}
+    assert changed.fingerprint["weights"] != base["weights"]
+    templated = TransformersPolicy(model_of(), characters(CHAT), max_tokens=24).fingerprint
+    assert templated == {**base, "template": templated["template"]} != base
+
+
 def test_sampling_leaves_training_mode_and_gradients_as_they_were():
     policy = policy_of()
     policy.model.train()

@@ -40,6 +40,13 @@ class TablePolicy:
     def text(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode(ids)
 
+    @property
+    def fingerprint(self) -> dict[str, object]:
+        return {"right": self.right, "version": self.version}
+
+    def read(self, given: Sequence[tuple[State, tuple[int, ...]]]) -> list[Sample]:
+        return [Sample(ids, (-1.0,) * len(ids), (1.0,) * len(ids), True) for _, ids in given]
+
     def value(self, state: State) -> float:
         if WRONG in state.prefix_ids:
             return 0.0

@@ -125,6 +125,11 @@ class Group:
 
     state: State
     rollouts: tuple[Rollout, ...]
+    baselines: tuple[float, ...] | None = None
+    """[G] the value believed when each rollout was asked for, where rewards seen decided how many there
+    are: the others of such a group are no fair baseline. None where G was fixed beforehand."""
+    weight: float = 1.0
+    """Of each of its rollouts in the loss, fixed before any of them was seen."""
 
     @property
     def rewards_G(self) -> list[float]:
@@ -208,6 +213,18 @@ class CriticalStep:
         return curve.rollout.state_at(curve.bounds[self.index])
 
 
+@dataclass(frozen=True, slots=True)
+class StepValues:
+    """What is believed of a trajectory after its search: values [S+1] at its step bounds [S+1].
+
+    `bounds` are offsets into `rollout.completion_ids`; the last value is the outcome.
+    """
+
+    rollout: Rollout
+    bounds: tuple[int, ...]
+    values: tuple[float, ...]
+
+
 class Tokenizer(Protocol):
     """Raw text to ids and back: no special tokens are added, none are dropped."""
 
@@ -223,6 +240,11 @@ class Policy(Protocol):
     """Counts the updates of the weights."""
     tokenizer: Tokenizer
 
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What the values of its states depend on, as JSON: weights, vocabulary, template, sampling."""
+        ...
+
     def prompt_ids(self, question: str) -> Ids:
         """[L], the question in the model's chat template, ready to be answered."""
         ...
@@ -233,6 +255,10 @@ class Policy(Protocol):
 
     def sample(self, requests: Sequence[Request]) -> list[list[Sample]]:
         """For each request its `num` samples, in order. One limit covers prefix plus continuation."""
+        ...
+
+    def read(self, given: Sequence[tuple[State, Ids]]) -> list[Sample]:
+        """What `sample` would have noted of these continuations, had it drawn them; none is generated."""
         ...
 
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from gpo.types import Ids, InputError
+from gpo.policies.sampler import Sampling
+from gpo.types import Ids, InputError, Sample, State
 
 _ARGUMENTS = frozenset({"attention_mask", "position_ids", "past_key_values", "logits_to_keep"})
 
@@ -89,6 +90,53 @@ class Reader:
         # Other kinds of memory, such as Mamba's recurrent state, are left alone and the ids read again.
         self._cache = getattr(output, "past_key_values", None) if "past_key_values" in inputs else None
         self.logits_BV = output.logits[:, -1]
+
+
+def read(
+    model: PreTrainedModel,
+    given: Sequence[tuple[State, Ids]],
+    sampling: Sampling,
+    context: int | None,
+    batch_tokens: int,
+) -> list[Sample]:
+    """The given continuations as samples, with their log-probabilities and entropies, in order."""
+    samples = [Sample((), (), (), finished=True)] * len(given)
+    order = sorted((k for k, (_, ids) in enumerate(given) if ids), key=lambda k: -_width(given[k]))
+    if order and context is not None and _width(given[order[0]]) > context:
+        raise InputError(
+            f"a trajectory has {_width(given[order[0]])} tokens; the model's context is {context}"
+        )
+    while order:
+        rows = max(1, batch_tokens // _width(given[order[0]]))
+        for k, sample in zip(
+            order[:rows], _read_rows(model, [given[k] for k in order[:rows]], sampling), strict=True
+        ):
+            samples[k] = sample
+        order = order[rows:]
+    return samples
+
+
+def _width(one: tuple[State, Ids]) -> int:
+    return len(one[0].ids) + len(one[1])
+
+
+def _read_rows(
+    model: PreTrainedModel, given: Sequence[tuple[State, Ids]], sampling: Sampling
+) -> list[Sample]:
+    """One padded batch; padding is on the right, where a causal model never looks."""
+    width = max(map(_width, given))
+    rows = [(state.ids + ids) + (0,) * (width - _width((state, ids))) for state, ids in given]
+    logits_BTV = model(input_ids=torch.tensor(rows, device=model.device), use_cache=False).logits
+    samples = []
+    for (state, ids), logits_TV in zip(given, logits_BTV, strict=True):
+        first = len(state.ids) - 1
+        logprobs_TV = torch.log_softmax(
+            logits_TV[first : first + len(ids)].float() / (sampling.temperature or 1.0), dim=1
+        )
+        chosen = logprobs_TV.gather(1, torch.tensor(ids, device=logprobs_TV.device)[:, None])[:, 0]
+        entropies = torch.special.entr(logprobs_TV.exp()).sum(1)
+        samples.append(Sample(ids, tuple(chosen.tolist()), tuple(entropies.tolist()), finished=True))
+    return samples
 
 
 def _forward_arguments(model: Any) -> Set[str]:

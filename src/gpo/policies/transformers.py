@@ -16,9 +16,11 @@ from jinja2 import TemplateError
 from transformers import PreTrainedModel
 
 from gpo.policies.decoding import Ending, Row, batches, decode
+from gpo.policies.fingerprint import text_digest, vocabulary_digest, weights_digest
 from gpo.policies.loading import load
+from gpo.policies.reader import read
 from gpo.policies.sampler import Sampling
-from gpo.types import Ids, InputError, Request, Sample, Tokenizer
+from gpo.types import Ids, InputError, Request, Sample, State, Tokenizer
 
 _OURS = {"conversation", "messages", "tokenize", "add_generation_prompt", "continue_final_message"}
 """Arguments of the chat template that this policy gives itself."""
@@ -176,6 +178,30 @@ class TransformersPolicy:
         """The text of completion ids without special tokens."""
         text = self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return str(text)
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What the values of its states depend on: weights, vocabulary, template, sampling settings."""
+        return {
+            "weights": weights_digest(self.model),
+            "vocabulary": vocabulary_digest(self._tokenizer),
+            "template": text_digest(
+                self._tokenizer.chat_template, self._system_prompt, sorted(self._template_args.items())
+            ),
+            "temperature": self.sampling.temperature,
+            "top_p": self.sampling.top_p,
+            "top_k": self.sampling.top_k,
+            "stop": list(self._ending.strings),
+            "max_tokens": self.max_tokens,
+        }
+
+    def read(self, given: Sequence[tuple[State, Ids]]) -> list[Sample]:
+        """Log-probabilities and entropies of continuations that were not sampled here: forward passes only.
+
+        Each is conditioned on its state as in `sample`. InputError if one exceeds the model's context.
+        """
+        with _evaluating(self.model), torch.inference_mode():
+            return read(self.model, given, self.sampling, self.context, self._batch_tokens)
 
     def save(self, path: Path) -> None:
         """Writes model (its adapter alone, if it has one) and tokenizer to a folder that `load` reads."""
