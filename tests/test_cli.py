@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from gpo import DEMO_MODEL
 from gpo.cli import COMMANDS, main
@@ -80,7 +80,8 @@ def test_eval_gives_a_rate_with_its_standard_error_and_the_same_seed_the_same_ra
 
 
 def test_locate_names_critical_steps_and_show_prints_one(capsys) -> None:
-    summary = gpo(capsys, "locate", *STEPS, "--limit", "8", "--rule", "drop", "--output", "out")
+    searched = (*STEPS, "--limit", "8", "--rule", "drop", "--search-traces", "30")
+    summary = gpo(capsys, "locate", *searched, "--output", "out")
     curves = [json.loads(line) for line in Path("out/curves.jsonl").read_text().splitlines()]
     assert summary["trajectories"] == len(curves) > 0
     assert summary["tokens"]["values"] > 0
@@ -89,12 +90,44 @@ def test_locate_names_critical_steps_and_show_prints_one(capsys) -> None:
         assert len(curve["steps"]) == len(curve["bounds"]) - 1 == len(curve["trials"]) - 1
         assert len(curve["values"]) == len(curve["advantages"]) + 1 == len(curve["intervals"]) + 1
         assert curve["reward"] == 0.0
+        assert sum(curve["probabilities"]) == pytest.approx(1)
+        assert len(curve["completion_ids"]) == curve["bounds"][-1]
+    credible = [curve for curve in curves if curve["critical"]["credibility"] >= 0.9]
+    assert sum(summary["credible_starts_by_fifth"]) == summary["credible"] == len(credible) > 0
+    assert summary["value_tokens_per_credible"] == summary["tokens"]["values"] / len(credible)
     main(["show", "out"])
     shown = capsys.readouterr().out
     assert "▶" in shown
     assert "by the rule drop" in shown
     assert gpo(capsys, "show", "out", "--trajectory", "0")["trajectory"] == curves[0]
     assert "has" in error_of(capsys, "show", "out", "--trajectory", "99")
+
+
+def test_a_curve_is_resumed_only_by_the_model_and_the_sampling_that_it_is_of(capsys, tmp_path) -> None:
+    shutil.copytree(DEMO_MODEL, tmp_path / "model")
+    small = ("--model", str(tmp_path / "model"), *STEPS, "--limit", "40", "--rule", "drop")
+    gpo(capsys, "locate", *small, "--budget-tokens", "10", "--output", "out")
+    fingerprints = {
+        json.loads(line)["fingerprint"] for line in Path("out/curves.jsonl").read_text().splitlines()
+    }
+    assert len(fingerprints) == 1
+    assert json.loads(Path("out/run.json").read_text())["fingerprint"]["temperature"] == 1.0
+    weights = load_file(tmp_path / "model" / "model.safetensors")
+    save_file(
+        {k: v + 0.01 for k, v in weights.items()}, tmp_path / "model" / "model.safetensors", {"format": "pt"}
+    )
+    message = error_of(capsys, "locate", "--resume", "out", "--budget-tokens", "100000")
+    assert "--resume out: was sampled by a model with other weights" in message
+
+
+def test_every_proposal_serves_a_search_and_a_wrong_one_is_refused_at_once(capsys) -> None:
+    Path("judge.py").write_text(
+        "def by_length(question, answer, steps):\n    return [len(step) for step in steps]\n"
+    )
+    for name in ("surprisal", "forced-answer", "none", "judge:by_length"):
+        run = gpo(capsys, "locate", *STEPS, "--limit", "4", "--proposal", name, "--output", f"out-{name[:5]}")
+        assert run["trajectories"] > 0
+    assert "'luck' is unknown; one of" in error_of(capsys, "locate", *STEPS, "--proposal", "luck")
 
 
 def test_a_token_budget_ends_a_sweep_and_what_is_left_is_said(capsys) -> None:

@@ -204,7 +204,6 @@ def test_evaluation_has_its_own_streams_and_a_clustered_error() -> None:
         ({"values": 0}, "values: must be at least 1, got 0"),
         ({"search": "grid"}, "search: 'grid' is unknown; one of adaptive, uniform, bisect"),
         ({"search_traces": 0}, "search_traces: must be above 0"),
-        ({"proposal": "guess"}, "proposal: 'guess' is unknown"),
     ],
 )
 def test_a_recipe_with_a_setting_out_of_range_is_refused(changes, message) -> None:

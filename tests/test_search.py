@@ -201,3 +201,25 @@ def test_impossible_searches_are_refused(bad) -> None:
 def test_rules_that_need_no_search_are_refused() -> None:
     with pytest.raises(InputError, match="'entropy' needs no search"):
         adaptive(num_steps=3, outcome=0.0, rule="entropy")
+
+
+def test_a_search_says_how_probable_each_step_is_for_any_rule() -> None:
+    search = adaptive(num_steps=20, outcome=0.0, rule="absolute", seed=0)
+    run(search, CLIFF, np.random.default_rng(0))
+    chances = search.probabilities()
+    assert sum(chances) == pytest.approx(1)
+    assert chances[11] == search.best().probability
+    assert search.probabilities("signed")[11] < 0.05 < search.probabilities("drop")[11]
+
+
+def test_bisection_spreads_a_segments_probability_over_its_steps() -> None:
+    search = bisect(4, num_steps=9, outcome=0.0)
+    assert search.probabilities() == [0.0] * 9
+    search.tell(0, 4, 4)
+    search.tell(8, 0, 4)
+    chances = search.probabilities()
+    assert sum(chances) == pytest.approx(1)
+    assert chances[:8] == pytest.approx([chances[0]] * 8)
+    best = search.best()
+    assert (best.index, best.probability) == (3, chances[3])
+    assert best.within_one == pytest.approx(3 * chances[3])

@@ -107,8 +107,13 @@ class StepSettings(Settings):
     )
     search_traces: float = Field(8.0, gt=0, description="budget of a search, in lengths of its trajectory")
     values: int = Field(4, ge=1, description="rollouts per boundary of the searches `uniform` and `bisect`")
-    proposal: Literal["entropy", "none"] = Field(
-        "entropy", description="free look at the steps from which the adaptive search starts"
+    proposal: str = Field(
+        "entropy",
+        description="cheap look at the steps from which the adaptive search starts: entropy, surprisal, "
+        "forced-answer, none, or module:function, your own judge",
+    )
+    forced_answer: str = Field(
+        "\nThe answer is {answer}", description="what the proposal `forced-answer` puts after each step"
     )
     explored: Literal["failed", "mixed", "all"] = Field(
         "failed",

@@ -34,7 +34,7 @@ NUM_DRAWS = 4000
 """Posterior draws behind `probability` and `credibility`: a Monte Carlo error of at most 0.8 points."""
 
 
-def wilson(successes: int, trials: int) -> tuple[float, float]:
+def wilson(successes: float, trials: float) -> tuple[float, float]:
     """95 % score interval of a success rate (Wilson 1927); (0, 1) without trials."""
     if trials == 0:
         return 0.0, 1.0
@@ -52,66 +52,110 @@ def value_intervals(curve: ValueCurve) -> list[tuple[float, float]]:
     return intervals
 
 
-def advantage_intervals(curve: ValueCurve) -> list[tuple[float, float]]:
+def sides(counts: Floats, width: int = 1) -> tuple[Floats, Floats]:
+    """Sums [..., S] of counts [..., S+1] over the `width` boundaries before and after each step.
+
+    After the last step there is the outcome alone, and it is in no other window.
+    """
+    sums = np.concatenate([np.zeros_like(counts[..., :1]), np.cumsum(counts, axis=-1)], axis=-1)
+    num = counts.shape[-1] - 1
+    step = np.arange(num)
+    before = sums[..., step + 1] - sums[..., np.maximum(0, step + 1 - width)]
+    end = np.minimum(num, step + 1 + width)
+    end[-1] = num + 1
+    return before, sums[..., end] - sums[..., step + 1]
+
+
+def advantage_intervals(curve: ValueCurve, width: int = 1) -> list[tuple[float, float]]:
     """[S] 95 % intervals of A_i = V(s_{i+1}) - V(s_i).
 
     Newcombe's hybrid score interval (1998, method 10): the distances of each mean to its Wilson
     bounds are added in squares. Never empty at 0/n or n/n, where Wald's interval has no width.
     Unsampled ends count as anywhere in [0, 1].
     """
-    bounds = value_intervals(curve)
-    means = [sum(b) / 2 if math.isnan(v) else v for v, b in zip(curve.values, bounds, strict=True)]
+    wins0_S, wins1_S = sides(np.array(curve.successes, float), width)
+    num0_S, num1_S = sides(np.array(curve.trials, float), width)
+    before = [_mean_and_interval(s, n) for s, n in zip(wins0_S, num0_S, strict=True)]
+    after = [_mean_and_interval(s, n) for s, n in zip(wins1_S, num1_S, strict=True)]
+    if curve.trials[-1]:
+        after[-1] = (curve.values[-1],) * 3
     intervals = []
-    for (v0, (low0, high0)), (v1, (low1, high1)) in zip(
-        zip(means, bounds, strict=True), zip(means[1:], bounds[1:], strict=True), strict=False
-    ):
+    for (v0, low0, high0), (v1, low1, high1) in zip(before, after, strict=True):
         below, above = math.hypot(v1 - low1, high0 - v0), math.hypot(high1 - v1, v0 - low0)
         intervals.append((max(-1.0, v1 - v0 - below), min(1.0, v1 - v0 + above)))
     return intervals
 
 
-def paired_estimate(curve: ValueCurve) -> Estimate:
-    """The paper's estimator: means at each boundary and their differences."""
-    return Estimate(curve.values, curve.advantages, advantage_intervals(curve))
+def _mean_and_interval(successes: float, trials: float) -> tuple[float, float, float]:
+    low, high = wilson(successes, trials)
+    return (successes / trials if trials else (low + high) / 2), low, high
 
 
-def posterior_values(curve: ValueCurve, seed: int = 0) -> Floats:
-    """[NUM_DRAWS, S+1] draws from independent Jeffreys posteriors; the known outcome is exact."""
-    successes, trials = np.array(curve.successes), np.array(curve.trials)
+def paired_estimate(curve: ValueCurve, width: int = 1) -> Estimate:
+    """The paper's estimator: means at each boundary and their differences.
+
+    With a `width` above 1 a step is judged by so many boundaries on either side of it, which are
+    taken to have one value: less noise, and a jump that is blurred over its neighbours.
+    """
+    before, after = _means(curve, width)
+    return Estimate(curve.values, (after - before).tolist(), advantage_intervals(curve, width))
+
+
+def _means(curve: ValueCurve, width: int) -> tuple[Floats, Floats]:
+    """[S] mean outcomes before and after each step; nan where nothing was sampled."""
+    wins, trials = (sides(np.array(c, float), width) for c in (curve.successes, curve.trials))
+    with np.errstate(invalid="ignore"):
+        return wins[0] / trials[0], wins[1] / trials[1]
+
+
+def _drawn_means(curve: ValueCurve, width: int, seed: int) -> tuple[Floats, Floats]:
+    """[NUM_DRAWS, S] the same two from independent Jeffreys posteriors; the known outcome is exact.
+
+    The pseudo-counts of a window are those of one boundary.
+    """
+    successes, trials, extra = np.array(curve.successes), np.array(curve.trials), 0.5 / width
     draws = np.random.default_rng(seed).beta(
-        successes + 0.5, trials - successes + 0.5, size=(NUM_DRAWS, len(trials))
+        successes + extra, trials - successes + extra, size=(NUM_DRAWS, len(trials))
     )
     if curve.trials[-1]:
         draws[:, -1] = curve.values[-1]
-    return draws
+    weights = trials + 2 * extra
+    (wins0, wins1), (num0, num1) = sides(draws * weights, width), sides(weights, width)
+    return wins0 / num0, wins1 / num1
+
+
+def mean_over_steps(curve: ValueCurve, per_token: Sequence[float]) -> list[float]:
+    """[S] means over each step of a number for each sampled token [T].
+
+    Tokens that were given rather than sampled have none, and a step of such tokens is nan.
+    """
+    if curve.rollout is None:
+        raise ValueError("numbers of tokens need the curve's rollout")
+    start = len(curve.rollout.state.prefix_ids)
+    spans = zip(curve.bounds, curve.bounds[1:], strict=False)
+    return [_mean(per_token[max(0, a - start) : max(0, b - start)]) for a, b in spans]
 
 
 def mean_entropies(curve: ValueCurve) -> list[float]:
-    """[S] mean token entropy of each step, nats; mean surprisal where the engine gave no entropies.
-
-    Tokens that were given rather than sampled have neither, and a step of such tokens is nan.
-    """
+    """[S] mean token entropy of each step, nats; mean surprisal where the engine gave no entropies."""
     rollout = curve.rollout
     if rollout is None:
         raise ValueError("entropies need the curve's rollout")
-    uncertainty = rollout.entropies or tuple(-logprob for logprob in rollout.logprobs)
-    start = len(rollout.state.prefix_ids)
-    spans = zip(curve.bounds, curve.bounds[1:], strict=False)
-    return [_mean(uncertainty[max(0, a - start) : max(0, b - start)]) for a, b in spans]
+    return mean_over_steps(curve, rollout.entropies or [-logprob for logprob in rollout.logprobs])
 
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else math.nan
 
 
-Score = Callable[[Floats], Floats]
-"""Values [..., S+1] to the quantity [..., S] whose argmax a rule takes."""
+Score = Callable[[Floats, Floats], Floats]
+"""Values [..., S] before and after each step to the quantity [..., S] whose argmax a rule takes."""
 
 VALUE_RULES: dict[str, Score] = {
-    "signed": lambda values: np.diff(values, axis=-1),
-    "absolute": lambda values: np.abs(np.diff(values, axis=-1)),
-    "drop": lambda values: -np.diff(values, axis=-1),
-    "as-released": lambda values: values[..., :-1],
+    "signed": lambda before, after: after - before,
+    "absolute": lambda before, after: np.abs(after - before),
+    "drop": lambda before, after: before - after,
+    "as-released": lambda before, _: before,
 }
 """signed: the paper's text, the largest advantage. absolute: the largest change of either sign.
 drop: the largest fall. as-released: the authors' code, the highest value at a step's start."""
@@ -126,45 +170,56 @@ RULES = (*VALUE_RULES, *FREE_RULES, "base")
 
 
 def critical_step(
-    curve: ValueCurve, rule: str, *, min_effect: float = 0.2, seed: int = 0
+    curve: ValueCurve, rule: str, *, width: int = 1, min_effect: float = 0.2, seed: int = 0
 ) -> CriticalStep | None:
     """The step that `rule` names; None where it names none.
 
     The first of equal steps wins, and a step with an unsampled end is passed over. A rule on advantages
     names no step where none changed the value the way it looks for. The advantage is
     the plain difference of the counts that also chose the step, so it is biased away from 0; its
-    interval does not correct for the choice. `probability` and `credibility` come from independent
-    Jeffreys posteriors.
+    interval does not correct for the choice. The probabilities come from independent Jeffreys
+    posteriors. `width` is that of `paired_estimate`.
     """
     if rule not in RULES:
         raise InputError(f"rule: {rule!r} is unknown; one of {', '.join(RULES)}")
-    scores, probability = _scores(curve, rule, seed)
+    estimate, before, after = paired_estimate(curve, width), *_means(curve, width)
+    scores = VALUE_RULES[rule](before, after) if rule in VALUE_RULES else _free_scores(curve, rule, seed)
     if np.all(np.isnan(scores)):
         return None
     index = int(np.nanargmax(scores))
     if rule in ADVANTAGE_RULES and scores[index] <= 0:
         return None
-    draws = posterior_values(curve, seed)
-    if rule in VALUE_RULES:
-        probability = float(np.mean(np.argmax(VALUE_RULES[rule](draws), axis=1) == index))
+    drawn0, drawn1 = _drawn_means(curve, width, seed)
+    chances = probabilities(curve, rule, width=width, seed=seed)
     return CriticalStep(
         index=index,
-        advantage=curve.advantages[index],
-        interval=advantage_intervals(curve)[index],
-        probability=probability,
-        credibility=float(np.mean(np.abs(draws[:, index + 1] - draws[:, index]) >= min_effect)),
+        advantage=estimate.advantages[index],
+        interval=estimate.intervals[index],
+        probability=chances[index],
+        credibility=float(np.mean(np.abs(drawn1[:, index] - drawn0[:, index]) >= min_effect)),
         rule=rule,
+        within_one=sum(chances[max(0, index - 1) : index + 2]),
     )
 
 
-def _scores(curve: ValueCurve, rule: str, seed: int) -> tuple[Floats, float]:
-    """[S] what the rule takes the argmax of, and the probability of a rule that needs no values."""
+def probabilities(curve: ValueCurve, rule: str, *, width: int = 1, seed: int = 0) -> list[float]:
+    """[S] probability that each step is the rule's argmax; they sum to 1, or to 0 for `base`."""
     if rule in VALUE_RULES:
-        return VALUE_RULES[rule](np.array(curve.values)), math.nan
-    if rule == "entropy":
-        return np.array(mean_entropies(curve)), 1.0
+        picks = VALUE_RULES[rule](*_drawn_means(curve, width, seed)).argmax(1)
+        return [float(count) / NUM_DRAWS for count in np.bincount(picks, minlength=curve.num_steps)]
     if rule == "random":
-        return np.random.default_rng(derive_seed(seed, "random rule")).random(curve.num_steps), (
-            1 / curve.num_steps
-        )
-    return np.full(curve.num_steps, np.nan), 0.0
+        return [1 / curve.num_steps] * curve.num_steps
+    scores = _free_scores(curve, rule, seed)
+    chances = [0.0] * curve.num_steps
+    if not np.all(np.isnan(scores)):
+        chances[int(np.nanargmax(scores))] = 1.0
+    return chances
+
+
+def _free_scores(curve: ValueCurve, rule: str, seed: int) -> Floats:
+    """[S] what a rule that needs no values takes the argmax of."""
+    if rule == "entropy":
+        return np.array(mean_entropies(curve))
+    if rule == "random":
+        return np.random.default_rng(derive_seed(seed, "random rule")).random(curve.num_steps)
+    return np.full(curve.num_steps, np.nan)

@@ -20,10 +20,11 @@ from itertools import pairwise
 import numpy as np
 
 from gpo import curve as curves
+from gpo import proposals, steps
 from gpo import search as searches
-from gpo import steps
 from gpo.paths import PathPrior
 from gpo.pool import Pool, Watch
+from gpo.proposals import Proposal, Scores
 from gpo.types import (
     CriticalStep,
     Group,
@@ -42,9 +43,6 @@ EXPLORED = ("failed", "mixed", "all")
 """Whose trajectory is explored: one failed of every group, only of groups that also succeeded, any."""
 
 SEARCHES = ("adaptive", "uniform", "bisect")
-PROPOSALS = ("entropy", "none")
-"""entropy: the steps' mean token entropy, whose worth the prior learns; none: no step is favoured."""
-
 WIDTH = 2
 """Boundaries that a search may ask for at once. One finds a little more with the same tokens (67 against
 66 % of first errors, and 59 % with four), but halves the batches that the searches share."""
@@ -63,8 +61,8 @@ class Recipe:
     """Tokens of an adaptive search or a bisection, in lengths of its trajectory."""
     values: int = 4
     """Rollouts per step boundary of the uniform search and of bisection (paper: n = 4)."""
-    proposal: str = "entropy"
-    """The free look at the steps that an adaptive search starts from, one of PROPOSALS."""
+    proposal: Proposal = proposals.entropy
+    """The cheap look at the steps that an adaptive search starts from; see gpo.proposals."""
     rule: str = "absolute"
     """How the critical step is named, one of curve.RULES; `base` resets nothing."""
     explored: str = "failed"
@@ -82,7 +80,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.rule not in curves.RULES:
             raise InputError(f"rule: {self.rule!r} is unknown; one of {', '.join(curves.RULES)}")
-        for name, known in (("explored", EXPLORED), ("search", SEARCHES), ("proposal", PROPOSALS)):
+        for name, known in (("explored", EXPLORED), ("search", SEARCHES)):
             if getattr(self, name) not in known:
                 raise InputError(f"{name}: {getattr(self, name)!r} is unknown; one of {', '.join(known)}")
         if not self.search_traces > 0:
@@ -100,6 +98,10 @@ class Located:
     critical: CriticalStep | None
     """The best answer, credible or not: see its `credibility`."""
     estimate: curves.Estimate
+    probabilities: list[float]
+    """[S] that each step is the rule's argmax."""
+    tokens: int = 0
+    """That its search took, a rollout that it shares with another search counted in both."""
 
 
 @dataclass(frozen=True)
@@ -146,31 +148,36 @@ def locate(
         return [
             _without_search(pool, one, b, recipe) for one, b in zip(trajectories, bounds, strict=True)
         ], prior
-    runs = [start_search(one, b, recipe, prior) for one, b in zip(trajectories, bounds, strict=True)]
+    traces = [_unsampled(one, b) for one, b in zip(trajectories, bounds, strict=True)]
+    proposed = recipe.proposal(pool.policy, traces) if recipe.search == "adaptive" else [None] * len(traces)
+    runs = [
+        start_search(trace, scores, recipe, prior) for trace, scores in zip(traces, proposed, strict=True)
+    ]
     _run_searches(pool, trajectories, bounds, runs, recipe.success_at)
     found = []
     for rollout, b, run in zip(trajectories, bounds, runs, strict=True):
         curve = replace(run.curve, bounds=tuple(b), rollout=rollout)
-        found.append(Located(curve, run.best(), run.estimate))
+        found.append(Located(curve, run.best(), run.estimate, run.probabilities(), run.tokens))
         if isinstance(run, searches.Adaptive):
             prior = prior.learn(run.path)
     return found, prior
 
 
-def start_search(
-    rollout: Rollout, bounds: Sequence[int], recipe: Recipe, prior: PathPrior
-) -> searches.Search:
-    """The recipe's search over the steps of one trajectory."""
-    empty = ValueCurve(tuple(bounds), (0,) * len(bounds), (0,) * len(bounds), rollout)
-    has_entropies = recipe.proposal == "entropy" and bool(rollout.logprobs)
-    entropies = curves.mean_entropies(empty) if has_entropies else None
+def _unsampled(rollout: Rollout, bounds: Sequence[int]) -> ValueCurve:
+    return ValueCurve(tuple(bounds), (0,) * len(bounds), (0,) * len(bounds), rollout)
+
+
+def start_search(trace: ValueCurve, proposed: Scores, recipe: Recipe, prior: PathPrior) -> searches.Search:
+    """The recipe's search over the steps of one trajectory, from a proposal's scores for them."""
+    rollout, bounds = trace.rollout, trace.bounds
+    assert rollout is not None  # noqa: S101 - for the type checker
     settings: searches.Settings = {
         "num_steps": len(bounds) - 1,
         "outcome": float(rollout.reward >= recipe.success_at),
         "step_tokens": [end - start for start, end in pairwise(bounds)],
         "rule": recipe.rule,
         "prior": prior,
-        "proposal": entropies,
+        "proposal": proposed,
         "seed": derive_seed("search", rollout.state.key, len(rollout.action_ids)),
     }
     if recipe.search == "uniform":
@@ -187,7 +194,8 @@ def _without_search(pool: Pool, rollout: Rollout, bounds: Sequence[int], recipe:
     curve = ValueCurve(tuple(bounds), (*(0,) * num, outcome), (*(0,) * num, 1), rollout)
     seed = derive_seed(pool.seed, "rule", rollout.state.key)
     critical = curves.critical_step(curve, recipe.rule, seed=seed)
-    return Located(curve, critical, curves.paired_estimate(curve))
+    chances = curves.probabilities(curve, recipe.rule, seed=seed)
+    return Located(curve, critical, curves.paired_estimate(curve), chances)
 
 
 def _run_searches(

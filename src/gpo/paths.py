@@ -302,16 +302,23 @@ def named_step(path: PathPosterior, rule: str, *, min_effect: float = 0.2, seed:
     scores = rule_scores(path, rule)
     index = int(np.nanargmax(scores))
     effects, weights = path.effect(index)
-    drawn = path_scores(path, path.draw(NUM_DRAWS, np.random.default_rng(seed)), rule)
-    drawn = drawn[: len(drawn) - int(np.isnan(drawn[-1, 0]))]
+    chances = probabilities(path, rule, seed)
     return CriticalStep(
         index=index,
         advantage=float(effects @ weights),
         interval=_interval(effects, weights),
-        probability=float(np.mean(drawn.argmax(0) == index)),
+        probability=chances[index],
         credibility=float(weights[np.abs(effects) >= min_effect].sum()),
         rule=rule,
+        within_one=sum(chances[max(0, index - 1) : index + 2]),
     )
+
+
+def probabilities(path: PathPosterior, rule: str, seed: int = 0) -> list[float]:
+    """[S] probability that each step is the rule's argmax; 0 for a last step whose outcome is not known."""
+    drawn = path_scores(path, path.draw(NUM_DRAWS, np.random.default_rng(seed)), rule)
+    drawn = drawn[: len(drawn) - int(np.isnan(drawn[-1, 0]))]
+    return [float(count) / NUM_DRAWS for count in np.bincount(drawn.argmax(0), minlength=path.num_steps)]
 
 
 def pooled_estimate(path: PathPosterior) -> Estimate:

@@ -75,6 +75,8 @@ def curve_record(
         "problem": rollout.state.problem.id,
         "question": rollout.state.problem.question,
         "answer": rollout.state.problem.answer,
+        "prompt_ids": rollout.state.problem.prompt_ids,
+        "completion_ids": ids,
         "reward": rollout.reward,
         "finished": rollout.finished,
         "steps": [tokenizer.decode(ids[a:b]) for a, b in zip(curve.bounds, curve.bounds[1:], strict=False)],
@@ -146,6 +148,18 @@ class RunFolder:
         """Takes over settings that were changed on resuming, so that the next resume knows them."""
         path = self.path / "run.json"
         write_json(path, {**read_json(path), "settings": settings})
+
+    def belongs_to(self, fingerprint: Json) -> None:
+        """Notes the policy's fingerprint on a new run; on a resumed one, InputError if it is another's."""
+        run = read_json(self.path / "run.json")
+        stored = run.setdefault("fingerprint", fingerprint)
+        for key, value in fingerprint.items():
+            if stored.get(key) != value:
+                raise InputError(
+                    f"--resume {self.path}: was sampled by a model with other {key} "
+                    f"({stored.get(key)!r} there, {value!r} here)"
+                )
+        write_json(self.path / "run.json", run)
 
     def rounds(self) -> list[Json]:
         """The lines of the complete rounds."""

@@ -24,6 +24,7 @@ from typing import Required, TypedDict, Unpack
 import numpy as np
 
 from gpo import curve as curves
+from gpo import paths
 from gpo.curve import VALUE_RULES, Estimate, Floats
 from gpo.paths import PathPosterior, PathPrior, named_step, path_scores, pooled_estimate, rule_scores
 from gpo.types import CriticalStep, InputError, ValueCurve
@@ -115,6 +116,10 @@ class Search(ABC):
     def best(self) -> CriticalStep | None:
         """The best answer so far; None only where there is no evidence at all."""
 
+    def probabilities(self, rule: str | None = None) -> list[float]:
+        """[S] probability that each step is the argmax of `rule`, the search's own if None."""
+        return curves.probabilities(self.curve, rule or self.rule, seed=self.seed)
+
     @property
     def estimate(self) -> Estimate:
         """Values, advantages and intervals by the estimator that names the step."""
@@ -179,11 +184,11 @@ class Search(ABC):
 class Uniform(Search):
     """`n` rollouts at every boundary: about n (S + 1) / 2 trajectories of tokens."""
 
-    def __init__(self, n: int, *, pooled: bool = False, **settings: Unpack[Settings]) -> None:
+    def __init__(self, n: int, *, width: int = 1, pooled: bool = False, **settings: Unpack[Settings]) -> None:
         super().__init__(**settings)
-        if n < 1:
-            raise ValueError(f"n must be at least 1, got {n}")
-        self.n, self.pooled = n, pooled
+        if n < 1 or width < 1:
+            raise ValueError(f"n and width must be at least 1, got {n} and {width}")
+        self.n, self.width, self.pooled = n, width, pooled
 
     @property
     def done(self) -> bool:
@@ -197,12 +202,21 @@ class Uniform(Search):
 
     @property
     def estimate(self) -> Estimate:
-        return pooled_estimate(self._path()) if self.pooled else super().estimate
+        if self.pooled:
+            return pooled_estimate(self._path())
+        return curves.paired_estimate(self.curve, self.width)
 
     def best(self) -> CriticalStep | None:
         if self.pooled:
             return named_step(self._path(), self.rule, min_effect=self.min_effect, seed=self.seed)
-        return curves.critical_step(self.curve, self.rule, min_effect=self.min_effect, seed=self.seed)
+        return curves.critical_step(
+            self.curve, self.rule, width=self.width, min_effect=self.min_effect, seed=self.seed
+        )
+
+    def probabilities(self, rule: str | None = None) -> list[float]:
+        if self.pooled:
+            return paths.probabilities(self._path(), rule or self.rule, self.seed)
+        return curves.probabilities(self.curve, rule or self.rule, width=self.width, seed=self.seed)
 
     def _path(self) -> PathPosterior:
         path = PathPosterior(self.num_steps, self.outcome, self.prior, self.proposal)
@@ -247,19 +261,34 @@ class Bisect(Search):
 
     def best(self) -> CriticalStep | None:
         """The rule on the boundaries that were sampled; in the middle of the segment that it names."""
-        ends = self._ends()
-        if len(ends) < 2:
+        coarse = self._coarse()
+        if coarse is None:
             return None
-        full = self.curve
-        coarse = ValueCurve(
-            tuple(full.bounds[b] for b in ends),
-            tuple(full.successes[b] for b in ends),
-            tuple(full.trials[b] for b in ends),
-        )
         step = curves.critical_step(coarse, self.rule, min_effect=self.min_effect, seed=self.seed)
         if step is None:
             return None
-        return replace(step, index=(ends[step.index] + ends[step.index + 1] - 1) // 2)
+        ends, chances = self._ends(), self.probabilities()
+        index = (ends[step.index] + ends[step.index + 1] - 1) // 2
+        within_one = sum(chances[max(0, index - 1) : index + 2])
+        return replace(step, index=index, probability=chances[index], within_one=within_one)
+
+    def probabilities(self, rule: str | None = None) -> list[float]:
+        """[S] as for every search; a segment's probability is spread evenly over its steps."""
+        coarse, chances = self._coarse(), [0.0] * self.num_steps
+        if coarse is not None:
+            of_segments = curves.probabilities(coarse, rule or self.rule, seed=self.seed)
+            for (start, end), chance in zip(pairwise(self._ends()), of_segments, strict=True):
+                chances[start:end] = [chance / (end - start)] * (end - start)
+        return chances
+
+    def _coarse(self) -> ValueCurve | None:
+        """The curve at the boundaries that were sampled; None before there are two."""
+        full, ends = self.curve, self._ends()
+        if len(ends) < 2:
+            return None
+        picked = ([counts[b] for b in ends] for counts in (full.bounds, full.successes, full.trials))
+        bounds, successes, trials = map(tuple, picked)
+        return ValueCurve(bounds, successes, trials)
 
 
 class Adaptive(Search):
@@ -309,6 +338,10 @@ class Adaptive(Search):
         self._fit()
         return named_step(self.path, self.rule, min_effect=self.min_effect, seed=self.seed)
 
+    def probabilities(self, rule: str | None = None) -> list[float]:
+        self._fit()
+        return paths.probabilities(self.path, rule or self.rule, self.seed)
+
     def _fit(self) -> None:
         if not self._is_fitted:
             self.path.fit(self.successes, self.trials)
@@ -356,9 +389,9 @@ def _knowledge_gradient(drawn_SM: Floats, scores_SM: Floats, means_S: Floats, nu
     return total_S
 
 
-def uniform(n: int, *, pooled: bool = False, **settings: Unpack[Settings]) -> Uniform:
-    """The paper's allocation; `pooled` names the step by the pooled estimator instead of the paper's."""
-    return Uniform(n, pooled=pooled, **settings)
+def uniform(n: int, *, width: int = 1, pooled: bool = False, **settings: Unpack[Settings]) -> Uniform:
+    """The paper's allocation and estimator; or a windowed one (`width` above 1), or the pooled one."""
+    return Uniform(n, width=width, pooled=pooled, **settings)
 
 
 def bisect(n: int, threshold: float = 0.2, **settings: Unpack[Settings]) -> Bisect:

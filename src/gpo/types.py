@@ -14,6 +14,7 @@ Notation (paper: GPO, arXiv 2509.16456):
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -205,6 +206,8 @@ class CriticalStep:
     credibility: float
     """P(|A| >= min_effect)."""
     rule: str
+    within_one: float = math.nan
+    """P(the rule's argmax is this step or a neighbour of it)."""
 
     def reset_state(self, curve: ValueCurve) -> State:
         """The state just before this step; ValueError for a curve without its rollout."""
@@ -283,6 +286,12 @@ Splitter = Callable[[Sequence[int], Tokenizer], list[int]]
 def digest(ids: Sequence[int]) -> str:
     """A short hash of token ids."""
     return hashlib.blake2b(",".join(map(str, ids)).encode(), digest_size=8).hexdigest()
+
+
+def json_digest(content: Any) -> str:
+    """A short hash of anything that JSON can write."""
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def derive_seed(*parts: int | str) -> int:

@@ -8,13 +8,14 @@ from dataclasses import asdict
 from gpo.gpo import Located, Round
 from gpo.pool import Pool
 from gpo.record import RunFolder, curve_record, rollout_record
-from gpo.types import Tokenizer
+from gpo.types import Policy, json_digest
 
 
-def write_round(folder: RunFolder, data: Round, tokenizer: Tokenizer) -> None:
+def write_round(folder: RunFolder, data: Round) -> None:
     """Every rollout with the purpose it was sampled for, and every located trajectory."""
     write_rollouts(folder, data.pool, data.index)
-    write_curves(folder, data.located, tokenizer, data.index)
+    if data.located:
+        write_curves(folder, data.located, data.pool.policy, data.index)
 
 
 def write_rollouts(folder: RunFolder, pool: Pool, index: int) -> None:
@@ -23,8 +24,10 @@ def write_rollouts(folder: RunFolder, pool: Pool, index: int) -> None:
             folder.write("rollouts", rollout_record(rollout, round=index, purpose=purpose))
 
 
-def write_curves(folder: RunFolder, located: Iterable[Located], tokenizer: Tokenizer, index: int) -> None:
+def write_curves(folder: RunFolder, located: Iterable[Located], policy: Policy, index: int) -> None:
+    """Their values are those of `policy` as it samples now: each line holds its fingerprint."""
+    fingerprint = json_digest(policy.fingerprint)
     for one in located:
-        folder.write(
-            "curves", curve_record(one.curve, one.critical, asdict(one.estimate), tokenizer, round=index)
-        )
+        estimate = {**asdict(one.estimate), "probabilities": one.probabilities, "tokens": one.tokens}
+        labels = {"round": index, "policy_version": policy.version, "fingerprint": fingerprint}
+        folder.write("curves", curve_record(one.curve, one.critical, estimate, policy.tokenizer, **labels))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpo import DEMO_MODEL, steps, tasks, verifiers
+from gpo import DEMO_MODEL, proposals, steps, tasks, verifiers
 from gpo.config import DataSettings, LocateSettings, ModelSettings, TrainSettings
 from gpo.gpo import Recipe
 from gpo.types import InputError, Policy, Problem, Verifier, derive_seed
@@ -115,7 +115,7 @@ def load_recipe(settings: LocateSettings | TrainSettings, **changes: int | bool)
         values=settings.values,
         search=settings.search,
         search_traces=settings.search_traces,
-        proposal=settings.proposal,
+        proposal=proposals.by_name(settings.proposal, template=settings.forced_answer),
         rule=settings.rule,
         explored=settings.explored,
         success_at=settings.success_at,

@@ -17,8 +17,10 @@ from gpo.gpo import Recipe, Round, locate_given, run_round
 from gpo.paths import PathPrior
 from gpo.record import Json, RunFolder, read_lines, write_json
 from gpo.report import terminal
+from gpo.search import CREDIBLE
 from gpo.types import Policy, Problem, Verifier, derive_seed
 
+FIFTHS = 5
 CHUNK = 32
 """Problems between two commits: what a killed run loses at most."""
 
@@ -46,20 +48,49 @@ def locate(settings: LocateSettings, ui: Ui, *, resume: Path | None = None) -> J
     )
     curves = list(read_lines(Path(summary["run"]) / "curves.jsonl"))
     named = [curve for curve in curves if curve["critical"]]
-    credible = sum(curve["critical"]["credibility"] >= 0.9 for curve in named)
-    summary |= {"trajectories": len(curves), "critical": len(named), "credible": credible}
+    summary |= found(curves, summary["tokens"])
     write_json(Path(summary["run"]) / "summary.json", summary)
     if named:
         ui.print(terminal.trajectory(max(named, key=lambda curve: curve["critical"]["credibility"])), "")
     ui.print(
         _rate(summary),
         *_signal(settings, summary),
-        f"explored {len(curves)} trajectories; a critical step named in {len(named)}, credible in {credible} "
-        "(P(|A| >= 0.2) >= 0.9)",
+        *_found(summary),
         terminal.ledger(summary["tokens"]),
         f"written to {summary['run']}",
     )
     return summary
+
+
+def found(curves: list[Json], tokens: Json) -> Json:
+    """How many trajectories have a critical step, where in the trace, and what one costs in value tokens."""
+    credible = [c for c in curves if c["critical"] and c["critical"]["credibility"] >= CREDIBLE]
+    fifths = [0] * FIFTHS
+    for curve in credible:
+        first, last = curve["bounds"][0], curve["bounds"][-1]
+        start = curve["bounds"][curve["critical"]["index"]]
+        fifths[FIFTHS * (start - first) // (last - first)] += 1
+    return {
+        "trajectories": len(curves),
+        "critical": sum(bool(curve["critical"]) for curve in curves),
+        "credible": len(credible),
+        "credible_starts_by_fifth": fifths,
+        "value_tokens_per_credible": tokens.get("values", 0) / len(credible) if credible else None,
+    }
+
+
+def _found(summary: Json) -> list[str]:
+    lines = [
+        f"explored {summary['trajectories']} trajectories; a critical step named in {summary['critical']}, "
+        f"credible in {summary['credible']} (P(|A| >= 0.2) >= {CREDIBLE})"
+    ]
+    if summary["credible"]:
+        fifths = " ".join(map(str, summary["credible_starts_by_fifth"]))
+        lines.append(
+            f"credible steps by the fifth of the trace they start in: {fifths}; "
+            f"{summary['value_tokens_per_credible']:,.0f} tokens of value rollouts for each"
+        )
+    return lines
 
 
 def _signal(settings: LocateSettings, summary: Json) -> list[str]:
@@ -84,6 +115,7 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
     chunks = [problems[first : first + CHUNK] for first in range(0, len(problems), CHUNK)]
     with RunFolder.resume(path) if resume else RunFolder.create(path, command, stored) as folder:
         folder.extend(stored)
+        folder.belongs_to(policy.fingerprint)
         folder.discard_torn()
         lines = folder.rounds()
         prior = PathPrior.from_json(lines[-1]["prior"]) if lines else None
@@ -100,7 +132,7 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
                     prior=prior,
                     watch=lambda purpose, _, num: bar.update(task, note=f"{purpose}: {num} rollouts"),
                 )
-                write_round(folder, data, policy.tokenizer)
+                write_round(folder, data)
                 folder.commit_round(_line(data, settings.success_at))
                 lines, prior = folder.rounds(), data.prior
                 bar.update(task, advance=len(chunk))

@@ -39,6 +39,8 @@ def run(settings: TrainSettings, ui: Ui, *, resume: Path | None = None) -> Json:
 
 def complete(folder: RunFolder, training: Training, ui: Ui) -> Json:
     """Does what is left of the run, saves the model, prints and returns the summary."""
+    # Its weights change with every round; what they are after each is in its checkpoint.
+    folder.belongs_to({k: v for k, v in training.policy.fingerprint.items() if k != "weights"})
     discarded = folder.discard_torn()
     if any(discarded.values()):
         ui.print("discarded of a torn round: {rollouts} rollouts, {curves} curves".format_map(discarded))
@@ -116,7 +118,7 @@ class Training:
             watch=watch,
         )
         self.prior = data.prior
-        write_round(folder, data, self.policy.tokenizer)
+        write_round(folder, data)
         watch("learning from", 0, sum(len(group.rollouts) for group in data.groups))
         metrics = sampling_metrics(data) | self.learner.update(data.groups, round_index=index)
         self.policy.version = index

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import Any
 
 import torch
+
+from gpo.types import json_digest
 
 _PROBES = 64
 """Weights of each tensor that are hashed: an update touches all of them."""
 
 
-def text_digest(*parts: Any) -> str:
-    """A short hash of anything that JSON can write."""
-    return hashlib.blake2b(json.dumps(parts, default=str).encode(), digest_size=8).hexdigest()
-
-
 def vocabulary_digest(tokenizer: Any) -> str:
     """Of the tokens and their ids, special ones too."""
-    return text_digest(sorted(tokenizer.get_vocab().items()), sorted(map(str, tokenizer.all_special_tokens)))
+    return json_digest([tokenizer.get_vocab(), sorted(map(str, tokenizer.all_special_tokens))])
 
 
 def weights_digest(model: torch.nn.Module) -> str:

@@ -16,11 +16,11 @@ from jinja2 import TemplateError
 from transformers import PreTrainedModel
 
 from gpo.policies.decoding import Ending, Row, batches, decode
-from gpo.policies.fingerprint import text_digest, vocabulary_digest, weights_digest
+from gpo.policies.fingerprint import vocabulary_digest, weights_digest
 from gpo.policies.loading import load
 from gpo.policies.reader import read
 from gpo.policies.sampler import Sampling
-from gpo.types import Ids, InputError, Request, Sample, State, Tokenizer
+from gpo.types import Ids, InputError, Request, Sample, State, Tokenizer, json_digest
 
 _OURS = {"conversation", "messages", "tokenize", "add_generation_prompt", "continue_final_message"}
 """Arguments of the chat template that this policy gives itself."""
@@ -185,8 +185,8 @@ class TransformersPolicy:
         return {
             "weights": weights_digest(self.model),
             "vocabulary": vocabulary_digest(self._tokenizer),
-            "template": text_digest(
-                self._tokenizer.chat_template, self._system_prompt, sorted(self._template_args.items())
+            "template": json_digest(
+                [self._tokenizer.chat_template, self._system_prompt, self._template_args]
             ),
             "temperature": self.sampling.temperature,
             "top_p": self.sampling.top_p,

@@ -98,7 +98,10 @@ def _next_order(control: socket.socket, parent: int) -> tuple[int, socket.socket
     while os.getppid() == parent:
         if not select.select([control], [], [], _WATCH_S)[0]:
             continue
-        order, descriptors, _, _ = socket.recv_fds(control, ORDER.size, 1)
+        try:
+            order, descriptors, _, _ = socket.recv_fds(control, ORDER.size, 1)
+        except ConnectionResetError:  # the parent ended before it had read all that was written to it
+            return None
         if len(order) < ORDER.size:
             return None
         return ORDER.unpack(order)[0], socket.socket(fileno=descriptors[0]) if descriptors else None
