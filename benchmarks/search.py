@@ -1,6 +1,6 @@
-"""How many tokens a search needs to find the critical step, on worlds whose values are known exactly.
+"""How many tokens a search needs to find the critical step, on trajectories whose values are known.
 
-    python benchmarks/search.py [--worlds N] [--output DIR]
+    python benchmarks/search.py [--worlds N] [--trajectories N] [--output DIR]
 
 Each world is a curve of true values, an outcome and step lengths; rollouts are Bernoulli draws. A search's
 quality is the true |A| of the step it names over the largest |A| of the curve; its cost is counted in
@@ -11,97 +11,23 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from worlds import FAMILIES, UNKIND, World, measured
 
+from gpo.curve import VALUE_RULES
 from gpo.paths import PathPrior
-from gpo.search import Search, adaptive, bisect, uniform
+from gpo.search import CREDIBLE, Search, adaptive, bisect, uniform
 
 COSTS = (1, 2, 4, 6, 8, 10, 15, 20, 30, 40)
 UNIFORM_NS = (1, 2, 4, 8, 16)
-
-
-@dataclass(frozen=True)
-class World:
-    """A trajectory with known values V(s_0) .. V(s_{S-1})."""
-
-    values: np.ndarray
-    outcome: float
-    lengths: np.ndarray
-    proposal: np.ndarray | None = None
-
-    @property
-    def effects(self) -> np.ndarray:
-        return np.diff(np.append(self.values, self.outcome))
-
-
-def jumps_and_drift(num_steps: int, rng: np.random.Generator, sizes: list[float] | None = None, drift=0.035):
-    """V(s_0) uniform in .2 to .8, one to three jumps of .2 to .6, drift .035 sqrt(30 / S) a step."""
-    values = np.empty(num_steps)
-    values[0] = rng.uniform(0.2, 0.8)
-    if sizes is None:
-        sizes = [rng.uniform(0.2, 0.6) * rng.choice([-1, 1]) for _ in range(rng.integers(1, 4))]
-    at = rng.choice(np.arange(1, num_steps), size=min(len(sizes), num_steps - 1), replace=False)
-    jumps = dict(zip(at.tolist(), sizes, strict=False))
-    for i in range(1, num_steps):
-        moved = values[i - 1] + rng.normal(0, drift * np.sqrt(30 / num_steps)) + jumps.get(i, 0.0)
-        values[i] = np.clip(moved, 0, 1)
-    return finish(values, rng)
-
-
-def finish(values: np.ndarray, rng: np.random.Generator) -> World:
-    lengths = np.maximum(1, np.round(30 * np.exp(rng.normal(0, 0.6, len(values))))).astype(int)
-    return World(values, float(rng.random() < values[-1]), lengths)
-
-
-def flat(rng: np.random.Generator) -> World:
-    return finish(np.full(20, rng.uniform(0, 1)), rng)
-
-
-def opposite(rng: np.random.Generator) -> World:
-    return jumps_and_drift(20, rng, [0.4, -0.4])
-
-
-def slow_drift(rng: np.random.Generator) -> World:
-    return jumps_and_drift(20, rng, [], drift=0.1)
-
-
-def early(rng: np.random.Generator) -> World:
-    values = np.full(20, rng.uniform(0.3, 0.7))
-    values[2:] += 0.3 * rng.choice([-1, 1])
-    return finish(values.clip(0, 1), rng)
-
-
-def planted(rng: np.random.Generator, hint: float = 1.0) -> World:
-    """An execution task: every line is right with its own probability, and one wrong line loses the rest.
-
-    The proposal knows which lines are weak; with `hint` -1 it points away from them.
-    """
-    right = np.where(rng.random(8) < 0.3, rng.uniform(0.4, 0.7, 8), 0.98)
-    is_right = rng.random(8) < right
-    alive = np.cumprod(np.append(True, is_right))[:8]
-    values = alive * np.cumprod(right[::-1])[::-1]
-    proposal = -hint * right + rng.normal(0, 0.05, 8)
-    return World(values, float(is_right.all()), np.full(8, 6), proposal)
-
-
-FAMILIES: dict[str, Callable[[np.random.Generator], World]] = {
-    **{f"jumps, S = {s}": partial(jumps_and_drift, s) for s in (6, 20, 30, 150)},
-    "planted, S = 8": planted,
-    "misleading proposal": partial(planted, hint=-1.0),
-    "opposite jumps": opposite,
-    "slow drift": slow_drift,
-    "one early jump": early,
-    "flat": flat,
-}
-
-
-UNKIND = ("opposite jumps", "slow drift", "one early jump")
+BISECT_NS = (2, 4, 8)
+TASKS = ("chain_sum", "pivotlate")
+FITTED_ON = 20
+"""Of the measured trajectories those on which only the prior is fitted; of drawn worlds twice as many."""
 
 
 def follow(search: Search, world: World, rng: np.random.Generator, costs: tuple[float, ...], width: int = 1):
@@ -124,80 +50,76 @@ def follow(search: Search, world: World, rng: np.random.Generator, costs: tuple[
     return named, search, spent / trace
 
 
-def fitted_prior(family: str, num_worlds: int = 40, traces: int = 10) -> PathPrior:
+def fitted_prior(worlds: list[World], traces: int = 10) -> PathPrior:
     """What searches of `traces` traces learn of the proposal from worlds that are not measured on."""
     prior = PathPrior()
-    for seed in range(num_worlds):
-        world = FAMILIES[family](np.random.default_rng([3, seed]))
+    for seed, world in enumerate(worlds):
+        budget = traces * int(world.lengths.sum())
         search = adaptive(
-            num_steps=len(world.values),
-            outcome=world.outcome,
-            step_tokens=world.lengths.tolist(),
-            proposal=world.proposal,
-            prior=prior,
-            budget_tokens=traces * int(world.lengths.sum()),
-            seed=seed,
+            **settings(world), proposal=world.proposal, prior=prior, budget_tokens=budget, seed=seed
         )
         follow(search, world, np.random.default_rng([4, seed]), ())
         prior = prior.learn(search.path)
     return prior
 
 
-def one_world(family: str, seed: int, kinds: tuple[str, ...], prior: PathPrior) -> dict:
+def settings(world: World) -> dict:
+    return {"num_steps": len(world.values), "outcome": world.outcome, "step_tokens": world.lengths.tolist()}
+
+
+def one_world(job: tuple[int, World], prior: PathPrior) -> dict:
     """What each kind of search does on one world."""
-    world = FAMILIES[family](np.random.default_rng([1, seed]))
+    seed, world = job
     effects = np.abs(world.effects)
-    largest = max(effects.max(), 1e-12)
-    trace = int(world.lengths.sum())
-    common = {"num_steps": len(world.values), "outcome": world.outcome, "step_tokens": world.lengths.tolist()}
+    quality = effects / max(effects.max(), 1e-12)
+    budget = COSTS[-1] * int(world.lengths.sum())
+    follow_all = partial(follow, world=world, costs=COSTS)
     result: dict = {"largest": float(effects.max())}
-    for kind in kinds:
-        name, _, n = kind.partition(" ")
-        rng = np.random.default_rng([2, seed])
-        if name == "adaptive":
-            search: Search = adaptive(**common, budget_tokens=COSTS[-1] * trace, seed=seed)
-            named, search, cost = follow(search, world, rng, COSTS)
-            best = search.best()
-            result["answer"] = {
-                "index": best.index,
-                "probability": best.probability,
-                "credibility": best.credibility,
-                "is_argmax": bool(effects[best.index] >= largest - 1e-9),
-                "is_credible": bool(effects[best.index] >= 0.2),
-                "is_last": best.index == len(effects) - 1,
-                "covered": bool(
-                    best.interval[0] - 1e-9 <= world.effects[best.index] <= best.interval[1] + 1e-9
-                ),
-                "cost": cost,
-            }
-            result[kind] = [float(effects[i] / largest) for i in named]
-        elif name == "proposal":
-            hint = {"proposal": world.proposal, "prior": prior, "seed": seed}
-            named, *_ = follow(adaptive(**common, **hint, budget_tokens=COSTS[-1] * trace), world, rng, COSTS)
-            result[kind] = [float(effects[i] / largest) for i in named]
-        elif name == "bisect":
-            named, *_ = follow(bisect(int(n), **common), world, rng, COSTS)
-            result[kind] = [float(effects[i] / largest) for i in named]
-        else:
-            search = uniform(int(n), pooled=name == "pooled", **common, seed=seed)
+    search = adaptive(**settings(world), budget_tokens=budget, seed=seed)
+    named, search, cost = follow_all(search, rng=np.random.default_rng([2, seed]))
+    result["answer"] = answer(world, search, cost)
+    result["adaptive"] = quality[named].tolist()
+    hinted = adaptive(
+        **settings(world), budget_tokens=budget, seed=seed, proposal=world.proposal, prior=prior
+    )
+    result["proposal"] = quality[follow_all(hinted, rng=np.random.default_rng([2, seed]))[0]].tolist()
+    for n in BISECT_NS:
+        named, *_ = follow_all(bisect(n, **settings(world)), rng=np.random.default_rng([2, seed]))
+        result[f"bisect {n}"] = quality[named].tolist()
+    for n in UNIFORM_NS:
+        for kind, estimator in (("uniform", {}), ("windowed", {"width": 2}), ("pooled", {"pooled": True})):
+            search = uniform(n, **estimator, **settings(world), seed=seed)
+            rng = np.random.default_rng([2, seed])
             _, search, cost = follow(search, world, rng, (), width=len(world.values))
             best = search.best()
-            index = len(effects) - 1 if best is None else best.index
-            result[kind] = [float(effects[index] / largest), cost]
+            result[f"{kind} {n}"] = [float(quality[-1 if best is None else best.index]), cost]
+    result["rules"] = {rule: by_rule(world, rule) for rule in VALUE_RULES}
     return result
 
 
-KINDS = (
-    "adaptive",
-    "proposal",
-    *(f"bisect {n}" for n in (2, 4, 8)),
-    *(f"{name} {n}" for n in UNIFORM_NS for name in ("uniform", "pooled")),
-)
+def by_rule(world: World, rule: str) -> dict:
+    """The step that a rule takes on the true values, and the value of its reset state."""
+    values = np.append(world.values, world.outcome)
+    index = int(VALUE_RULES[rule](values[:-1], values[1:]).argmax())
+    return {"index": index, "value": float(values[index]), "outcome": world.outcome}
 
 
-def run_family(family: str, num_worlds: int, pool: ProcessPoolExecutor) -> list[dict]:
-    work = partial(one_world, family, kinds=KINDS, prior=fitted_prior(family))
-    return list(pool.map(work, range(num_worlds), chunksize=4))
+def answer(world: World, search: Search, cost: float) -> dict:
+    """A search's last answer beside the truth."""
+    effects, best = np.abs(world.effects), search.best()
+    low, high = best.interval
+    is_argmax = effects >= effects.max() - 1e-9
+    return {
+        "probability": best.probability,
+        "within_one": best.within_one,
+        "credibility": best.credibility,
+        "is_argmax": bool(is_argmax[best.index]),
+        "is_within_one": bool(is_argmax[max(0, best.index - 1) : best.index + 2].any()),
+        "is_credible": bool(effects[best.index] >= 0.2),
+        "is_last": best.index == len(effects) - 1,
+        "covered": bool(low - 1e-9 <= world.effects[best.index] <= high + 1e-9),
+        "cost": cost,
+    }
 
 
 def mean_se(values: list[float]) -> str:
@@ -222,57 +144,135 @@ def saving(results: list[dict], n: int, kind: str = "adaptive") -> tuple[float, 
 
 
 def tables(found: dict[str, list[dict]]) -> str:
-    lines = ["## Quality by cost in traces", "", "| family | search | " + " | ".join(map(str, COSTS)) + " |"]
-    lines.append("|---" * (len(COSTS) + 2) + "|")
-    for family, results in found.items():
-        for kind in ("adaptive", "proposal", "bisect 2", "bisect 4", "bisect 8"):
-            row = np.mean([r[kind] for r in results], axis=0)
-            lines.append(f"| {family} | {kind} | " + " | ".join(f"{x:.2f}" for x in row) + " |")
-    lines += [
-        "",
-        "## Against uniform",
-        "",
-        "| family | n | cost | uniform | pooled | fewer tokens: adaptive | with proposal |",
+    searches = ("adaptive", "proposal", *(f"bisect {n}" for n in BISECT_NS))
+    rows = [
+        [family, kind, *(f"{x:.2f}" for x in np.mean([r[kind] for r in results], axis=0))]
+        for family, results in found.items()
+        for kind in searches
     ]
-    lines.append("|---" * 7 + "|")
+    against = [
+        [
+            family,
+            str(n),
+            f"{saving(results, n)[1]:.0f}",
+            *(mean_se([r[f"{kind} {n}"][0] for r in results]) for kind in ("uniform", "windowed", "pooled")),
+            *("{2:.1f} ({3:.1f} to {4:.1f})".format(*saving(results, n, kind)) for kind in searches[:2]),
+        ]
+        for family, results in found.items()
+        for n in UNIFORM_NS
+    ]
+    fewer = ["fewer tokens: adaptive", "with proposal"]
+    return "\n\n".join(
+        [
+            "## Quality by cost in traces",
+            table(["family", "search", *map(str, COSTS)], rows),
+            "## Against uniform",
+            table(["family", "n", "cost", "uniform", "windowed", "pooled", *fewer], against),
+            "## Is the adaptive search anywhere significantly worse at the same tokens?",
+            significance(found),
+            "## Calibration of the last answer",
+            calibration(found),
+            "## What `result` names",
+            named(found),
+            "## The rules on the true curves",
+            rules(found),
+        ]
+    )
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows))
+
+
+def significance(found: dict[str, list[dict]]) -> str:
+    """Paired differences of quality, adaptive minus the other, by family: the lowest, and its 95 % interval.
+
+    Uniform n is met at the largest cost that does not exceed its own.
+    """
+    rows = []
     for family, results in found.items():
-        for n in UNIFORM_NS:
-            cost = saving(results, n)[1]
-            pooled = mean_se([r[f"pooled {n}"][0] for r in results])
-            uniform_q = mean_se([r[f"uniform {n}"][0] for r in results])
-            fewer = []
-            for kind in ("adaptive", "proposal"):
-                _, _, times, low, high = saving(results, n, kind)
-                fewer.append(f"{times:.1f} ({low:.1f} to {high:.1f})")
-            lines.append(f"| {family} | {n} | {cost:.0f} | {uniform_q} | {pooled} | {' | '.join(fewer)} |")
-    return "\n".join([*lines, "", *calibration(found)])
+        adaptive_q = np.array([r["adaptive"] for r in results])
+        for name, ns in (("uniform", UNIFORM_NS), ("bisect", BISECT_NS)):
+            gaps = []
+            for n in ns:
+                other = np.array([r[f"{name} {n}"] for r in results])
+                if name == "bisect":
+                    gaps += [(f"{n} at {c}", adaptive_q[:, i] - other[:, i]) for i, c in enumerate(COSTS)]
+                elif other[:, 1].mean() >= COSTS[0]:
+                    at = int(np.searchsorted(COSTS, other[:, 1].mean(), side="right")) - 1
+                    gaps.append((f"{n} at {COSTS[at]}", adaptive_q[:, at] - other[:, 0]))
+            spans = [(n, g.mean(), 1.96 * g.std(ddof=1) / np.sqrt(len(g))) for n, g in gaps]
+            worst = min(spans, key=lambda s: s[1] + s[2])
+            below = sum(mean + half < 0 for _, mean, half in spans)
+            gap = f"{worst[1]:+.3f} ({worst[1] - worst[2]:+.3f} to {worst[1] + worst[2]:+.3f})"
+            rows.append([family, f"{name} {worst[0]}", gap, f"{below} of {len(spans)}"])
+    return table(["family", "the worst comparison", "difference", "significantly worse"], rows)
 
 
-def calibration(found: dict[str, list[dict]]) -> list[str]:
-    """Claims against the truth in bins of at least 400 answers, for plain and unkind families."""
-    lines = ["## Calibration of the last answer", "", "| families | claim | bin | answers | claimed | true |"]
-    lines.append("|---" * 6 + "|")
-    plain = [a["answer"] for f, rows in found.items() if f.startswith(("jumps", "planted")) for a in rows]
-    unkind = [a["answer"] for f, rows in found.items() if f in UNKIND for a in rows]
-    for name, answers in (("jumps and planted", plain), ("unkind", unkind)):
-        for claim, truth in (("probability", "is_argmax"), ("credibility", "is_credible")):
+CLAIMS = (("probability", "is_argmax"), ("within_one", "is_within_one"), ("credibility", "is_credible"))
+
+
+def calibration(found: dict[str, list[dict]]) -> str:
+    """Claims against the truth in bins of at least 400 answers from 0.5 up; one bin if there are fewer."""
+    rows = []
+    named_families = ("jumps", "planted", "tiny model")
+    plain = [a["answer"] for f, some in found.items() if f.startswith(named_families) for a in some]
+    unkind = [a["answer"] for f, some in found.items() if f in UNKIND for a in some]
+    for name, answers in (("named", plain), ("unkind", unkind)):
+        for claim, truth in CLAIMS:
             ordered = sorted((a for a in answers if a[claim] >= 0.5), key=lambda a: a[claim])
             for part in np.array_split(np.arange(len(ordered)), max(1, len(ordered) // 400)):
-                some = [ordered[i] for i in part]
-                if not some:
+                if not len(part):
                     continue
-                span = f"{some[0][claim]:.2f} to {some[-1][claim]:.2f}"
-                claimed, true = np.mean([a[claim] for a in some]), np.mean([a[truth] for a in some])
-                lines.append(f"| {name} | {claim} | {span} | {len(some)} | {claimed:.3f} | {true:.3f} |")
+                some = [ordered[i] for i in part]
+                claimed, true = (np.array([a[key] for a in some], float) for key in (claim, truth))
+                span = f"{claimed.min():.2f} to {claimed.max():.2f}"
+                rows.append([name, claim, span, str(len(some)), f"{claimed.mean():.3f}", mean_se(true)])
         if answers:
-            held = np.mean([a["covered"] for a in answers])
-            lines.append(f"| {name} | 95 % interval | all | {len(answers)} | 0.950 | {held:.3f} |")
-    alarms = [
-        a["credibility"] >= 0.9 and not a["is_last"] for a in (r["answer"] for r in found.get("flat", []))
-    ]
-    if alarms:
-        lines.append(f"\nFalse alarms on flat curves: {100 * np.mean(alarms):.1f} % of {len(alarms)}")
-    return lines
+            held = [float(a["covered"]) for a in answers]
+            rows.append([name, "95 % interval", "all", str(len(answers)), "0.950", mean_se(held)])
+    return table(["families", "claim", "bin", "answers", "claimed", "true"], rows)
+
+
+def named(found: dict[str, list[dict]]) -> str:
+    """How often a step is named at all, how often its |A| is 0.2, and the cost at which searches ended.
+
+    On flat curves the outcome itself is the jump: any step but the last is a false alarm.
+    """
+    rows = []
+    for family, results in found.items():
+        answers = [r["answer"] for r in results]
+        sure = [a for a in answers if a["credibility"] >= CREDIBLE]
+        alarms = np.mean([a["credibility"] >= CREDIBLE and not a["is_last"] for a in answers])
+        rows.append(
+            [
+                family,
+                f"{len(sure) / len(answers):.2f}",
+                f"{np.mean([a['is_credible'] for a in sure]):.2f}" if sure else "",
+                f"{np.mean([a['is_argmax'] for a in sure]):.2f}" if sure else "",
+                f"{np.mean([a['cost'] for a in answers]):.0f}",
+                f"{alarms:.3f}" if family == "flat" else "",
+            ]
+        )
+    return table(
+        ["family", "named", "of these 0.2 or more", "of these the largest", "cost", "false alarms"], rows
+    )
+
+
+def rules(found: dict[str, list[dict]]) -> str:
+    """How often each rule takes another step than `absolute`, and the mean V of its reset states."""
+    rows = []
+    for family, results in found.items():
+        for rule in VALUE_RULES:
+            picks = [r["rules"][rule] for r in results]
+            differ = np.mean(
+                [p["index"] != r["rules"]["absolute"]["index"] for p, r in zip(picks, results, strict=True)]
+            )
+            by_outcome = [[p["value"] for p in picks if p["outcome"] == outcome] for outcome in (0, 1)]
+            rows.append(
+                [family, rule, f"{differ:.2f}", *(f"{np.mean(v):.2f}" if v else "" for v in by_outcome)]
+            )
+    return table(["family", "rule", "differs from absolute", "V at the reset: failed", "succeeded"], rows)
 
 
 def picture(found: dict[str, list[dict]], path: Path) -> None:
@@ -285,7 +285,7 @@ def picture(found: dict[str, list[dict]], path: Path) -> None:
     for axis, (family, results) in zip(axes.flat, found.items(), strict=False):
         axis.plot(COSTS, np.mean([r["adaptive"] for r in results], axis=0), "o-", label="adaptive")
         axis.plot(COSTS, np.mean([r["bisect 4"] for r in results], axis=0), "s--", label="bisect, n = 4")
-        for name, marker in (("uniform", "x:"), ("pooled", "+:")):
+        for name, marker in (("uniform", "x:"), ("windowed", "1:"), ("pooled", "+:")):
             points = [np.mean([r[f"{name} {n}"] for r in results], axis=0) for n in UNIFORM_NS]
             axis.plot([p[1] for p in points], [p[0] for p in points], marker, label=name)
         axis.set(title=family, xscale="log", xlabel="traces of tokens", ylim=(0, 1))
@@ -294,22 +294,42 @@ def picture(found: dict[str, list[dict]], path: Path) -> None:
     figure.savefig(path, dpi=90)
 
 
+def families(args: argparse.Namespace) -> dict[str, tuple[list[World], list[World]]]:
+    """Worlds to fit the prior on and worlds to measure on, by family."""
+    drawn = {
+        name: (
+            [make(np.random.default_rng([3, seed])) for seed in range(2 * FITTED_ON)],
+            [
+                make(np.random.default_rng([1, seed]))
+                for seed in range(max(8, args.worlds // 8) if "150" in name else args.worlds)
+            ],
+        )
+        for name, make in FAMILIES.items()
+    }
+    if not args.trajectories:
+        return drawn
+    of_model = {f"tiny model, {task}": measured(task, args.trajectories, args.output) for task in TASKS}
+    return drawn | {name: (some[:FITTED_ON], some[FITTED_ON:]) for name, some in of_model.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--worlds", type=int, default=400, help="worlds of each family (S = 150: an eighth)")
-    parser.add_argument("--families", nargs="*", default=list(FAMILIES))
+    parser.add_argument("--trajectories", type=int, default=120, help="of the tiny model, a task; 0: none")
+    parser.add_argument("--only", default="", help="families whose name holds this")
     parser.add_argument("--output", type=Path, default=Path("runs/search-benchmark"))
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
     found = {}
     with ProcessPoolExecutor() as pool:
-        for family in args.families:
-            num = max(8, args.worlds // 8) if "150" in family else args.worlds
-            found[family] = run_family(family, num, pool)
-            print(f"{family}: {num} worlds done", flush=True)
-            (args.output / "worlds.json").write_text(json.dumps(found))
+        for family, (to_fit, to_measure) in families(args).items():
+            if args.only in family:
+                work = partial(one_world, prior=fitted_prior(to_fit))
+                found[family] = list(pool.map(work, enumerate(to_measure), chunksize=4))
+                print(f"{family}: {len(to_measure)} worlds done", flush=True)
+                (args.output / "worlds.json").write_text(json.dumps(found))
     text = tables(found)
     (args.output / "tables.md").write_text(text + "\n")
     picture(found, args.output / "quality.png")

@@ -34,6 +34,8 @@ LEVELS: Floats = np.sin(np.linspace(0, np.pi / 2, NUM_LEVELS)) ** 2
 """[K] denser towards 0 and 1, where a rate is known more finely."""
 CHANGES: Floats = LEVELS[None, :] - LEVELS[:, None]
 """[K, K] the effect of a step from level a to level b."""
+CELLS: Floats = np.gradient(LEVELS)
+"""[K] the span of values that a level stands for."""
 
 DRIFTS = (0.004, 0.02, 0.05)
 """Standard deviations of the diffusion across a step of a 30-step trace; times sqrt(30 / S) for S steps."""
@@ -206,6 +208,22 @@ class PathPosterior:
         joint_KK = np.einsum("hab,h->ab", joint_HKK, self.weights_H)
         return CHANGES.ravel(), joint_KK.ravel()
 
+    def interval(self, index: int) -> tuple[float, float]:
+        """2.5 and 97.5 % quantiles of one step's effect, each moved outwards by half a cell.
+
+        Without that, a path that is known to stay on its level would have an interval without width.
+        """
+        effects, weights = self.effect(index)
+        is_last = index == self.num_steps - 1
+        cells = CELLS if is_last else np.hypot(CELLS[:, None], CELLS[None, :]).ravel()
+        order = np.argsort(effects)
+        places = np.searchsorted(np.cumsum(weights[order]), (0.025, 0.975))
+        low, high = order[np.minimum(places, len(order) - 1)]
+        return (
+            max(-1.0, float(effects[low] - cells[low] / 2)),
+            min(1.0, float(effects[high] + cells[high] / 2)),
+        )
+
     def jump_probabilities(self) -> Floats:
         """[S-1] posterior probability that the value jumped at each step but the last."""
         alpha_HSK = self._alpha_SHK[:-1].transpose(1, 0, 2)
@@ -306,7 +324,7 @@ def named_step(path: PathPosterior, rule: str, *, min_effect: float = 0.2, seed:
     return CriticalStep(
         index=index,
         advantage=float(effects @ weights),
-        interval=_interval(effects, weights),
+        interval=path.interval(index),
         probability=chances[index],
         credibility=float(weights[np.abs(effects) >= min_effect].sum()),
         rule=rule,
@@ -330,16 +348,8 @@ def pooled_estimate(path: PathPosterior) -> Estimate:
     return Estimate(
         values,
         [float(changes @ weights) for changes, weights in effects] + [math.nan] * missing,
-        [_interval(changes, weights) for changes, weights in effects] + [(-1.0, 1.0)] * missing,
+        [path.interval(index) for index in range(num)] + [(-1.0, 1.0)] * missing,
     )
-
-
-def _interval(effects: Floats, weights: Floats) -> tuple[float, float]:
-    """2.5 and 97.5 % quantiles."""
-    order = np.argsort(effects)
-    places = np.searchsorted(np.cumsum(weights[order]), (0.025, 0.975))
-    low, high = effects[order][np.minimum(places, len(order) - 1)]
-    return float(low), float(high)
 
 
 def _end(path: PathPosterior, function_KK: Floats) -> Floats | None:
