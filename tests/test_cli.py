@@ -143,7 +143,7 @@ def test_train_learns_records_and_is_reproducible(capsys) -> None:
     first = gpo(capsys, "train", *TRAIN, "--rounds", "2", "--output", "a")
     again = gpo(capsys, "train", *TRAIN, "--rounds", "2", "--output", "b")
     assert first["rounds"] == 2
-    assert set(first["tokens"]) == {"explore", "values", "resets", "evaluation"}
+    assert set(first["tokens"]) == {"explore", "values", "resets", "archive", "evaluation"}
     assert all(first["tokens"][purpose] > 0 for purpose in ("explore", "values", "evaluation"))
     assert first | {"run": ""} == again | {"run": ""}
     before, after = load_file(DEMO_MODEL / "model.safetensors"), load_file("a/model/model.safetensors")

@@ -7,9 +7,11 @@ from toy import AllRight, TablePolicy, problems
 
 from gpo import steps
 from gpo.evaluation import evaluate, mean_and_stderr
-from gpo.gpo import Recipe, choose, locate, problem_order, reset, rounds, run_round
+from gpo.gpo import problem_order, reset, rounds, run_round
+from gpo.locate import choose, locate
 from gpo.paths import PathPrior
 from gpo.pool import Pool
+from gpo.recipe import Recipe
 from gpo.types import InputError, State
 
 RIGHT = [0.95, 0.95, 0.5, 0.95]
@@ -76,8 +78,8 @@ def test_a_search_stays_within_its_budget_and_teaches_the_next() -> None:
     _, data = one_round(search="adaptive", search_traces=3.0)
     length = 2 * len(RIGHT) + 1
     assert 0 < data.tokens["values"] <= len(data.located) * 3.0 * length
-    assert data.prior != PathPrior()
-    assert sum(data.prior.jumps) > 0
+    assert data.memory.prior != PathPrior()
+    assert sum(data.memory.prior.jumps) > 0
 
 
 def test_the_chosen_trajectory_is_no_evidence_for_its_own_values() -> None:
@@ -137,7 +139,7 @@ def test_free_rules_reset_without_value_rollouts(rule) -> None:
 
 def test_without_train_values_only_prompts_and_resets_train() -> None:
     _, kept = one_round()
-    _, thrown = one_round(train_values=False)
+    _, thrown = one_round(trained=("explore", "resets"))
     assert kept.tokens == thrown.tokens
     assert sum(len(g.rollouts) for g in thrown.groups) < sum(len(g.rollouts) for g in kept.groups)
 
@@ -183,7 +185,7 @@ def test_an_epoch_visits_every_problem_once() -> None:
 
 def test_resets_without_a_critical_step_sample_nothing() -> None:
     pool = Pool(TablePolicy(RIGHT), AllRight(), seed=0)
-    reset(pool, [], recipe())
+    reset(pool, [], recipe(), 9)
     assert pool.rollouts == {}
 
 

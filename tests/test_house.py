@@ -18,7 +18,11 @@ FLOORS = {
     "search": {"types", "curve", "paths"},
     "pool": {"types"},
     "proposals": {"types", "curve"},
-    "gpo": {"types", "steps", "curve", "paths", "search", "pool", "proposals"},
+    "recipe": {"types", "steps", "curve", "proposals", "pool"},
+    "locate": {"types", "curve", "paths", "search", "proposals", "pool", "recipe"},
+    "archive": {"types", "curve", "paths"},
+    "share": {"types"},
+    "gpo": {"types", "paths", "pool", "recipe", "locate", "archive", "share"},
     "evaluation": {"types", "pool"},
     "policies": {"types"},
     "verifiers": {"types"},
@@ -26,7 +30,7 @@ FLOORS = {
     "learn": {"types"},
     "record": {"types"},
     "report": {"types"},
-    "config": {"types"},
+    "config": {"types", "recipe"},
 }
 TOP = {"commands", "cli", "__init__", "__main__"}
 

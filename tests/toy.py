@@ -31,6 +31,7 @@ class TablePolicy:
     def __init__(self, right: Sequence[float], max_lines: int | None = None) -> None:
         self.right, self.max_lines = list(right), max_lines or len(right)
         self.version = 0
+        self.max_tokens = 2 * self.max_lines + 1
         self.tokenizer = Characters()
         self.requests: list[Request] = []
 

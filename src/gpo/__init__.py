@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gpo import curve, search, steps, tasks, verifiers
     from gpo.evaluation import Evaluation, evaluate
-    from gpo.gpo import Recipe, Round, rounds
+    from gpo.gpo import Round, rounds
     from gpo.learn.policy_gradient import Optimisation, PolicyGradient
     from gpo.policies.transformers import TransformersPolicy
     from gpo.pool import sample
+    from gpo.recipe import RECIPES, Recipe
     from gpo.types import (
         CriticalStep,
         Group,
@@ -38,8 +39,9 @@ DEMO_MODEL = Path(__file__).parent / "demo_model"
 _MODULES = ("curve", "search", "steps", "tasks", "verifiers")
 _NAMES = {
     "gpo.evaluation": ("Evaluation", "evaluate"),
-    "gpo.gpo": ("Recipe", "Round", "rounds"),
+    "gpo.gpo": ("Round", "rounds"),
     "gpo.pool": ("sample",),
+    "gpo.recipe": ("RECIPES", "Recipe"),
     "gpo.learn.policy_gradient": ("Optimisation", "PolicyGradient"),
     "gpo.policies.transformers": ("TransformersPolicy",),
     "gpo.types": (
@@ -60,6 +62,7 @@ _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
     "DEMO_MODEL",
+    "RECIPES",
     "CriticalStep",
     "Evaluation",
     "Group",

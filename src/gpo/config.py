@@ -14,8 +14,11 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from gpo.recipe import RECIPES
 from gpo.types import InputError
 
+RecipeName = Literal["default", "base", "random", "paper", "as-released", "tree"]
+Purpose = Literal["explore", "values", "resets", "archive"]
 Rule = Literal["signed", "absolute", "drop", "as-released", "entropy", "random", "base"]
 SplitterName = Literal["newline", "as-released", "sentence", "fixed"]
 
@@ -90,7 +93,7 @@ class RunSettings(Settings):
     budget_tokens: int | None = Field(
         None,
         ge=1,
-        description="stop after the round that reaches so many generated tokens, evaluation not counted",
+        description="generated tokens, evaluation not counted; training never exceeds them",
     )
 
 
@@ -115,9 +118,10 @@ class StepSettings(Settings):
     forced_answer: str = Field(
         "\nThe answer is {answer}", description="what the proposal `forced-answer` puts after each step"
     )
-    explored: Literal["failed", "mixed", "all"] = Field(
+    explored: Literal["failed", "mixed", "unsolved", "succeeded", "all"] = Field(
         "failed",
-        description="trajectories to explore: a failed one of every group, only of mixed groups, any",
+        description="trajectories to explore: a failed one of every group, only of mixed groups, only of "
+        "groups that are all wrong; a successful one of mixed groups; any",
     )
     group_size: int = Field(8, ge=1, description="rollouts from a prompt, and from a reset state")
 
@@ -150,9 +154,39 @@ class TrainSettings(ModelSettings, DataSettings, RunSettings, StepSettings):
     rounds: int = Field(100, ge=1, description="rounds of sampling and learning")
     problems_per_round: int = Field(16, ge=1, description="fresh prompts of a round")
     max_located: int = Field(8, ge=1, description="trajectories explored in a round, at most")
-    train_values: bool = Field(
-        True, description="train on the value rollouts too, rather than throw them away"
+    recipe: RecipeName = Field(
+        "default", description="named settings of what is explored, reset and trained; others given win"
     )
+    reset_size: int = Field(8, ge=1, description="rollouts from a reset or archived state")
+    reset_at: Literal["critical", "signal"] = Field(
+        "critical", description="reset before the critical step, or near it where V(1 - V) is highest"
+    )
+    max_reset_frac: float = Field(
+        0.5, ge=0, lt=1, description="share of a round's groups at reset and archived states, at most"
+    )
+    archived: int = Field(0, ge=0, description="groups of a round at states of earlier rounds, at most")
+    archive_of: Literal["succeeded", "all"] = Field(
+        "succeeded", description="keep states of successful trajectories, or of all explored ones"
+    )
+    archive_at: Literal["backward", "signal"] = Field(
+        "backward",
+        description="sample the last state of a kept trajectory that is not mastered, or of most V(1 - V)",
+    )
+    archive_per_problem: int = Field(2, ge=1, description="trajectories kept of a problem")
+    archive_decay: float = Field(0.7, ge=0, le=1, description="of old counts, each round")
+    share: Literal["signal", "fixed"] = Field(
+        "fixed",
+        description="search, resets and archive get tokens while they bring more signal for them than fresh "
+        "prompts, or always",
+    )
+    trained: list[Purpose] = Field(
+        ["explore", "values", "resets", "archive"], description="rollouts of these purposes train"
+    )
+    splice: bool = Field(
+        False,
+        description="the best rollout at the reset state replaces the explored one and trains, prefix too",
+    )
+    budget_samples: int | None = Field(None, ge=1, description="trained rollouts, never exceeded")
     algorithm: Literal["rloo", "grpo"] = Field("rloo", description="advantages within a group")
     learning_rate: float = Field(1e-6, gt=0, description="of AdamW")
     warmup_updates: int = Field(8, ge=0, description="updates over which the learning rate rises")
@@ -181,7 +215,7 @@ class DemoSettings(Settings):
     rounds: int = Field(20, ge=1, description="rounds of sampling and learning")
 
 
-EXTENDABLE = ("rounds", "budget_tokens")
+EXTENDABLE = ("rounds", "budget_tokens", "budget_samples")
 """Settings that may change when a run is resumed: nothing that was sampled depends on them."""
 
 S = TypeVar("S", bound=Settings)
@@ -190,12 +224,20 @@ S = TypeVar("S", bound=Settings)
 def load_settings(cls: type[S], config: Path | None, flags: Mapping[str, Any]) -> S:
     """The settings of a YAML file overlaid by flags; InputError names the first wrong key and value."""
     values = _read_yaml(config) if config else {}
+    values = _recipe(cls, {**values, **flags}) | values
     origin = {key: f"{config}: {key}" for key in values}
     origin |= {key: "--" + key.replace("_", "-") for key in flags}
     try:
         return cls(**{**values, **flags})
     except ValidationError as error:
         raise InputError(_message(error, cls, origin)) from None
+
+
+def _recipe(cls: type[Settings], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that the named recipe stands for."""
+    if "recipe" not in cls.model_fields:
+        return {}
+    return RECIPES.get(str(values.get("recipe", cls.model_fields["recipe"].default)), {})
 
 
 def _message(error: ValidationError, cls: type[Settings], origin: Mapping[str, str]) -> str:

@@ -7,101 +7,60 @@ n rollouts from a step's start, a reset is a group at the state before the criti
     for round in rounds(policy, verifier, problems, Recipe(), seed=0):
         learner.update(round.groups)
 
-Every rollout is kept: those that estimated a value are on-policy samples of that state, so they
-train as a group of their own, and they are the first members of the reset group.
+Every rollout is kept: those that estimated a value are on-policy samples of that state, so they train
+too, each against the value believed when it was asked for, and they count towards the reset group.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from gpo import curve as curves
-from gpo import proposals, steps
-from gpo import search as searches
+from gpo.archive import Archive, Trace
+from gpo.locate import Located, bounds_of, choose, locate
 from gpo.paths import PathPrior
-from gpo.pool import Pool, Watch
-from gpo.proposals import Proposal, Scores
+from gpo.pool import Kept, Pool, Watch
+from gpo.recipe import Recipe
+from gpo.share import Share, measured
 from gpo.types import (
-    CriticalStep,
     Group,
     InputError,
     Policy,
     Problem,
     Rollout,
-    Splitter,
     State,
-    ValueCurve,
+    StepValues,
     Verifier,
     derive_seed,
 )
 
-EXPLORED = ("failed", "mixed", "all")
-"""Whose trajectory is explored: one failed of every group, only of groups that also succeeded, any."""
-
-SEARCHES = ("adaptive", "uniform", "bisect")
-WIDTH = 2
-"""Boundaries that a search may ask for at once. One finds a little more with the same tokens (67 against
-66 % of first errors, and 59 % with four), but halves the batches that the searches share."""
+BELIEF_TRIALS = 2.0
+"""Rollouts that a belief counts for beside those of a reset group's others, above those it was made from."""
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """The settings of the algorithm; every default is the paper's where it states one."""
+class Memory:
+    """What one round leaves to the next, besides the policy's weights."""
 
-    group_size: int = 8
-    """G rollouts from every prompt and from every reset state."""
-    problems_per_round: int = 16
-    search: str = "adaptive"
-    """How rollouts are spread over step boundaries, one of SEARCHES; `uniform` is the paper's."""
-    search_traces: float = 8.0
-    """Tokens of an adaptive search or a bisection, in lengths of its trajectory."""
-    values: int = 4
-    """Rollouts per step boundary of the uniform search and of bisection (paper: n = 4)."""
-    proposal: Proposal = proposals.entropy
-    """The cheap look at the steps that an adaptive search starts from; see gpo.proposals."""
-    rule: str = "absolute"
-    """How the critical step is named, one of curve.RULES; `base` resets nothing."""
-    explored: str = "failed"
-    """Whose trajectories are explored, one of EXPLORED."""
-    max_located: int = 8
-    """At most this many trajectories are explored in a round, one of a problem."""
-    resets: bool = True
-    """Whether a group is sampled before each critical step, or steps are only located."""
-    train_values: bool = True
-    """Whether value rollouts train as groups of their own state, or are thrown away (the paper)."""
-    success_at: float = 1.0
-    """A rollout is a success for V if its reward is at least this; learners use the raw reward."""
-    splitter: Splitter = field(default_factory=steps.newline)
+    prior: PathPrior = field(default_factory=PathPrior)
+    archive: Archive = field(default_factory=Archive)
+    share: Share = field(default_factory=Share)
 
-    def __post_init__(self) -> None:
-        if self.rule not in curves.RULES:
-            raise InputError(f"rule: {self.rule!r} is unknown; one of {', '.join(curves.RULES)}")
-        for name, known in (("explored", EXPLORED), ("search", SEARCHES)):
-            if getattr(self, name) not in known:
-                raise InputError(f"{name}: {getattr(self, name)!r} is unknown; one of {', '.join(known)}")
-        if not self.search_traces > 0:
-            raise InputError(f"search_traces: must be above 0, got {self.search_traces}")
-        for name in ("group_size", "problems_per_round", "values", "max_located"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name}: must be at least 1, got {getattr(self, name)}")
-
-
-@dataclass(frozen=True)
-class Located:
-    """A trajectory, its value curve, and the step that the rule named, if it named one."""
-
-    curve: ValueCurve
-    critical: CriticalStep | None
-    """The best answer, credible or not: see its `credibility`."""
-    estimate: curves.Estimate
-    probabilities: list[float]
-    """[S] that each step is the rule's argmax."""
-    tokens: int = 0
-    """That its search took, a rollout that it shares with another search counted in both."""
+    @classmethod
+    def from_json(cls, content: Any) -> Memory:
+        """What `dataclasses.asdict` took apart; InputError for anything else."""
+        try:
+            share = Share(
+                {arm: float(level) for arm, level in content["share"]["levels"].items()},
+                {arm: (float(a), float(b)) for arm, (a, b) in content["share"]["sums"].items()},
+            )
+            return cls(PathPrior.from_json(content["prior"]), Archive.from_json(content["archive"]), share)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"memory: is not what a run writes ({error!r})") from None
 
 
 @dataclass(frozen=True)
@@ -113,148 +72,107 @@ class Round:
     explored: list[Group]
     """The groups at the prompts, the base algorithm's own data."""
     located: list[Located]
-    tokens: dict[str, int]
-    prior: PathPrior
-    """What the searches up to this round have learned; the next round starts from it."""
+    archived: list[Group]
+    """The groups at states of earlier rounds."""
+    memory: Memory
+    """What the next round starts from."""
     num_timeouts: int
     """Answers whose verifier was stopped at the time limit: reward 0."""
     pool: Pool
 
+    @property
+    def tokens(self) -> dict[str, int]:
+        """Generated tokens by purpose."""
+        return self.pool.tokens()
 
-def choose(groups: Sequence[Group], recipe: Recipe, seed: int) -> list[Rollout]:
-    """The trajectories to explore: at most one of a group, at most `max_located`, drawn at random."""
-    candidates = []
-    for group in groups:
-        failed = [r for r in group.rollouts if r.reward < recipe.success_at]
-        if recipe.explored == "all":
-            failed = list(group.rollouts)
-        elif recipe.explored == "mixed" and len(failed) == len(group.rollouts):
-            failed = []
-        candidates += [r for r in failed if r.action_ids][:1]
-    order = np.random.default_rng(derive_seed(seed, "choose")).permutation(len(candidates))
-    return [candidates[i] for i in sorted(order[: recipe.max_located])]
+    @property
+    def step_values(self) -> list[StepValues]:
+        """Of the explored trajectories whose values were searched."""
+        return [values for one in self.located if (values := one.step_values)]
 
 
-def locate(
-    pool: Pool, trajectories: Sequence[Rollout], recipe: Recipe, prior: PathPrior | None = None
-) -> tuple[list[Located], PathPrior]:
-    """Each trajectory's value curve and critical step, all searched in lock-step, and what they taught.
+def reset_state(one: Located, recipe: Recipe) -> tuple[State, float] | None:
+    """Where a located trajectory is reset to, and the value believed there; None without a critical step."""
+    if one.critical is None or one.curve.rollout is None:
+        return None
+    index = one.critical.index
+    if recipe.reset_at == "signal":
+        index = _most_signal(one, index)
+    value = one.estimate.values[index]
+    return one.curve.rollout.state_at(one.curve.bounds[index]), value
 
-    Rules that need no values cost no rollouts: their curves hold the outcome alone.
-    """
-    prior = prior or PathPrior()
-    bounds = [bounds_of(rollout, recipe.splitter, pool.policy) for rollout in trajectories]
-    if recipe.rule not in curves.VALUE_RULES:
-        return [
-            _without_search(pool, one, b, recipe) for one, b in zip(trajectories, bounds, strict=True)
-        ], prior
-    traces = [_unsampled(one, b) for one, b in zip(trajectories, bounds, strict=True)]
-    proposed = recipe.proposal(pool.policy, traces) if recipe.search == "adaptive" else [None] * len(traces)
-    runs = [
-        start_search(trace, scores, recipe, prior) for trace, scores in zip(traces, proposed, strict=True)
+
+def _most_signal(one: Located, critical: int) -> int:
+    """Of the critical step, its neighbours and steps half as probable, the one with the highest V(1 - V)."""
+    floor = one.probabilities[critical] / 2
+    near = [
+        i
+        for i, chance in enumerate(one.probabilities)
+        if abs(i - critical) <= 1 or (chance >= floor and floor > 0)
     ]
-    _run_searches(pool, trajectories, bounds, runs, recipe.success_at)
-    found = []
-    for rollout, b, run in zip(trajectories, bounds, runs, strict=True):
-        curve = replace(run.curve, bounds=tuple(b), rollout=rollout)
-        found.append(Located(curve, run.best(), run.estimate, run.probabilities(), run.tokens))
-        if isinstance(run, searches.Adaptive):
-            prior = prior.learn(run.path)
-    return found, prior
+    values = one.estimate.values
+    return max(near, key=lambda i: values[i] * (1 - values[i]) if math.isfinite(values[i]) else -1.0)
 
 
-def _unsampled(rollout: Rollout, bounds: Sequence[int]) -> ValueCurve:
-    return ValueCurve(tuple(bounds), (0,) * len(bounds), (0,) * len(bounds), rollout)
+def reset(pool: Pool, located: Sequence[Located], recipe: Recipe, most: int) -> None:
+    """Sample a group before each critical step, at most `most`; value rollouts there are members.
 
-
-def start_search(trace: ValueCurve, proposed: Scores, recipe: Recipe, prior: PathPrior) -> searches.Search:
-    """The recipe's search over the steps of one trajectory, from a proposal's scores for them."""
-    rollout, bounds = trace.rollout, trace.bounds
-    assert rollout is not None  # noqa: S101 - for the type checker
-    settings: searches.Settings = {
-        "num_steps": len(bounds) - 1,
-        "outcome": float(rollout.reward >= recipe.success_at),
-        "step_tokens": [end - start for start, end in pairwise(bounds)],
-        "rule": recipe.rule,
-        "prior": prior,
-        "proposal": proposed,
-        "seed": derive_seed("search", rollout.state.key, len(rollout.action_ids)),
-    }
-    if recipe.search == "uniform":
-        return searches.uniform(recipe.values, **settings)
-    settings["budget_tokens"] = round(recipe.search_traces * (bounds[-1] - bounds[0]))
-    if recipe.search == "bisect":
-        return searches.bisect(recipe.values, **settings)
-    return searches.adaptive(**settings)
-
-
-def _without_search(pool: Pool, rollout: Rollout, bounds: Sequence[int], recipe: Recipe) -> Located:
-    num = len(bounds) - 1
-    outcome = int(rollout.reward >= recipe.success_at)
-    curve = ValueCurve(tuple(bounds), (*(0,) * num, outcome), (*(0,) * num, 1), rollout)
-    seed = derive_seed(pool.seed, "rule", rollout.state.key)
-    critical = curves.critical_step(curve, recipe.rule, seed=seed)
-    chances = curves.probabilities(curve, recipe.rule, seed=seed)
-    return Located(curve, critical, curves.paired_estimate(curve), chances)
-
-
-def _run_searches(
-    pool: Pool,
-    trajectories: Sequence[Rollout],
-    bounds: Sequence[Sequence[int]],
-    runs: Sequence[searches.Search],
-    success_at: float,
-) -> None:
-    """Answer the asks of all searches until all are done; equal states are sampled once.
-
-    What was sampled at a state before, by whomever, is told to a search for nothing.
+    How many are missing depends on rewards where the search did, so their baseline is what was believed
+    of the state before they were sampled, together with the rewards of the others (`_with_beliefs`).
     """
-    read: dict[tuple[int, int], int] = {}  # how far each search has read each state's rollouts
-
-    def tell(i: int, boundary: int, num: int | None, tokens: int | None) -> None:
-        evidence = pool.at(trajectories[i].state_at(bounds[i][boundary]))
-        seen = read.get((i, boundary), _first_evidence(evidence, trajectories[i]))
-        news = evidence[seen:] if num is None else evidence[seen : seen + num]
-        read[i, boundary] = seen + len(news)
-        runs[i].tell(boundary, sum(r.reward >= success_at for r in news), len(news), tokens)
-
-    for i, run in enumerate(runs):
-        for boundary in range(run.num_steps):
-            tell(i, boundary, None, 0)
-    while asks := [(i, b, num) for i, run in enumerate(runs) for b, num in run.ask(width=WIDTH)]:
-        wanted: dict[State, int] = {}
-        for i, boundary, num in asks:
-            state = trajectories[i].state_at(bounds[i][boundary])
-            wanted[state] = max(wanted.get(state, 0), read[i, boundary] + num)
-        pool.fill(wanted, "values")
-        for i, boundary, num in asks:
-            tell(i, boundary, num, None)
+    places = [place for one in located if (place := reset_state(one, recipe))]
+    beliefs = {state: value if math.isfinite(value) else None for state, value in places}
+    kept = list(beliefs)[:most]
+    pool.fill(
+        dict.fromkeys(kept, recipe.reset_size),
+        "resets",
+        baselines={state: beliefs[state] for state in kept if recipe.search != "uniform"},
+    )
+    for state in kept:
+        pool.rollouts[state] = _with_beliefs(pool.rollouts.get(state, []))
 
 
-def _first_evidence(rollouts: Sequence[Rollout], trajectory: Rollout) -> int:
-    """Where the rollouts begin that say something of their state's value to `trajectory`'s search.
+def _with_beliefs(kept: list[Kept]) -> list[Kept]:
+    """Resets with a baseline of the belief and the other resets' rewards, which know nothing of their own."""
+    resets = [one for one in kept if one.purpose == "resets"]
+    trials = BELIEF_TRIALS + sum(one.purpose == "values" for one in kept)
+    total = sum(one.rollout.reward for one in resets)
 
-    It was chosen as the first failure of its group, so those sampled before it are all successes: only
-    the ones after it are independent of the choice.
+    def informed(one: Kept) -> Kept:
+        if one.purpose != "resets" or one.baseline is None:
+            return one
+        others = total - one.rollout.reward
+        return replace(one, baseline=(trials * one.baseline + others) / (trials + len(resets) - 1))
+
+    return [informed(one) for one in kept]
+
+
+def spliced(group: Group, located: Sequence[Located], pool: Pool, recipe: Recipe) -> Group:
+    """The group with its explored trajectory replaced by the best rollout at the reset state, as released.
+
+    The whole of it counts as sampled, prefix included; a trajectory without a better one stays.
     """
-    return next((i + 1 for i, rollout in enumerate(rollouts) if rollout is trajectory), 0)
+    replaced = {}
+    for one in located:
+        place, old = reset_state(one, recipe), one.curve.rollout
+        if place is None or old is None or old.state != group.state:
+            continue
+        best = max(pool.at(place[0]), key=lambda r: r.reward, default=old)
+        if best.reward > old.reward:
+            replaced[old] = joined(old, best)
+    return replace(group, rollouts=tuple(replaced.get(r, r) for r in group.rollouts))
 
 
-def bounds_of(rollout: Rollout, splitter: Splitter, policy: Policy) -> list[int]:
-    """[S+1] step bounds as offsets into the completion; a given prefix is no step of the rollout.
-
-    What ends a finished rollout is its last token, and is never a step of its own.
-    """
-    start, num = len(rollout.state.prefix_ids), len(rollout.action_ids)
-    body = rollout.action_ids[:-1] if rollout.finished and num > 1 else rollout.action_ids
-    bounds = splitter(body, policy.tokenizer)
-    return [start + offset for offset in (*bounds[:-1], num)]
-
-
-def reset(pool: Pool, located: Sequence[Located], recipe: Recipe) -> None:
-    """Sample a full group at the state before each critical step; value rollouts there are members."""
-    states = [one.critical.reset_state(one.curve) for one in located if one.critical]
-    pool.fill(dict.fromkeys(states, recipe.group_size), "resets")
+def joined(old: Rollout, new: Rollout) -> Rollout:
+    """`new`, sampled after a prefix of `old`, as one rollout from where `old` began."""
+    num = len(new.state.prefix_ids) - len(old.state.prefix_ids)
+    return replace(
+        new,
+        state=old.state,
+        action_ids=old.action_ids[:num] + new.action_ids,
+        logprobs=old.logprobs[:num] + new.logprobs,
+        entropies=old.entropies[:num] + new.entropies,
+    )
 
 
 def run_round(
@@ -265,24 +183,116 @@ def run_round(
     *,
     index: int,
     seed: int,
-    prior: PathPrior | None = None,
+    memory: Memory | None = None,
+    known: Mapping[str, Problem] | None = None,
+    budget_tokens: float = math.inf,
     watch: Watch | None = None,
 ) -> Round:
-    """Explore, locate, reset: one round's data for `problems`; `prior` is the round's before."""
-    pool = Pool(policy, verifier, derive_seed(seed, "round", index), watch)
+    """Explore, locate, reset: one round's data for `problems`; `memory` is what the round before left.
+
+    `known` are all training problems by id, among them those of archived states. With a token budget
+    fewer problems are sampled, none in part, so that even the longest completions stay within it.
+    """
+    memory = memory or Memory()
+    pool = Pool(policy, verifier, derive_seed(seed, "round", index), watch, budget_tokens)
     timeouts = verifier.num_timeouts
     prompts = [State(problem) for problem in problems]
-    pool.fill(dict.fromkeys(prompts, recipe.group_size), "explore")
-    explored = [Group(state, tuple(pool.at(state))) for state in prompts]
-    located: list[Located] = []
-    prior = prior or PathPrior()
-    if recipe.rule != "base":
-        located, prior = locate(pool, choose(explored, recipe, pool.seed), recipe, prior)
-    if recipe.resets:
-        reset(pool, located, recipe)
-    groups = pool.groups(without=None if recipe.train_values else "values")
+    pool.fill(dict.fromkeys(prompts, recipe.group_size), "explore", is_whole=True)
+    explored = [Group(state, tuple(pool.at(state))) for state in prompts if pool.at(state)]
+    located, prior = _locate(pool, explored, recipe, memory, index)
+    archive, archived = _from_archive(pool, located, recipe, memory, index, known or {})
+    archive = _into_archive(archive, explored, located, recipe, policy) if recipe.archived else archive
+    groups = pool.groups(recipe.trained)
+    if recipe.splice:
+        groups = [spliced(group, located, pool, recipe) for group in groups]
+    share = memory.share.after(_measured(pool, recipe))
     timeouts = verifier.num_timeouts - timeouts
-    return Round(index, groups, explored, located, pool.tokens(), prior, timeouts, pool)
+    left = Memory(prior, archive, share)
+    return Round(index, groups, explored, located, archived, left, timeouts, pool)
+
+
+def _locate(
+    pool: Pool, explored: Sequence[Group], recipe: Recipe, memory: Memory, index: int
+) -> tuple[list[Located], PathPrior]:
+    """The trajectories located in this round, their reset groups sampled, and what the searches taught."""
+    if recipe.rule == "base":
+        return [], memory.prior
+    most = recipe.max_located
+    if recipe.share == "signal":
+        most = memory.share.num("search", most, index)
+    located, prior = locate(pool, choose(explored, recipe, pool.seed, most), recipe, memory.prior)
+    if recipe.resets:
+        reset(pool, located, recipe, _most_resets(len(explored), recipe))
+    return located, prior
+
+
+def _most_resets(num_prompts: int, recipe: Recipe) -> int:
+    """Groups at given prefixes that keep to their share of the round's groups."""
+    return math.floor(num_prompts * recipe.max_reset_frac / (1 - recipe.max_reset_frac))
+
+
+def _from_archive(
+    pool: Pool,
+    located: Sequence[Located],
+    recipe: Recipe,
+    memory: Memory,
+    index: int,
+    known: Mapping[str, Problem],
+) -> tuple[Archive, list[Group]]:
+    """Groups at archived states, and the archive with older counts decayed and these counted."""
+    archive = memory.archive.decayed(recipe.archive_decay)
+    most = recipe.archived
+    if recipe.share == "signal":
+        most = memory.share.num("archive", most, index)
+    num_resets = sum(one.critical is not None for one in located) if recipe.resets else 0
+    num_prompts = sum(state.prefix_ids == () for state in pool.rollouts)
+    most = min(most, max(0, _most_resets(num_prompts, recipe) - num_resets))
+    rng = np.random.default_rng(derive_seed(pool.seed, "archive"))
+    states = {place: archive.state(*place, known) for place in archive.choose(most, recipe.archive_at, rng)}
+    before = {state: len(pool.at(state)) for state in states.values()}
+    pool.fill({state: num + recipe.reset_size for state, num in before.items()}, "archive", is_whole=True)
+    groups = {
+        place: Group(state, tuple(pool.at(state)[before[state] :]))
+        for place, state in states.items()
+        if len(pool.at(state)) > before[state]
+    }
+    return archive.learn(groups, recipe.success_at), list(groups.values())
+
+
+def _into_archive(
+    archive: Archive,
+    explored: Sequence[Group],
+    located: Sequence[Located],
+    recipe: Recipe,
+    policy: Policy,
+) -> Archive:
+    """The archive with this round's successes, or explored trajectories, of problems rarely solved."""
+    counts = {one.curve.rollout: one.curve for one in located if one.curve.rollout}
+    found = []
+    for group in explored:
+        for rollout in group.rollouts:
+            is_success = rollout.reward >= recipe.success_at
+            if not is_success and (recipe.archive_of == "succeeded" or rollout not in counts):
+                continue
+            bounds = tuple(bounds_of(rollout, recipe.splitter, policy))
+            curve, num = counts.get(rollout), len(bounds) - 1
+            wins, trials = (curve.successes[:-1], curve.trials[:-1]) if curve else ((0,) * num, (0,) * num)
+            ids, problem = rollout.completion_ids, rollout.state.problem.id
+            found.append(Trace(problem, ids, bounds, float(is_success), wins, trials))
+    solved = {group.state.problem.id for group in explored if group.value > 0.5}
+    return archive.add(found, recipe.archive_per_problem).without(solved)
+
+
+def _measured(pool: Pool, recipe: Recipe) -> dict[str, tuple[float, float]]:
+    """The signal and tokens of fresh prompts, of search with its resets, and of the archive."""
+    ledger = pool.tokens()
+    arms = {"fresh": ("explore",), "search": ("values", "resets"), "archive": ("archive",)}
+    return {
+        arm: measured(
+            pool.groups(set(purposes) & set(recipe.trained)), sum(ledger[name] for name in purposes)
+        )
+        for arm, purposes in arms.items()
+    }
 
 
 def locate_given(
@@ -293,19 +303,21 @@ def locate_given(
     *,
     index: int,
     seed: int,
-    prior: PathPrior | None = None,
+    memory: Memory | None = None,
     watch: Watch | None = None,
 ) -> Round:
     """Locates the critical steps of trajectories from elsewhere; V is that of `policy`.
 
     They are off-policy: none of them is in the round's groups, so none is ever trained as sampled.
     """
+    memory = memory or Memory()
     pool = Pool(policy, verifier, derive_seed(seed, "round", index), watch)
     timeouts = verifier.num_timeouts
-    located, prior = locate(pool, trajectories, recipe, prior)
+    located, prior = locate(pool, trajectories, recipe, memory.prior)
     explored = [Group(rollout.state, (rollout,)) for rollout in trajectories]
     timeouts = verifier.num_timeouts - timeouts
-    return Round(index, pool.groups(), explored, located, pool.tokens(), prior, timeouts, pool)
+    left = replace(memory, prior=prior)
+    return Round(index, pool.groups(), explored, located, [], left, timeouts, pool)
 
 
 def rounds(
@@ -316,20 +328,35 @@ def rounds(
     *,
     seed: int = 0,
     start: int = 0,
-    prior: PathPrior | None = None,
+    memory: Memory | None = None,
+    budget_tokens: float = math.inf,
     watch: Watch | None = None,
 ) -> Iterator[Round]:
-    """Rounds without end, from round `start`; learn from each before asking for the next.
+    """Rounds from round `start` on; learn from each before asking for the next.
 
-    Problems come in a new random order each epoch. Round i depends on the seed, i, the policy's weights
-    and the prior of the round before only, so a resumed run goes on as the uninterrupted one would have.
+    They end when the token budget has no room for another group, else never. Problems come in a new random
+    order each epoch. Round i depends on the seed, i, the policy's weights and what the round before left
+    only, so a resumed run goes on as the uninterrupted one would have.
     """
+    known = {problem.id: problem for problem in problems}
     index = start
-    while True:
+    while budget_tokens >= recipe.group_size * policy.max_tokens:
         batch = [problems[i] for i in problem_order(len(problems), recipe.problems_per_round, index, seed)]
-        data = run_round(policy, verifier, batch, recipe, index=index, seed=seed, prior=prior, watch=watch)
+        data = run_round(
+            policy,
+            verifier,
+            batch,
+            recipe,
+            index=index,
+            seed=seed,
+            memory=memory,
+            known=known,
+            budget_tokens=budget_tokens,
+            watch=watch,
+        )
         yield data
-        prior = data.prior
+        memory = data.memory
+        budget_tokens -= sum(data.tokens.values())
         index += 1
 
 

@@ -6,12 +6,13 @@ sampled for one serves the others: a state is never sampled again for rollouts t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gpo.types import Group, Policy, Request, Rollout, State, Verifier, derive_seed
 
-PURPOSES = ("explore", "values", "resets")
+PURPOSES = ("explore", "values", "resets", "archive")
 """What a rollout was sampled for, in the order of a round; evaluation is counted apart."""
 
 Watch = Callable[[str, int, int], None]
@@ -44,6 +45,16 @@ def sample(policy: Policy, verifier: Verifier, requests: Sequence[Request]) -> l
     return [[next(rollouts) for _ in range(request.num)] for request in requests]
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A rollout with what it was sampled for, and the value believed of its state at that moment."""
+
+    rollout: Rollout
+    purpose: str
+    baseline: float | None = None
+    """None where the number of rollouts there did not depend on any reward."""
+
+
 @dataclass
 class Pool:
     """Every rollout of one policy version by the state it was sampled from, in order of sampling."""
@@ -52,36 +63,71 @@ class Pool:
     verifier: Verifier
     seed: int
     watch: Watch | None = None
-    rollouts: dict[State, list[tuple[str, Rollout]]] = field(default_factory=dict)
-    """With each rollout the purpose it was sampled for."""
+    budget_tokens: float = math.inf
+    """That may be generated, never exceeded: what does not fit in the worst case is not begun."""
+    rollouts: dict[State, list[Kept]] = field(default_factory=dict)
+    num_denied: int = 0
+    """Rollouts that the budget did not allow."""
 
     def at(self, state: State) -> list[Rollout]:
-        return [rollout for _, rollout in self.rollouts.get(state, [])]
+        return [kept.rollout for kept in self.rollouts.get(state, [])]
 
-    def fill(self, wanted: dict[State, int], purpose: str) -> None:
-        """Sample until each state has as many rollouts as wanted; what is there is not sampled again."""
+    def fill(
+        self,
+        wanted: Mapping[State, int],
+        purpose: str,
+        *,
+        baselines: Mapping[State, float | None] | None = None,
+        is_whole: bool = False,
+    ) -> None:
+        """Sample until each state has as many rollouts as wanted; what is there is not sampled again.
+
+        `baselines` are the values believed now, kept with the rollouts. With `is_whole` a state whose
+        rollouts do not all fit into the budget gets none.
+        """
         requests = []
+        left = self.budget_tokens - sum(self.tokens().values())
         for state, num in wanted.items():
             have = len(self.rollouts.get(state, []))
-            if num > have:
-                requests.append(Request(state, num - have, derive_seed(self.seed, state.key, have)))
+            missing = max(0, num - have)
+            worst = max(1, self.policy.max_tokens - len(state.prefix_ids))
+            granted = int(min(missing, max(0.0, left) // worst))
+            if is_whole and granted < missing:
+                granted = 0
+            self.num_denied += missing - granted
+            left -= granted * worst
+            if granted:
+                requests.append(Request(state, granted, derive_seed(self.seed, state.key, have)))
         if self.watch:
             self.watch(purpose, 0, sum(request.num for request in requests))
+        believed = baselines or {}
         for request, rollouts in zip(requests, sample(self.policy, self.verifier, requests), strict=True):
-            self.rollouts.setdefault(request.state, []).extend((purpose, r) for r in rollouts)
+            kept = [Kept(rollout, purpose, believed.get(request.state)) for rollout in rollouts]
+            self.rollouts.setdefault(request.state, []).extend(kept)
 
     def tokens(self) -> dict[str, int]:
         """Generated tokens by purpose."""
         ledger = dict.fromkeys(PURPOSES, 0)
-        for rollouts in self.rollouts.values():
-            for purpose, rollout in rollouts:
-                ledger[purpose] += len(rollout.action_ids)
+        for kept in self.rollouts.values():
+            for one in kept:
+                ledger[one.purpose] += len(one.rollout.action_ids)
         return ledger
 
-    def groups(self, without: str | None = None) -> list[Group]:
-        """One group for each state, leaving out rollouts of the purpose `without`."""
-        kept = (
-            Group(state, tuple(r for purpose, r in rollouts if purpose != without))
-            for state, rollouts in self.rollouts.items()
-        )
-        return [group for group in kept if group.rollouts]
+    def groups(self, purposes: Iterable[str] = PURPOSES) -> list[Group]:
+        """One group for each state and kind of baseline, of the rollouts sampled for these purposes.
+
+        Rollouts whose number rewards decided are kept apart from those whose number was fixed: only
+        the latter may be each other's baseline.
+        """
+        wanted, groups = set(purposes), []
+        for state, kept in self.rollouts.items():
+            chosen = [one for one in kept if one.purpose in wanted]
+            for purposes_of in (("explore",), ("values", "resets"), ("archive",)):
+                fixed = tuple(o.rollout for o in chosen if o.purpose in purposes_of and o.baseline is None)
+                if fixed:
+                    groups.append(Group(state, fixed))
+            asked = [one for one in chosen if one.baseline is not None]
+            if asked:
+                baselines = tuple(one.baseline for one in asked if one.baseline is not None)
+                groups.append(Group(state, tuple(one.rollout for one in asked), baselines))
+        return groups

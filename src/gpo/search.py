@@ -26,7 +26,7 @@ import numpy as np
 from gpo import curve as curves
 from gpo import paths
 from gpo.curve import VALUE_RULES, Estimate, Floats
-from gpo.paths import PathPosterior, PathPrior, named_step, path_scores, pooled_estimate, rule_scores
+from gpo.paths import LEVELS, PathPosterior, PathPrior, named_step, path_scores, pooled_estimate, rule_scores
 from gpo.types import CriticalStep, InputError, ValueCurve
 
 CREDIBLE = 0.9
@@ -119,6 +119,18 @@ class Search(ABC):
     def probabilities(self, rule: str | None = None) -> list[float]:
         """[S] probability that each step is the argmax of `rule`, the search's own if None."""
         return curves.probabilities(self.curve, rule or self.rule, seed=self.seed)
+
+    def believed(self, boundary: int) -> float | None:
+        """The value believed of a boundary now; None if rewards do not decide where rollouts are asked for.
+
+        It is the pooled estimator's, whatever names the step: it knows something even of a single rollout.
+        """
+        return float((self._path().marginals @ LEVELS)[boundary])
+
+    def _path(self) -> PathPosterior:
+        path = PathPosterior(self.num_steps, self.outcome, self.prior, self.proposal)
+        path.fit(self.successes, self.trials)
+        return path
 
     @property
     def estimate(self) -> Estimate:
@@ -218,10 +230,8 @@ class Uniform(Search):
             return paths.probabilities(self._path(), rule or self.rule, self.seed)
         return curves.probabilities(self.curve, rule or self.rule, width=self.width, seed=self.seed)
 
-    def _path(self) -> PathPosterior:
-        path = PathPosterior(self.num_steps, self.outcome, self.prior, self.proposal)
-        path.fit(self.successes, self.trials)
-        return path
+    def believed(self, boundary: int) -> None:  # noqa: ARG002 - as many everywhere, whatever comes of it
+        return None
 
 
 class Bisect(Search):
@@ -337,6 +347,10 @@ class Adaptive(Search):
     def best(self) -> CriticalStep | None:
         self._fit()
         return named_step(self.path, self.rule, min_effect=self.min_effect, seed=self.seed)
+
+    def _path(self) -> PathPosterior:
+        self._fit()
+        return self.path
 
     def probabilities(self, rule: str | None = None) -> list[float]:
         self._fit()

@@ -242,6 +242,8 @@ class Policy(Protocol):
     version: int
     """Counts the updates of the weights."""
     tokenizer: Tokenizer
+    max_tokens: int
+    """Of a completion, given prefix included."""
 
     @property
     def fingerprint(self) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from gpo.gpo import Located, Round
+from gpo.gpo import Round
+from gpo.locate import Located
 from gpo.pool import Pool
 from gpo.record import RunFolder, curve_record, rollout_record
 from gpo.types import Policy, json_digest
@@ -19,9 +20,10 @@ def write_round(folder: RunFolder, data: Round) -> None:
 
 
 def write_rollouts(folder: RunFolder, pool: Pool, index: int) -> None:
-    for rollouts in pool.rollouts.values():
-        for purpose, rollout in rollouts:
-            folder.write("rollouts", rollout_record(rollout, round=index, purpose=purpose))
+    for some in pool.rollouts.values():
+        for one in some:
+            labels = {"round": index, "purpose": one.purpose, "baseline": one.baseline}
+            folder.write("rollouts", rollout_record(one.rollout, **labels))
 
 
 def write_curves(folder: RunFolder, located: Iterable[Located], policy: Policy, index: int) -> None:

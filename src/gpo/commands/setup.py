@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gpo import DEMO_MODEL, proposals, steps, tasks, verifiers
 from gpo.config import DataSettings, LocateSettings, ModelSettings, TrainSettings
-from gpo.gpo import Recipe
+from gpo.recipe import Recipe
 from gpo.types import InputError, Policy, Problem, Verifier, derive_seed
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def hold_out(problems: list[Problem], most: int, seed: int) -> tuple[list[Proble
     return [p for p in problems if p.question not in held], [p for p in problems if p.question in held]
 
 
-def load_recipe(settings: LocateSettings | TrainSettings, **changes: int | bool) -> Recipe:
+def load_recipe(settings: LocateSettings | TrainSettings, **changes: Any) -> Recipe:
     """The algorithm's settings; `changes` are those that only one command has."""
     return Recipe(
         group_size=settings.group_size,
@@ -125,5 +125,27 @@ def load_recipe(settings: LocateSettings | TrainSettings, **changes: int | bool)
             max_steps=settings.max_steps,
             num_tokens=settings.fixed_step_tokens,
         ),
-        **changes,  # type: ignore[arg-type]
+        **changes,
     )
+
+
+ONLY_TRAINING = (
+    "problems_per_round",
+    "max_located",
+    "reset_size",
+    "reset_at",
+    "max_reset_frac",
+    "archived",
+    "archive_of",
+    "archive_at",
+    "archive_per_problem",
+    "archive_decay",
+    "share",
+    "splice",
+)
+"""Settings of a recipe that `gpo train` has and `gpo locate` has not."""
+
+
+def training_changes(settings: TrainSettings) -> dict[str, Any]:
+    """Those settings, for `load_recipe`."""
+    return {key: getattr(settings, key) for key in ONLY_TRAINING} | {"trained": tuple(settings.trained)}

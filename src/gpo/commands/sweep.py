@@ -13,8 +13,9 @@ from gpo.commands.records import write_round
 from gpo.commands.ui import Ui
 from gpo.config import EvalSettings, LocateSettings, SampleSettings
 from gpo.evaluation import mean_and_stderr, success_rate
-from gpo.gpo import Recipe, Round, locate_given, run_round
+from gpo.gpo import Memory, Round, locate_given, run_round
 from gpo.paths import PathPrior
+from gpo.recipe import Recipe
 from gpo.record import Json, RunFolder, read_lines, write_json
 from gpo.report import terminal
 from gpo.search import CREDIBLE
@@ -118,7 +119,7 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
         folder.belongs_to(policy.fingerprint)
         folder.discard_torn()
         lines = folder.rounds()
-        prior = PathPrior.from_json(lines[-1]["prior"]) if lines else None
+        memory = Memory(PathPrior.from_json(lines[-1]["prior"])) if lines else Memory()
         with ui.progress() as bar:
             done = sum(len(line["rates"]) for line in lines)
             task = bar.add_task(command, total=len(problems), completed=done, note="")
@@ -129,12 +130,12 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
                     chunk,
                     index=index,
                     seed=derive_seed(settings.seed, command),
-                    prior=prior,
+                    memory=memory,
                     watch=lambda purpose, _, num: bar.update(task, note=f"{purpose}: {num} rollouts"),
                 )
                 write_round(folder, data)
                 folder.commit_round(_line(data, settings.success_at))
-                lines, prior = folder.rounds(), data.prior
+                lines, memory = folder.rounds(), data.memory
                 bar.update(task, advance=len(chunk))
     summary = _summarise(lines) | {
         "given": len(problems),
@@ -171,7 +172,7 @@ def _line(data: Round, success_at: float) -> Json:
         "rollouts": len(rollouts),
         "truncated": sum(not rollout.finished for rollout in rollouts),
         "timeouts": data.num_timeouts,
-        "prior": asdict(data.prior),
+        "prior": asdict(data.memory.prior),
     }
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import accumulate
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -13,12 +16,12 @@ from gpo.commands.records import write_round
 from gpo.commands.ui import Ui
 from gpo.config import TrainSettings
 from gpo.evaluation import evaluate
-from gpo.gpo import Round, problem_order, run_round
+from gpo.gpo import Memory, Round, problem_order, run_round
 from gpo.learn.policy_gradient import Optimisation, PolicyGradient
-from gpo.paths import PathPrior
 from gpo.pool import PURPOSES, Watch
-from gpo.record import Json, RunFolder
+from gpo.record import Json, RunFolder, read_json, write_json
 from gpo.report import terminal
+from gpo.types import Group
 
 
 def run(settings: TrainSettings, ui: Ui, *, resume: Path | None = None) -> Json:
@@ -57,34 +60,26 @@ class Training:
 
     def __init__(self, settings: TrainSettings, checkpoint: Path | None = None) -> None:
         self.settings = settings
-        self.recipe = setup.load_recipe(
-            settings,
-            problems_per_round=settings.problems_per_round,
-            max_located=settings.max_located,
-            train_values=settings.train_values,
-        )
+        self.recipe = setup.load_recipe(settings, **setup.training_changes(settings))
         self.policy = setup.load_policy(settings, checkpoint / "model" if checkpoint else None)
         self.verifier = setup.load_verifier(settings)
         self.problems, self.held_out = setup.load_splits(settings, self.policy, self.verifier)
+        self.known = {problem.id: problem for problem in self.problems}
         self.learner = PolicyGradient(
             self.policy.model,
             Optimisation(**{key: getattr(settings, key) for key in Optimisation.__dataclass_fields__}),
             temperature=settings.temperature,
             seed=settings.seed,
         )
-        self.prior = PathPrior()
+        self.memory = Memory()
         if checkpoint:
             self.learner.load(checkpoint / "optimizer.safetensors")
+            self.memory = Memory.from_json(read_json(checkpoint / "memory.json"))
 
     def run(self, folder: RunFolder, ui: Ui) -> None:
         """All rounds that are still to be done; line 0 is the evaluation before the first."""
         lines = folder.rounds()
         done = lines[-1]["round"] if lines else 0
-        if done:
-            self.prior = PathPrior.from_json(
-                next(line["prior"] for line in reversed(lines) if "prior" in line)
-            )
-        spent = sum(line["tokens"].get(purpose, 0) for line in lines for purpose in PURPOSES)
         with ui.progress() as bar:
             task = bar.add_task("training", total=self.settings.rounds, completed=done, note="evaluating")
 
@@ -94,37 +89,52 @@ class Training:
             if not lines:
                 folder.commit_round({"round": 0, **self.evaluation(), "metrics": {}})
             for index in range(done + 1, self.settings.rounds + 1):
-                if spent >= (self.settings.budget_tokens or float("inf")):
+                if not self.has_room(folder.rounds()):
                     break
-                spent = self.round(folder, index, spent, watch)
+                self.round(folder, index, watch)
                 bar.update(task, completed=index)
             if "evaluation" not in (last := folder.rounds()[-1]):  # the run was cut short of its settings
                 folder.commit_round({"round": last["round"], **self.evaluation(), "metrics": {}})
 
-    def round(self, folder: RunFolder, index: int, spent: int, watch: Watch) -> int:
-        """Round `index`, from 1, sampled, learned, written; returns the tokens spent up to its end."""
+    def left(self, lines: list[Json]) -> tuple[float, float]:
+        """Tokens and trained rollouts that are left of the budgets."""
+        tokens = sum(line["tokens"].get(purpose, 0) for line in lines for purpose in PURPOSES)
+        samples = sum(line.get("samples", 0) for line in lines)
+        settings = self.settings
+        return (settings.budget_tokens or math.inf) - tokens, (settings.budget_samples or math.inf) - samples
+
+    def has_room(self, lines: list[Json]) -> bool:
+        """Whether another group fits into the budgets, however long its completions."""
+        tokens, samples = self.left(lines)
+        return tokens >= self.recipe.group_size * self.policy.max_tokens and samples >= self.recipe.group_size
+
+    def round(self, folder: RunFolder, index: int, watch: Watch) -> None:
+        """Round `index`, from 1, sampled, learned, written."""
         settings = self.settings
         self.policy.version = index - 1
+        tokens_left, samples_left = self.left(folder.rounds())
         order = problem_order(len(self.problems), settings.problems_per_round, index - 1, settings.seed)
-        batch = [self.problems[i] for i in order]
         data = run_round(
             self.policy,
             self.verifier,
-            batch,
+            [self.problems[i] for i in order],
             self.recipe,
             index=index,
             seed=settings.seed,
-            prior=self.prior,
+            memory=self.memory,
+            known=self.known,
+            budget_tokens=tokens_left,
             watch=watch,
         )
-        self.prior = data.prior
+        self.memory = data.memory
+        groups = within(data.groups, samples_left)
         write_round(folder, data)
-        watch("learning from", 0, sum(len(group.rollouts) for group in data.groups))
-        metrics = sampling_metrics(data) | self.learner.update(data.groups, round_index=index)
+        num_samples = sum(len(group.rollouts) for group in groups)
+        watch("learning from", 0, num_samples)
+        metrics = sampling_metrics(data) | self.learner.update(groups, round_index=index)
         self.policy.version = index
-        spent += sum(data.tokens.values())
-        is_last = index == settings.rounds or spent >= (settings.budget_tokens or float("inf"))
-        line: Json = {"round": index, "tokens": data.tokens, "metrics": metrics, "prior": asdict(data.prior)}
+        line: Json = {"round": index, "tokens": data.tokens, "samples": num_samples, "metrics": metrics}
+        is_last = index == settings.rounds or not self.has_room([*folder.rounds(), line])
         if is_last or (settings.eval_every and index % settings.eval_every == 0):
             watch("evaluating", 0, len(self.held_out) * settings.eval_num)
             evaluation = self.evaluation()
@@ -132,7 +142,6 @@ class Training:
         self.checkpoint(folder, index)
         folder.commit_round(line)
         folder.prune_checkpoints(settings.keep_checkpoints)
-        return spent
 
     def evaluation(self) -> Json:
         """The held-out success rate, always on the same random streams, with what it cost."""
@@ -159,23 +168,42 @@ class Training:
         part = folder.new_checkpoint()
         self.policy.save(part / "model")
         self.learner.save(part / "optimizer.safetensors")
+        write_json(part / "memory.json", asdict(self.memory))
         folder.finish_checkpoint(part, index)
+
+
+def within(groups: Sequence[Group], num: float) -> list[Group]:
+    """The first of the groups that together have at most `num` rollouts."""
+    sizes = accumulate(len(group.rollouts) for group in groups)
+    return [group for group, size in zip(groups, sizes, strict=True) if size <= num]
 
 
 def sampling_metrics(data: Round) -> dict[str, float]:
     """What a round sampled, as numbers; nan where there was nothing to average."""
     rollouts = [rollout for group in data.explored for rollout in group.rollouts]
     named = [one for one in data.located if one.critical]
-    resets = [one.curve.values[one.critical.index] for one in named if one.critical]
+    resets = [one.estimate.values[one.critical.index] for one in named if one.critical]
+    share = data.memory.share
     return {
-        "sample/reward": sum(r.reward for r in rollouts) / len(rollouts),
-        "sample/truncated_frac": sum(not r.finished for r in rollouts) / len(rollouts),
-        "sample/signal_groups_frac": sum(g.has_signal for g in data.explored) / len(data.explored),
+        "sample/reward": _mean([r.reward for r in rollouts]),
+        "sample/truncated_frac": _mean([not r.finished for r in rollouts]),
+        "sample/signal_groups_frac": _mean([g.has_signal for g in data.explored]),
+        "sample/denied_rollouts": float(data.pool.num_denied),
         "locate/trajectories": float(len(data.located)),
         "locate/critical": float(len(named)),
-        "reset/value": sum(resets) / len(resets) if resets else float("nan"),
+        "reset/value": _mean([value for value in resets if value is not None and math.isfinite(value)]),
+        "archive/traces": float(len(data.memory.archive.traces)),
+        "archive/groups": float(len(data.archived)),
+        "archive/value": _mean([group.value for group in data.archived]),
+        "archive/signal_groups_frac": _mean([g.has_signal for g in data.archived]),
+        **{f"share/{arm}": level for arm, level in share.levels.items()},
+        **{f"share/{arm}_signal": share.rate(arm) for arm in ("fresh", *share.levels)},
         "verify/timeouts": float(data.num_timeouts),
     }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
 
 
 def summarise(lines: list[Json]) -> Json:
