@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 EVAL_PROBLEMS = 300
-CHECKPOINTS = 4
+CHECKPOINTS = 6
 """Evaluations of a run, evenly spread over its tokens."""
 TASKS: dict[str, dict[str, Any]] = {
     "chain_sum": {"tokens": 200_000},

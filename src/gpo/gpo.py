@@ -270,13 +270,16 @@ def _into_archive(
     counts = {one.curve.rollout: one.curve for one in located if one.curve.rollout}
     found = []
     for group in explored:
+        num_right = sum(rollout.reward >= recipe.success_at for rollout in group.rollouts)
         for rollout in group.rollouts:
             is_success = rollout.reward >= recipe.success_at
             if not is_success and (recipe.archive_of == "succeeded" or rollout not in counts):
                 continue
             bounds = tuple(bounds_of(rollout, recipe.splitter, policy))
             curve, num = counts.get(rollout), len(bounds) - 1
-            wins, trials = (curve.successes[:-1], curve.trials[:-1]) if curve else ((0,) * num, (0,) * num)
+            # Without a search there are the others of its group, at the first boundary.
+            wins = curve.successes[:-1] if curve else (num_right - is_success, *(0,) * (num - 1))
+            trials = curve.trials[:-1] if curve else (len(group.rollouts) - 1, *(0,) * (num - 1))
             ids, problem = rollout.completion_ids, rollout.state.problem.id
             found.append(Trace(problem, ids, bounds, float(is_success), wins, trials))
     solved = {group.state.problem.id for group in explored if group.value > 0.5}

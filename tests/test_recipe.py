@@ -1,0 +1,38 @@
+"""The named recipes, and what is refused."""
+
+import pytest
+
+from gpo.recipe import RECIPES, Recipe
+from gpo.types import InputError
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_named_recipe_can_be_made_and_changed(name) -> None:
+    assert len(RECIPES[name]) <= 15
+    assert Recipe.named(name, group_size=2).group_size == 2
+
+
+def test_an_unknown_recipe_is_refused() -> None:
+    with pytest.raises(InputError, match="recipe: 'best' is unknown; one of base, random, paper"):
+        Recipe.named("best")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rule": "best"}, "rule: 'best' is unknown"),
+        ({"explored": "none"}, "explored: 'none' is unknown"),
+        ({"values": 0}, "values: must be at least 1, got 0"),
+        ({"search": "grid"}, "search: 'grid' is unknown; one of adaptive, uniform, bisect"),
+        ({"search_traces": 0}, "search_traces: must be above 0"),
+        ({"max_reset_frac": 1.0}, "max_reset_frac: must be from 0 to below 1"),
+        ({"trained": ("thoughts",)}, "trained: 'thoughts' is unknown"),
+        ({"trained": ()}, "trained: names nothing"),
+        ({"reset_at": "signal", "rule": "entropy"}, "'signal' needs values"),
+        ({"splice": True, "rule": "random"}, "splice: needs resets and a rule on values"),
+        ({"share": "signal", "rule": "base"}, "there is neither"),
+    ],
+)
+def test_settings_out_of_range_or_without_a_meaning_are_refused(changes, message) -> None:
+    with pytest.raises(InputError, match=message):
+        Recipe(**changes)
