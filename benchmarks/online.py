@@ -160,6 +160,126 @@ def reset_values(data) -> list[float]:
     return [v for one in named if np.isfinite(v := one.estimate.values[one.critical.index])]
 
 
+def at(run: dict, axis: str, place: float) -> float:
+    """Accuracy where the run had spent `place` tokens, rounds or samples, between its evaluations."""
+    points = run["points"]
+    return float(np.interp(place, [p[axis] for p in points], [p["accuracy"] for p in points]))
+
+
+def tokens_to(run: dict, accuracy: float) -> float:
+    """Tokens until the run first reached that accuracy; its whole budget if it never did."""
+    for before, after in itertools.pairwise(run["points"]):
+        if after["accuracy"] >= accuracy:
+            gained = (accuracy - before["accuracy"]) / max(1e-9, after["accuracy"] - before["accuracy"])
+            return before["tokens"] + max(0.0, gained) * (after["tokens"] - before["tokens"])
+    return float(run["tokens"])
+
+
+T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+"""97.5 % quantiles of Student's t with 1, 2, ... degrees of freedom."""
+
+
+def interval(values: list[float]) -> tuple[float, float, float]:
+    """Mean and 95 % interval by Student's t."""
+    mean, num = float(np.mean(values)), len(values)
+    if num < 2:
+        return mean, float("nan"), float("nan")
+    half = T95[min(num - 1, len(T95)) - 1] * float(np.std(values, ddof=1)) / np.sqrt(num)
+    return mean, mean - half, mean + half
+
+
+def shown(values: list[float], sign: str = "") -> str:
+    mean, low, high = interval(values)
+    return f"{mean:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
+
+
+def tables(runs: list[dict]) -> str:
+    """Each arm's accuracy at equal tokens, samples and rounds, and its difference from base by seed."""
+    lines = []
+    for task in dict.fromkeys(run["task"] for run in runs):
+        arms: dict[str, dict[int, dict]] = {}
+        for run in runs:
+            if run["task"] == task:
+                arms.setdefault(run["arm"], {})[run["seed"]] = run
+        seeds = sorted(set.intersection(*(set(found) for found in arms.values())))
+        base = arms.get("base", next(iter(arms.values())))
+        lines += [f"## {task} ({len(seeds)} seeds)", ""]
+        axes = ("tokens", "samples", "rounds")
+        lines.append(
+            "| arm | "
+            + " | ".join(f"at equal {a} | minus base" for a in axes)
+            + " | tokens to 10 %: base / arm |"
+        )
+        lines.append("|---" * 8 + "|")
+        ends = {
+            axis: min(found[s]["points"][-1][axis] for found in arms.values() for s in seeds) for axis in axes
+        }
+        for arm, found in arms.items():
+            cells = []
+            for axis in axes:
+                values = [at(found[s], axis, ends[axis]) for s in seeds]
+                gaps = [v - at(base[s], axis, ends[axis]) for v, s in zip(values, seeds, strict=True)]
+                cells += [f"{np.mean(values):.3f}", shown(gaps, "+")]
+            ratios = [np.log(tokens_to(base[s], 0.1) / max(1.0, tokens_to(found[s], 0.1))) for s in seeds]
+            mean, low, high = (float(np.exp(x)) for x in interval(ratios))
+            cells.append(f"{mean:.2f} ({low:.2f} to {high:.2f})" if task == "rare" else "")
+            lines.append(f"| {arm} | " + " | ".join(cells) + " |")
+        where = ", ".join(f"{ends[axis]:,} {axis}" for axis in axes)
+        lines += ["", f"Compared at {where}.", ""]
+    return "\n".join([*lines, *spent(runs)])
+
+
+def spent(runs: list[dict]) -> list[str]:
+    """What the tokens bought: shares by purpose, groups with signal, values of reset and archived states."""
+    lines = ["## What the tokens bought", ""]
+    head = [
+        "task",
+        "arm",
+        "explore",
+        "values",
+        "resets",
+        "archive",
+        "fresh groups with signal",
+        "V at resets",
+        "V at archived",
+    ]
+    lines += ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for task, arm in dict.fromkeys((run["task"], run["arm"]) for run in runs):
+        some = [run for run in runs if (run["task"], run["arm"]) == (task, arm)]
+        total = sum(sum(run["ledger"].values()) for run in some)
+        cells = [
+            f"{sum(run['ledger'].get(p, 0) for run in some) / total:.2f}"
+            for p in ("explore", "values", "resets", "archive")
+        ]
+        for key in ("fresh", "reset_value", "archive_value"):
+            values = [s[key] for run in some for s in run["signals"] if s[key] is not None]
+            cells.append(f"{np.mean(values):.2f}" if values else "")
+        lines.append(f"| {task} | {arm} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def picture(runs: list[dict], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    tasks = list(dict.fromkeys(run["task"] for run in runs))
+    figure, axes = plt.subplots(1, len(tasks), figsize=(5 * len(tasks), 4), squeeze=False)
+    for axis, task in zip(axes[0], tasks, strict=True):
+        for arm in dict.fromkeys(run["arm"] for run in runs if run["task"] == task):
+            some = [run for run in runs if (run["task"], run["arm"]) == (task, arm)]
+            grid = np.linspace(0, min(run["points"][-1]["tokens"] for run in some), 40)
+            curves = np.array([[at(run, "tokens", x) for x in grid] for run in some])
+            mean, error = curves.mean(0), curves.std(0) / np.sqrt(len(some))
+            (line,) = axis.plot(grid, mean, label=arm)
+            axis.fill_between(grid, mean - error, mean + error, alpha=0.2, color=line.get_color())
+        axis.set(title=task, xlabel="generated tokens", ylabel="held-out accuracy")
+    axes[0][0].legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=90)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -193,6 +313,11 @@ def main() -> None:
             file.flush()
             row = " ".join(f"{p['accuracy']:.3f}" for p in run["points"])
             print(f"{run['task']:12} {run['arm']:14} {run['seed']} {row} {run['ledger']}", flush=True)
+            done.append(run)
+    text = tables(done)
+    (args.output / "tables.md").write_text(text + "\n")
+    picture(done, args.output / "curves.png")
+    print(text)
 
 
 if __name__ == "__main__":

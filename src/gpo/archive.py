@@ -18,7 +18,7 @@ from gpo.curve import Floats
 from gpo.paths import LEVELS, PathPosterior
 from gpo.types import Group, InputError, Problem, State
 
-MASTERED = 0.7
+MASTERED = 0.5
 """A state whose value is believed to be above this is passed over on the way back."""
 MIN_SIGNAL = 0.02
 """Trajectories without a state of at least this V(1 - V) are not sampled."""

@@ -174,10 +174,10 @@ class TrainSettings(ModelSettings, DataSettings, RunSettings, StepSettings):
     )
     archive_per_problem: int = Field(2, ge=1, description="trajectories kept of a problem")
     archive_decay: float = Field(0.7, ge=0, le=1, description="of old counts, each round")
-    share: Literal["signal", "fixed"] = Field(
-        "fixed",
+    share: Literal["auto", "signal", "fixed"] = Field(
+        "auto",
         description="search, resets and archive get tokens while they bring more signal for them than fresh "
-        "prompts, or always",
+        "prompts, or always; auto is the former with a token budget and the latter without",
     )
     trained: list[Purpose] = Field(
         ["explore", "values", "resets", "archive"], description="rollouts of these purposes train"

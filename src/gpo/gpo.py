@@ -199,8 +199,12 @@ def run_round(
     prompts = [State(problem) for problem in problems]
     pool.fill(dict.fromkeys(prompts, recipe.group_size), "explore", is_whole=True)
     explored = [Group(state, tuple(pool.at(state))) for state in prompts if pool.at(state)]
-    located, prior = _locate(pool, explored, recipe, memory, index)
-    archive, archived = _from_archive(pool, located, recipe, memory, index, known or {})
+    is_weighed = recipe.share == "signal" or (recipe.share == "auto" and budget_tokens < math.inf)
+    most = recipe.max_located, recipe.archived
+    if is_weighed:
+        most = memory.share.num("search", most[0], index), memory.share.num("archive", most[1], index)
+    located, prior = _locate(pool, explored, recipe, memory.prior, most[0])
+    archive, archived = _from_archive(pool, located, recipe, memory.archive, known or {}, most[1])
     archive = _into_archive(archive, explored, located, recipe, policy) if recipe.archived else archive
     groups = pool.groups(recipe.trained)
     if recipe.splice:
@@ -212,15 +216,12 @@ def run_round(
 
 
 def _locate(
-    pool: Pool, explored: Sequence[Group], recipe: Recipe, memory: Memory, index: int
+    pool: Pool, explored: Sequence[Group], recipe: Recipe, prior: PathPrior, most: int
 ) -> tuple[list[Located], PathPrior]:
-    """The trajectories located in this round, their reset groups sampled, and what the searches taught."""
+    """At most `most` located trajectories, their reset groups sampled, and what the searches taught."""
     if recipe.rule == "base":
-        return [], memory.prior
-    most = recipe.max_located
-    if recipe.share == "signal":
-        most = memory.share.num("search", most, index)
-    located, prior = locate(pool, choose(explored, recipe, pool.seed, most), recipe, memory.prior)
+        return [], prior
+    located, prior = locate(pool, choose(explored, recipe, pool.seed, most), recipe, prior)
     if recipe.resets:
         reset(pool, located, recipe, _most_resets(len(explored), recipe))
     return located, prior
@@ -235,15 +236,12 @@ def _from_archive(
     pool: Pool,
     located: Sequence[Located],
     recipe: Recipe,
-    memory: Memory,
-    index: int,
+    archive: Archive,
     known: Mapping[str, Problem],
+    most: int,
 ) -> tuple[Archive, list[Group]]:
-    """Groups at archived states, and the archive with older counts decayed and these counted."""
-    archive = memory.archive.decayed(recipe.archive_decay)
-    most = recipe.archived
-    if recipe.share == "signal":
-        most = memory.share.num("archive", most, index)
+    """At most `most` groups at archived states; the archive with older counts decayed and these counted."""
+    archive = archive.decayed(recipe.archive_decay)
     num_resets = sum(one.critical is not None for one in located) if recipe.resets else 0
     num_prompts = sum(state.prefix_ids == () for state in pool.rollouts)
     most = min(most, max(0, _most_resets(num_prompts, recipe) - num_resets))

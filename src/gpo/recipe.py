@@ -20,8 +20,9 @@ RESETS_AT = ("critical", "signal")
 ARCHIVES = ("succeeded", "all")
 ARCHIVE_AT = ("backward", "signal")
 """The last state that is not mastered, so that resets move backward; or the one with the most V(1 - V)."""
-SHARES = ("signal", "fixed")
-"""Search, resets and archive get tokens while they bring more signal than fresh prompts do; or always."""
+SHARES = ("auto", "signal", "fixed")
+"""signal: search, resets and archive get tokens while they bring more signal for them than fresh prompts;
+fixed: always all that their settings allow; auto: signal where tokens are the budget, else fixed."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Recipe:
     archive_per_problem: int = 2
     archive_decay: float = 0.7
     """Of old counts each round, as the policy they were counted under changes."""
-    share: str = "fixed"
+    share: str = "auto"
     """How many tokens search, resets and archive get, one of SHARES."""
     trained: tuple[str, ...] = PURPOSES
     """Rollouts of these purposes train; the paper's value rollouts do not."""
