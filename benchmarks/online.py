@@ -21,14 +21,14 @@ from typing import Any
 
 import numpy as np
 
-EVAL_PROBLEMS = 300
+EVAL_PROBLEMS = 200
 CHECKPOINTS = 6
 """Evaluations of a run, evenly spread over its tokens."""
 TASKS: dict[str, dict[str, Any]] = {
-    "chain_sum": {"tokens": 200_000},
-    "rare": {"tokens": 300_000},
-    "pivotlate": {"tokens": 200_000},
-    "fixed set": {"tokens": 200_000},
+    "chain_sum": {"tokens": 60_000},
+    "rare": {"tokens": 50_000},
+    "pivotlate": {"tokens": 60_000},
+    "fixed set": {"tokens": 60_000},
 }
 """The demo's task; one solved less than 2 % of the time; a late decision; 32 problems over and over."""
 ARMS: dict[str, dict[str, Any]] = {

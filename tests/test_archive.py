@@ -19,7 +19,7 @@ def chosen(archive: Archive, at: str, num: int = 9, seed: int = 0) -> list[tuple
 
 def test_the_reset_moves_backward_as_states_are_mastered() -> None:
     assert chosen(Archive((trace(wins=(0, 0, 0), trials=(0, 0, 4)),)), "backward") == [(0, 2)]
-    assert chosen(Archive((trace(wins=(0, 0, 19), trials=(7, 0, 20)),)), "backward") == [(0, 1)]
+    assert chosen(Archive((trace(wins=(0, 0, 19), trials=(7, 7, 20)),)), "backward") == [(0, 1)]
     mastered = trace(wins=(0, 19, 19), trials=(7, 20, 20))
     assert chosen(Archive((mastered,)), "backward") == [(0, 0)]
     assert chosen(Archive((trace(wins=(20, 20, 20), trials=(20, 20, 20)),)), "backward") == []

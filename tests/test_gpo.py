@@ -23,9 +23,8 @@ LINES = steps.newline(min_tokens=1)
 
 
 def recipe(**changes) -> Recipe:
-    return Recipe(
-        **{"group_size": 8, "problems_per_round": 4, "splitter": LINES, "search": "uniform", **changes}
-    )
+    fixed = {"group_size": 8, "problems_per_round": 4, "splitter": LINES, "search": "uniform"}
+    return Recipe(**{**fixed, "explored": "failed", "archived": 0, **changes})
 
 
 def one_round(policy=None, **changes):

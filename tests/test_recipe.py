@@ -30,7 +30,7 @@ def test_an_unknown_recipe_is_refused() -> None:
         ({"trained": ()}, "trained: names nothing"),
         ({"reset_at": "signal", "rule": "entropy"}, "'signal' needs values"),
         ({"splice": True, "rule": "random"}, "splice: needs resets and a rule on values"),
-        ({"share": "signal", "rule": "base"}, "there is neither"),
+        ({"share": "signal", "rule": "base", "archived": 0}, "there is neither"),
     ],
 )
 def test_settings_out_of_range_or_without_a_meaning_are_refused(changes, message) -> None:

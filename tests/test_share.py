@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from gpo.share import MARGIN, START, Share, measured, signal
+from gpo.share import MARGIN, REGROWTH, Share, measured, signal
 from gpo.types import Group, Problem, Rollout, State
 
 STATE = State(Problem("p", (1,), ""))
@@ -32,17 +32,19 @@ def test_an_arm_grows_by_more_than_the_margin_shrinks_to_nothing_below_and_is_pr
         {"fresh": (1.0, 100.0), "archive": (MARGIN * 1.1, 100.0)},
         {"fresh": (1.0, 100.0), "archive": (1.0, 100.0)},
     )
-    share, levels = Share(), []
-    for _ in range(3):
-        share = share.after(rich)
-        levels.append(share.levels["archive"])
-    assert levels == [2 * START, 4 * START, 1.0]
-    assert share.num("archive", 8, 1) == 8
+    share = Share()
     for _ in range(20):
         share = share.after(poor)
     assert share.levels["archive"] == 0.0
     assert [share.num("archive", 8, i) for i in range(5)] == [1, 0, 0, 0, 1]
     assert share.num("archive", 0, 0) == 0
+    levels = []
+    for _ in range(20):
+        share = share.after(rich)
+        levels.append(share.levels["archive"])
+    grown = levels[levels.index(REGROWTH) :]
+    assert grown[:4] == [REGROWTH, 2 * REGROWTH, 4 * REGROWTH, 1.0]
+    assert share.num("archive", 8, 1) == 8
 
 
 def test_an_arm_without_evidence_keeps_its_share() -> None:

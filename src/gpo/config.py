@@ -19,6 +19,11 @@ from gpo.types import InputError
 
 RecipeName = Literal["default", "base", "random", "paper", "as-released", "tree"]
 Purpose = Literal["explore", "values", "resets", "archive"]
+Explored = Literal["failed", "mixed", "unsolved", "succeeded", "all"]
+EXPLORED_HELP = (
+    "trajectories to explore: a failed one of every group, only of mixed groups, only of groups that are all "
+    "wrong; a successful one of mixed groups; any"
+)
 Rule = Literal["signed", "absolute", "drop", "as-released", "entropy", "random", "base"]
 SplitterName = Literal["newline", "as-released", "sentence", "fixed"]
 
@@ -118,11 +123,7 @@ class StepSettings(Settings):
     forced_answer: str = Field(
         "\nThe answer is {answer}", description="what the proposal `forced-answer` puts after each step"
     )
-    explored: Literal["failed", "mixed", "unsolved", "succeeded", "all"] = Field(
-        "failed",
-        description="trajectories to explore: a failed one of every group, only of mixed groups, only of "
-        "groups that are all wrong; a successful one of mixed groups; any",
-    )
+    explored: Explored = Field("failed", description=EXPLORED_HELP)
     group_size: int = Field(8, ge=1, description="rollouts from a prompt, and from a reset state")
 
 
@@ -154,6 +155,7 @@ class TrainSettings(ModelSettings, DataSettings, RunSettings, StepSettings):
     rounds: int = Field(100, ge=1, description="rounds of sampling and learning")
     problems_per_round: int = Field(16, ge=1, description="fresh prompts of a round")
     max_located: int = Field(8, ge=1, description="trajectories explored in a round, at most")
+    explored: Explored = Field("succeeded", description=EXPLORED_HELP)
     recipe: RecipeName = Field(
         "default", description="named settings of what is explored, reset and trained; others given win"
     )
@@ -164,7 +166,7 @@ class TrainSettings(ModelSettings, DataSettings, RunSettings, StepSettings):
     max_reset_frac: float = Field(
         0.5, ge=0, lt=1, description="share of a round's groups at reset and archived states, at most"
     )
-    archived: int = Field(0, ge=0, description="groups of a round at states of earlier rounds, at most")
+    archived: int = Field(8, ge=0, description="groups of a round at states of earlier rounds, at most")
     archive_of: Literal["succeeded", "all"] = Field(
         "succeeded", description="keep states of successful trajectories, or of all explored ones"
     )

@@ -44,8 +44,9 @@ class Recipe:
     """The cheap look at the steps that an adaptive search starts from; see gpo.proposals."""
     rule: str = "absolute"
     """How the critical step is named, one of curve.RULES; `base` locates nothing."""
-    explored: str = "failed"
-    """Whose trajectories are explored, one of EXPLORED."""
+    explored: str = "succeeded"
+    """Whose trajectories are explored, one of EXPLORED. The rare successes teach most for their tokens; to
+    see where reasoning breaks, explore failed ones."""
     max_located: int = 8
     """At most this many trajectories are explored in a round, one of a problem."""
     resets: bool = True
@@ -54,7 +55,7 @@ class Recipe:
     """Which state that is, one of RESETS_AT."""
     max_reset_frac: float = 0.5
     """Resets and archived states make up at most so much of a round's groups."""
-    archived: int = 0
+    archived: int = 8
     """Groups sampled in a round at states kept from earlier rounds, at most; 0 keeps none."""
     archive_of: str = "succeeded"
     """Whose states are kept: successful trajectories', or all explored ones'."""
@@ -123,29 +124,40 @@ class Recipe:
 
 RECIPES: dict[str, dict[str, Any]] = {
     # The base algorithm: groups at prompts and nothing else.
-    "base": {"rule": "base"},
+    "base": {"rule": "base", "archived": 0},
     # Satori's restart: a step drawn at random, no value rollouts.
-    "random": {"rule": "random", "explored": "all", "max_located": 16},
+    "random": {"rule": "random", "explored": "all", "max_located": 16, "archived": 0},
     # The text of arXiv 2509.16456: the largest advantage by 4 rollouts a boundary, which are thrown away.
     "paper": {
         "rule": "signed",
         "search": "uniform",
         "explored": "all",
         "max_located": 16,
+        "archived": 0,
         "trained": ("explore", "resets"),
     },
     # The authors' code: the failed trajectory's best state by 4 rollouts, the best of which replaces it.
     "as-released": {
         "rule": "as-released",
         "search": "uniform",
+        "explored": "failed",
         "splitter": "as-released",
         "max_located": 16,
+        "archived": 0,
         "reset_size": 4,
         "splice": True,
         "trained": ("explore",),
     },
     # Half of each group from the prompt, half from the highest-entropy step of one of them.
-    "tree": {"rule": "entropy", "explored": "all", "max_located": 16, "group_size": 4, "reset_size": 4},
+    "tree": {
+        "rule": "entropy",
+        "explored": "all",
+        "max_located": 16,
+        "archived": 0,
+        "group_size": 4,
+        "reset_size": 4,
+    },
+    # Critical steps of successes in groups that also failed, and states of earlier successes.
     "default": {},
 }
 """Settings of the named recipes, of at most 15 lines each; what they leave out is Recipe's default."""

@@ -19,7 +19,8 @@ MARGIN = 1.5
 """A fresh prompt is worth more than its signal says: it is new, and all of the trajectory trains."""
 DECAY = 0.8
 """Of what was measured, each round."""
-START = 0.25
+REGROWTH = 0.25
+"""Where an arm that repays its tokens again begins; in the first round all have everything."""
 PROBE_ROUNDS = 4
 """An arm without a share is tried with a single state every so many rounds."""
 
@@ -47,7 +48,7 @@ def measured(groups: Iterable[Group], num_tokens: int) -> Measured:
 class Share:
     """Each arm's level in [0, 1], and the decayed sums behind it."""
 
-    levels: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(ARMS, START))
+    levels: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(ARMS, 1.0))
     sums: Mapping[str, Measured] = field(default_factory=dict)
 
     def num(self, arm: str, most: int, round_index: int) -> int:
@@ -76,5 +77,5 @@ class Share:
         if math.isnan(rate) or math.isnan(fresh):
             return level
         if rate > MARGIN * fresh:
-            return min(1.0, max(START, 2 * level))
-        return level / 2 if level > START / 2 else 0.0
+            return min(1.0, max(REGROWTH, 2 * level))
+        return level / 2 if level > REGROWTH / 2 else 0.0

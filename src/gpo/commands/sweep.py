@@ -45,7 +45,11 @@ def evaluate(settings: EvalSettings, ui: Ui, *, resume: Path | None = None) -> J
 def locate(settings: LocateSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     """Samples each problem, explores one trajectory of it and names its critical step."""
     summary = sweep(
-        "locate", settings, setup.load_recipe(settings, max_located=CHUNK, resets=False), ui, resume
+        "locate",
+        settings,
+        setup.load_recipe(settings, max_located=CHUNK, resets=False, archived=0),
+        ui,
+        resume,
     )
     curves = list(read_lines(Path(summary["run"]) / "curves.jsonl"))
     named = [curve for curve in curves if curve["critical"]]
@@ -159,7 +163,7 @@ def _explorer(
 
 
 def _plain(settings: SampleSettings | EvalSettings) -> Recipe:
-    return Recipe(group_size=settings.num, rule="base", success_at=settings.success_at)
+    return Recipe.named("base", group_size=settings.num, success_at=settings.success_at)
 
 
 def _line(data: Round, success_at: float) -> Json:
