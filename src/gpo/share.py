@@ -19,8 +19,9 @@ MARGIN = 1.5
 """A fresh prompt is worth more than its signal says: it is new, and all of the trajectory trains."""
 DECAY = 0.8
 """Of what was measured, each round."""
+START = 0.5
 REGROWTH = 0.25
-"""Where an arm that repays its tokens again begins; in the first round all have everything."""
+"""Where an arm that repays its tokens again begins, and where one that does not has its last chance."""
 PROBE_ROUNDS = 4
 """An arm without a share is tried with a single state every so many rounds."""
 
@@ -48,7 +49,7 @@ def measured(groups: Iterable[Group], num_tokens: int) -> Measured:
 class Share:
     """Each arm's level in [0, 1], and the decayed sums behind it."""
 
-    levels: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(ARMS, 1.0))
+    levels: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(ARMS, START))
     sums: Mapping[str, Measured] = field(default_factory=dict)
 
     def num(self, arm: str, most: int, round_index: int) -> int:
@@ -78,4 +79,4 @@ class Share:
             return level
         if rate > MARGIN * fresh:
             return min(1.0, max(REGROWTH, 2 * level))
-        return level / 2 if level > REGROWTH / 2 else 0.0
+        return REGROWTH if level > REGROWTH else 0.0
