@@ -31,6 +31,7 @@ FLOORS = {
     "record": {"types"},
     "report": {"types"},
     "config": {"types", "recipe"},
+    "trl": {"types", "paths", "pool", "recipe", "locate", "gpo", "policies"},
 }
 TOP = {"commands", "cli", "__init__", "__main__"}
 

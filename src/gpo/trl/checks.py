@@ -1,0 +1,89 @@
+"""What a trainer must be like for its groups to be one state each; anything else is refused in one line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from transformers import ProcessorMixin
+
+from gpo.recipe import Recipe
+from gpo.types import InputError
+
+_UNCUT = "the log-probabilities that are trained are those of the uncut distribution"
+_ENGINE = "gpo samples with the trainer's own model"
+_WHOLE = "only models that are whole in every process are supported, with or without DDP"
+
+
+def check_recipe(recipe: Recipe, reset_share: float) -> None:
+    """InputError if a recipe asks for what a trainer's batch cannot hold."""
+    if not 0 <= reset_share <= 0.5:
+        raise InputError(
+            f"reset_share is {reset_share}; give 0 to 0.5: a fresh group gives at most one reset group"
+        )
+    if reset_share and (recipe.rule == "base" or not recipe.resets or "resets" not in recipe.trained):
+        raise InputError(
+            f"reset_share is {reset_share}, but the recipe trains no resets; give 0 or change it"
+        )
+    if "explore" not in recipe.trained:
+        raise InputError("trained: lacks 'explore', but fresh groups have places in a trainer's batch")
+    for name, is_asked in (("splice", recipe.splice), ("share", recipe.share == "signal")):
+        if is_asked:
+            value = getattr(recipe, name)
+            raise InputError(
+                f"{name} is {value!r} in the recipe, which only `gpo train` can do; leave it out"
+            )
+
+
+def check_trainer(trainer: Any) -> None:
+    """InputError if a setting of the trainer's cannot be honoured by the rollout function."""
+    settings: list[tuple[str, Any, tuple[Any, ...], str]] = [
+        ("use_vllm", trainer.use_vllm, (False,), _ENGINE),
+        (
+            "use_transformers_continuous_batching",
+            trainer.use_transformers_continuous_batching,
+            (False,),
+            _ENGINE,
+        ),
+        ("generation_kwargs", trainer.args.generation_kwargs, (None, {}), _ENGINE),
+        ("top_p", trainer.top_p, (1,), _UNCUT),
+        ("top_k", trainer.top_k, (None, 0), _UNCUT),
+        ("min_p", trainer.min_p, (None, 0), _UNCUT),
+        ("repetition_penalty", trainer.repetition_penalty, (1,), _UNCUT),
+        ("tools", trainer.tools, (None, []), "only single-turn text is supported"),
+        ("fsdp", trainer.is_fsdp_enabled, (False,), _WHOLE),
+        ("deepspeed", trainer.is_deepspeed_enabled, (False,), _WHOLE),
+    ]
+    for name, value, allowed, reason in settings:
+        if value not in allowed:
+            raise InputError(f"{name} is {value!r:.60} in the trainer, but {reason}; leave it out")
+    if trainer.temperature <= 0:
+        raise InputError(f"temperature is {trainer.temperature} in the trainer; give a positive number")
+    if isinstance(trainer.processing_class, ProcessorMixin):
+        raise InputError("processing_class is a processor of images too; only text models are supported")
+
+
+def group_starts(prompts: Sequence[Any], group_size: int) -> list[Any]:
+    """[U] the prompts of a process's groups; InputError if a group would be shared with another process."""
+    firsts = list(prompts[::group_size])
+    repeated = [first for first in firsts for _ in range(group_size)]
+    if len(repeated) != len(prompts) or repeated != list(prompts):
+        raise InputError(
+            f"num_generations is {group_size}, and this process has {len(prompts)} rows: a group would be "
+            "shared by processes, which reset to different states; make per_device_train_batch_size x "
+            "steps_per_generation a multiple of num_generations"
+        )
+    return firsts
+
+
+def num_resets(num_groups: int, reset_share: float) -> int:
+    """How many of a process's groups may be reset groups; InputError if a share above 0 is less than one."""
+    num = math.floor(reset_share * num_groups + 1e-9)
+    if reset_share and not num:
+        raise InputError(
+            f"reset_share is {reset_share}, which of this process's {num_groups} groups is none; make "
+            f"per_device_train_batch_size x steps_per_generation at least {math.ceil(1 / reset_share)} x "
+            "num_generations, or give 0"
+        )
+    return num
