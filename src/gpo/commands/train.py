@@ -11,14 +11,14 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from gpo.commands import setup
+from gpo.commands import learning, setup
 from gpo.commands.records import write_round
 from gpo.commands.ui import Ui
 from gpo.config import TrainSettings
 from gpo.evaluation import evaluate
 from gpo.gpo import Memory, Round, problem_order, run_round
-from gpo.learn.policy_gradient import Optimisation, PolicyGradient
 from gpo.pool import PURPOSES, Watch
+from gpo.ranks import SharedPolicy, SharedVerifier
 from gpo.record import Json, RunFolder, read_json, write_json
 from gpo.report import terminal
 from gpo.types import Group
@@ -61,16 +61,13 @@ class Training:
     def __init__(self, settings: TrainSettings, checkpoint: Path | None = None) -> None:
         self.settings = settings
         self.recipe = setup.load_recipe(settings, **setup.training_changes(settings))
-        self.policy = setup.load_policy(settings, checkpoint / "model" if checkpoint else None)
-        self.verifier = setup.load_verifier(settings)
+        self.ranks = learning.processes(settings)
+        self.policy = learning.load_policy(settings, self.ranks, checkpoint / "model" if checkpoint else None)
+        self.sampler = SharedPolicy(self.policy, self.ranks)
+        self.verifier = SharedVerifier(setup.load_verifier(settings), self.ranks)
         self.problems, self.held_out = setup.load_splits(settings, self.policy, self.verifier)
         self.known = {problem.id: problem for problem in self.problems}
-        self.learner = PolicyGradient(
-            self.policy.model,
-            Optimisation(**{key: getattr(settings, key) for key in Optimisation.__dataclass_fields__}),
-            temperature=settings.temperature,
-            seed=settings.seed,
-        )
+        self.learner = learning.load_learner(settings, self.policy, self.ranks)
         self.memory = Memory()
         if checkpoint:
             self.learner.load(checkpoint / "optimizer.safetensors")
@@ -115,7 +112,7 @@ class Training:
         tokens_left, samples_left = self.left(folder.rounds())
         order = problem_order(len(self.problems), settings.problems_per_round, index - 1, settings.seed)
         data = run_round(
-            self.policy,
+            self.sampler,
             self.verifier,
             [self.problems[i] for i in order],
             self.recipe,
@@ -146,7 +143,7 @@ class Training:
     def evaluation(self) -> Json:
         """The held-out success rate, always on the same random streams, with what it cost."""
         result = evaluate(
-            self.policy,
+            self.sampler,
             self.verifier,
             self.held_out,
             num=self.settings.eval_num,

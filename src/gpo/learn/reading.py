@@ -1,0 +1,239 @@
+"""Rollouts as they are trained: credited, and read by the networks before the round's first update."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gpo.learn.advantages import credit, trajectory_key
+from gpo.learn.critic import gae, targets
+from gpo.learn.network import Network
+from gpo.learn.optimisation import Optimisation
+from gpo.types import Group, Rollout, StepValues
+
+
+@dataclass
+class Example:
+    """A rollout to train on, with what is known of its sampled tokens; all tensors are [T] on the CPU."""
+
+    rollout: Rollout
+    weight: float = 1.0
+    advantages_T: Tensor | None = None
+    old_T: Tensor | None = None
+    """The trainer's log-probabilities before the round; None until the first update has read them."""
+    reference_T: Tensor | None = None
+    values_T: Tensor | None = None
+    targets_T: Tensor | None = None
+
+    @property
+    def length(self) -> int:
+        return len(self.rollout.state.ids) + len(self.rollout.action_ids)
+
+
+@dataclass(frozen=True)
+class Flat:
+    """What is known of the N sampled tokens of a few examples, on the network's device."""
+
+    lengths: list[int]
+    old_N: Tensor
+    sampler_N: Tensor
+    advantages_N: Tensor
+    reference_N: Tensor | None
+    values_N: Tensor | None
+    targets_N: Tensor | None
+
+    @classmethod
+    def of(cls, rows: Sequence[Example], new_N: Tensor) -> Flat:
+        """Of `rows`, of which `new_N` has just been read; what was not read before is old from now on."""
+        lengths = [len(row.rollout.action_ids) for row in rows]
+        for row, new_T in zip(rows, torch.split(new_N.detach(), lengths), strict=True):
+            if row.old_T is None:
+                row.old_T = new_T
+
+        def flat(name: str) -> Tensor | None:
+            parts = [part for row in rows if (part := getattr(row, name)) is not None]
+            return torch.cat([part.to(new_N) for part in parts]) if parts else None
+
+        old_N, advantages_N = flat("old_T"), flat("advantages_T")
+        if old_N is None or advantages_N is None:
+            raise ValueError("examples are trained with their advantages")
+        sampler_N = torch.cat(
+            [_sampler(row, old_T) for row, old_T in zip(rows, torch.split(old_N, lengths), strict=True)]
+        )
+        return cls(
+            lengths, old_N, sampler_N, advantages_N, flat("reference_T"), flat("values_T"), flat("targets_T")
+        )
+
+    def spread(self, numbers: Sequence[float]) -> Tensor:
+        """[N] the number of each row on every token of it."""
+        return self.old_N.new_tensor(numbers).repeat_interleave(self.old_N.new_tensor(self.lengths).long())
+
+
+def _sampler(row: Example, old_T: Tensor) -> Tensor:
+    """[T] the engine's log-probabilities; the trainer's own for an engine that gives none."""
+    given = row.rollout.logprobs
+    return old_T.new_tensor(given) if len(given) == len(old_T) else old_T
+
+
+def credited(
+    groups: Sequence[Group], step_values: Sequence[StepValues], settings: Optimisation, network: Network
+) -> list[Example]:
+    """The rollouts whose loss is not constant, each with its advantages; PPO's follow from its critic."""
+    known: dict[tuple[object, ...], Example] = {}
+    if settings.kl_in == "reward" and settings.how.advantages:
+        known = _read_all(groups, network)
+        groups = [_penalised(group, known, settings.kl_coef) for group in groups]
+    is_kept_anyway = settings.how.advantages is None or (settings.kl_coef > 0 and settings.kl_in == "loss")
+    found = []
+    for group, advantages in zip(groups, credit(groups, settings.how, step_values), strict=True):
+        for rollout, advantages_T in zip(group.rollouts, advantages, strict=True):
+            if is_masked(rollout, settings) or not (advantages_T.any() or is_kept_anyway):
+                continue
+            if not rollout.action_ids or not group.weight:
+                continue
+            example = known.get(trajectory_key(rollout)) or Example(rollout)
+            example = replace(example, weight=group.weight, advantages_T=_tensor(advantages_T))
+            found.append(example)
+    return found
+
+
+def is_masked(rollout: Rollout, settings: Optimisation) -> bool:
+    return settings.mask_truncated and not rollout.finished
+
+
+def complete(
+    examples: Sequence[Example],
+    first: Sequence[int],
+    step_values: Sequence[StepValues],
+    settings: Optimisation,
+    network: Network,
+) -> dict[str, float]:
+    """Reads what the updates need; returns what is measured of the critic before it learns.
+
+    The rows in `first` are read by the first update itself, unless another process may want them later.
+    """
+    is_ppo = settings.how.advantages is None
+    early = set() if is_ppo or (settings.epochs > 1 and network.ranks.num > 1) else set(first)
+    _read_old([example for i, example in enumerate(examples) if i not in early], network)
+    if network.reference:
+        _read_reference([e for e in examples if e.reference_T is None], network)
+    return _criticise(examples, step_values, settings) if is_ppo and examples else {}
+
+
+def _read_all(groups: Sequence[Group], network: Network) -> dict[tuple[object, ...], Example]:
+    """Every rollout with tokens, with its log-probabilities under policy and reference."""
+    rollouts = [rollout for group in groups for rollout in group.rollouts if rollout.action_ids]
+    known = {trajectory_key(rollout): Example(rollout) for rollout in rollouts}
+    _read_old(list(known.values()), network)
+    _read_reference(list(known.values()), network)
+    return known
+
+
+def _penalised(group: Group, known: dict[tuple[object, ...], Example], kl_coef: float) -> Group:
+    """The group with k1 = log pi_old / pi_ref of each rollout subtracted from its reward."""
+    return replace(
+        group,
+        rollouts=tuple(
+            replace(r, reward=r.reward - kl_coef * float(_k1(known[trajectory_key(r)]).sum()))
+            if r.action_ids
+            else r
+            for r in group.rollouts
+        ),
+    )
+
+
+def _k1(example: Example) -> Tensor:
+    if example.old_T is None or example.reference_T is None:
+        raise ValueError("the divergence is known of what policy and reference have read")
+    return example.old_T.cpu() - example.reference_T
+
+
+def _read_old(examples: Sequence[Example], network: Network) -> None:
+    def read(rollouts: Sequence[Rollout]) -> Tensor:
+        logprobs_N, values_N = network.read(rollouts)
+        return torch.stack([logprobs_N] if values_N is None else [logprobs_N, values_N])
+
+    unread = [example for example in examples if example.old_T is None]
+    num = 2 if network.critic_parameters else 1
+    for example, tensor in zip(unread, _shared(unread, network, num, read), strict=True):
+        example.old_T = tensor[0]
+        example.values_T = tensor[1] if num > 1 else None
+
+
+def _read_reference(examples: Sequence[Example], network: Network) -> None:
+    reference = network.reference
+    if reference is None:
+        return
+    parts = _shared(examples, network, 1, lambda rollouts: reference(rollouts)[None])
+    for example, tensor in zip(examples, parts, strict=True):
+        example.reference_T = tensor[0]
+
+
+@torch.no_grad()
+def _shared(
+    examples: Sequence[Example], network: Network, num: int, read: Callable[[Sequence[Rollout]], Tensor]
+) -> list[Tensor]:
+    """[K,T] of each example the `num` = K numbers that `read` gives of a batch's tokens, as [K,N].
+
+    The batches are shared out over the processes, and each fills in its own part of zeros.
+    """
+    if not examples:
+        return []
+    lengths = [len(example.rollout.action_ids) for example in examples]
+    ends = np.cumsum(lengths)
+    flat = torch.zeros(num, int(ends[-1]))
+    for rows, is_real in network.shares([example.length for example in examples]):
+        found_KN = read([examples[i].rollout for i in rows]).float().cpu()
+        for i, part_KT in zip(rows, torch.split(found_KN, [lengths[i] for i in rows], dim=1), strict=True):
+            if is_real:
+                flat[:, ends[i] - lengths[i] : ends[i]] = part_KT
+    return list(torch.split(network.ranks.sum(flat), lengths, dim=1))
+
+
+def _criticise(
+    examples: Sequence[Example], step_values: Sequence[StepValues], settings: Optimisation
+) -> dict[str, float]:
+    """Gives every example PPO's advantages, whitened over the round, and what its values are fitted to."""
+    steps = {trajectory_key(one.rollout): one for one in step_values}
+    rewards, values, advantages, returns = [], [], [], []
+    for example in examples:
+        if example.values_T is None:
+            raise ValueError("advantages follow from values that the critic has read")
+        rewards_T = np.zeros(len(example.rollout.action_ids))
+        if settings.kl_in == "reward":
+            rewards_T -= settings.kl_coef * _k1(example).double().numpy()
+        rewards_T[-1] += example.rollout.reward
+        rewards.append(rewards_T)
+        values.append(example.values_T.double().numpy())
+        advantages.append(gae(rewards_T, values[-1], settings.gae_lambda))
+        returns.append(advantages[-1] + values[-1])
+    mean, std = float(np.concatenate(advantages).mean()), float(np.concatenate(advantages).std())
+    for example, advantages_T, returns_T in zip(examples, advantages, returns, strict=True):
+        example.advantages_T = _tensor((advantages_T - mean) / (std + 1e-8))
+        example.targets_T = _tensor(targets(returns_T, steps.get(trajectory_key(example.rollout))))
+    errors = np.concatenate([r.sum() - v[:1] for r, v in zip(rewards, values, strict=True)])
+    outcomes = np.array([r.sum() for r in rewards])
+    explained = 1 - float((errors**2).mean()) / float(outcomes.var()) if outcomes.var() > 0 else math.nan
+    return {"train/value_explained_frac": explained, "train/value_mean": float(np.concatenate(values).mean())}
+
+
+def metrics(groups: Sequence[Group], examples: Sequence[Example], settings: Optimisation) -> dict[str, float]:
+    """What a round gave to learn from."""
+    rollouts = [rollout for group in groups for rollout in group.rollouts]
+    entropies = [x for example in examples for x in example.rollout.entropies]
+    return {
+        "train/rollouts": float(len(examples)),
+        "train/tokens": float(sum(len(example.rollout.action_ids) for example in examples)),
+        "train/signal_groups_frac": sum(g.has_signal for g in groups) / max(1, len(groups)),
+        "train/masked_rollouts": float(sum(is_masked(rollout, settings) for rollout in rollouts)),
+        "train/entropy": sum(entropies) / len(entropies) if entropies else math.nan,
+    }
+
+
+def _tensor(numbers: np.ndarray) -> Tensor:
+    return torch.tensor(numbers, dtype=torch.float32)
