@@ -71,13 +71,15 @@ def examples(learn: PolicyGradient, data, step_values=()) -> list[Example]:
     """Ready to be trained, all in one minibatch."""
     with learn.network.training():
         found = credited(data, step_values, learn.settings, learn.network)
-        complete(found, (), step_values, learn.settings, learn.network)
+        complete(found, range(len(found)), step_values, learn.settings, learn.network)
     return found
 
 
 def example(one: Rollout, advantage: float, old=None) -> Example:
     num = len(one.action_ids)
-    return Example(one, 1.0, torch.full((num,), advantage), None if old is None else torch.tensor(old))
+    return Example(
+        one, 1.0, torch.full((num,), advantage), torch.tensor(one.logprobs if old is None else old)
+    )
 
 
 def gradient(learn: PolicyGradient, rows) -> torch.Tensor:
@@ -161,12 +163,17 @@ def test_an_engine_that_computes_differently_is_corrected_up_to_a_cap() -> None:
     one = rollout(model, (1, 2), (), (5, 6), 1.0)
     # The engine gave the first token 1/1.5 of the trainer's probability, the second a tenth.
     given = (one.logprobs[0] - math.log(1.5), one.logprobs[1] - math.log(10.0))
-    measured = learner(model).accumulate([example(replace(one, logprobs=given), 1.0)])
+    data = [Group(one.state, (replace(one, logprobs=given), replace(one, logprobs=(), reward=0.0)))]
+    assert examples(learner(model), data)[0].old_T.tolist() == pytest.approx(one.logprobs, abs=1e-5)
+    assert examples(learner(model), data)[1].old_T.tolist() == pytest.approx(one.logprobs, abs=1e-5)
+    metrics = learner(llama()).update(data)
+    assert metrics["train/sampler_mismatch"] == pytest.approx((math.log(1.5) + math.log(10)) / 4, rel=1e-4)
+    assert metrics["train/sampler_mismatch_max"] == pytest.approx(math.log(10), rel=1e-4)
+    measured = learner(model).accumulate([example(replace(one, logprobs=given), 1.0, one.logprobs)])
     assert measured["loss"] == pytest.approx(-(1.5 + 2.0) / 2, rel=1e-5)
-    assert measured["sampler_mismatch"] == pytest.approx((math.log(1.5) + math.log(10)) / 2, rel=1e-4)
     assert measured["sampler_capped_frac"] == 0.5
     assert measured["ratio_mean"] == pytest.approx(1.0)
-    unknown = learner(model).accumulate([example(replace(one, logprobs=()), 1.0)])
+    unknown = learner(model).accumulate([example(replace(one, logprobs=()), 1.0, one.logprobs)])
     assert unknown["loss"] == pytest.approx(-1.0)
 
 

@@ -69,7 +69,7 @@ def load_learner(settings: TrainSettings, policy: TransformersPolicy, ranks: Ran
 
 def optimisation(settings: TrainSettings) -> Optimisation:
     """The learner's settings; the constant of a loss is a minibatch of the longest rollouts by default."""
-    values = {field.name: getattr(settings, field.name, None) for field in fields(Optimisation)}
+    values: dict[str, Any] = {name.name: getattr(settings, name.name, None) for name in fields(Optimisation)}
     values["num_rounds"] = settings.rounds
     is_constant = settings.normalisation == "constant" or (
         settings.algorithm == "dr-grpo" and settings.normalisation is None

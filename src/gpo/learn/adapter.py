@@ -21,7 +21,7 @@ def new_adapter(model: Any, rank: int, alpha: float | None, targets: Sequence[st
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=rank,
-        lora_alpha=2 * rank if alpha is None else alpha,
+        lora_alpha=2 * rank if alpha is None else alpha,  # type: ignore[arg-type] # scales fine as a float
         target_modules=list(targets) or "all-linear",
     )
     with torch.random.fork_rng():

@@ -75,11 +75,11 @@ class PolicyGradient:
         with network.training():
             examples = reading.credited(groups, step_values, settings, network)
             plan = list(self._minibatches(len(examples), round_index))
-            critic = reading.complete(examples, plan[0] if plan else [], step_values, settings, network)
+            before = reading.complete(examples, plan[0] if plan else [], step_values, settings, network)
             steps = [self._step([examples[i] for i in rows], round_index) for rows in plan]
         network.publish()
         means = {f"train/{key}": sum(step[key] for step in steps) / len(steps) for key in (steps or [{}])[0]}
-        measured = reading.metrics(groups, examples, settings) | critic | means
+        measured = reading.metrics(groups, examples, settings) | before | means
         return {"train/updates": float(len(steps)), **measured}
 
     def _minibatches(self, num: int, round_index: int) -> Iterator[list[int]]:
@@ -136,7 +136,7 @@ class PolicyGradient:
         return means | {"padding_frac": padding_frac(sum(lengths), total_area)}
 
     def _measures(self) -> list[str]:
-        names = ["loss", "clip_frac", "ratio_mean", "update_kl", "sampler_mismatch", "sampler_capped_frac"]
+        names = ["loss", "clip_frac", "ratio_mean", "update_kl", "sampler_capped_frac"]
         if self.settings.kl_coef:
             names.append("kl")
         return [*names, "value_loss"] if self.settings.algorithm == "ppo" else names
@@ -166,7 +166,6 @@ class PolicyGradient:
                 "clip_frac": (bounded_gain_N < gain_N).sum(),
                 "ratio_mean": ratio_N.sum(),
                 "update_kl": k3(flat.old_N, new_N).sum(),
-                "sampler_mismatch": (flat.old_N - flat.sampler_N).abs().sum(),
                 "sampler_capped_frac": (
                     flat.old_N - flat.sampler_N > math.log(settings.importance_cap)
                 ).sum(),

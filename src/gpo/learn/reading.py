@@ -16,6 +16,10 @@ from gpo.learn.network import Network
 from gpo.learn.optimisation import Optimisation
 from gpo.types import Group, Rollout, StepValues
 
+_NUM_PROBES = 8
+_SAME_NATS = 1e-3
+"""An engine that is this close to the trainer on every token of so many rollouts is the trainer."""
+
 
 @dataclass
 class Example:
@@ -25,7 +29,7 @@ class Example:
     weight: float = 1.0
     advantages_T: Tensor | None = None
     old_T: Tensor | None = None
-    """The trainer's log-probabilities before the round; None until the first update has read them."""
+    """The trainer's log-probabilities before the round's first update."""
     reference_T: Tensor | None = None
     values_T: Tensor | None = None
     targets_T: Tensor | None = None
@@ -49,11 +53,8 @@ class Flat:
 
     @classmethod
     def of(cls, rows: Sequence[Example], new_N: Tensor) -> Flat:
-        """Of `rows`, of which `new_N` has just been read; what was not read before is old from now on."""
+        """Of `rows`, of which `new_N` has just been read."""
         lengths = [len(row.rollout.action_ids) for row in rows]
-        for row, new_T in zip(rows, torch.split(new_N.detach(), lengths), strict=True):
-            if row.old_T is None:
-                row.old_T = new_T
 
         def flat(name: str) -> Tensor | None:
             parts = [part for row in rows if (part := getattr(row, name)) is not None]
@@ -113,16 +114,30 @@ def complete(
     settings: Optimisation,
     network: Network,
 ) -> dict[str, float]:
-    """Reads what the updates need; returns what is measured of the critic before it learns.
+    """Reads what the updates need, before the first; returns what is measured of engine and critic.
 
-    The rows in `first` are read by the first update itself, unless another process may want them later.
+    An engine that agrees with the trainer is taken at its word: a few rollouts are read, and the others
+    only if these differ, or if the critic has to read them anyway.
     """
+    if not examples:
+        return {}
     is_ppo = settings.how.advantages is None
-    early = set() if is_ppo or (settings.epochs > 1 and network.ranks.num > 1) else set(first)
-    _read_old([example for i, example in enumerate(examples) if i not in early], network)
+    _read_old(examples if is_ppo else [examples[i] for i in first[:_NUM_PROBES]], network)
+    gaps = [
+        gap
+        for example in examples
+        if example.old_T is not None
+        for gap in (example.old_T - _sampler(example, example.old_T)).abs().tolist()
+    ]
+    is_given = all(len(e.rollout.logprobs) == len(e.rollout.action_ids) for e in examples)
+    for example in examples:
+        if example.old_T is None and is_given and max(gaps) < _SAME_NATS:
+            example.old_T = torch.tensor(example.rollout.logprobs)
+    _read_old(examples, network)
     if network.reference:
         _read_reference([e for e in examples if e.reference_T is None], network)
-    return _criticise(examples, step_values, settings) if is_ppo and examples else {}
+    measured = {"train/sampler_mismatch": sum(gaps) / len(gaps), "train/sampler_mismatch_max": max(gaps)}
+    return measured | (_criticise(examples, step_values, settings) if is_ppo else {})
 
 
 def _read_all(groups: Sequence[Group], network: Network) -> dict[tuple[object, ...], Example]:
