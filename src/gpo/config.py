@@ -214,6 +214,10 @@ class TrainSettings(ModelSettings, DataSettings, RunSettings, StepSettings):
     mask_truncated: bool = Field(
         False, description="do not train on rollouts that the limit cut; they still count as failures"
     )
+    step_credit: bool = Field(
+        False,
+        description="explored trajectories: credit each step by its searched values; ppo fits its critic",
+    )
     importance_cap: float = Field(
         2.0, ge=1, description="bound of the weights that correct for an engine unlike the trainer"
     )
@@ -242,7 +246,26 @@ class TrainSettings(ModelSettings, DataSettings, RunSettings, StepSettings):
     eval_problems: int = Field(200, ge=1, description="held-out problems of an evaluation")
     eval_num: int = Field(1, ge=1, le=100_000, description="completions of each of them")
     eval_every: int = Field(10, ge=0, description="rounds between evaluations; 0 is only before and after")
+    patience: int | None = Field(
+        None, ge=1, description="stop after so many evaluations without a new best, and keep the best model"
+    )
     keep_checkpoints: int = Field(2, ge=1, description="latest checkpoints to keep")
+    track: list[Literal["tensorboard", "wandb", "trackio"]] = Field(
+        [], description="also send metrics there; rounds.jsonl always has them"
+    )
+
+    @model_validator(mode="after")
+    def _trainable(self) -> TrainSettings:
+        if self.top_p < 1 or self.top_k > 0:
+            raise ValueError(
+                "top_p and top_k: a token that they make likelier would train as if it were not; "
+                "training samples from all tokens"
+            )
+        if self.lora_rank and self.adapter:
+            raise ValueError("lora_rank: makes a new adapter; with adapter a given one is trained")
+        if not self.lora_rank and (self.lora_alpha or self.lora_targets):
+            raise ValueError("lora_alpha and lora_targets: are those of a new adapter; give lora_rank too")
+        return self
 
 
 class DemoSettings(Settings):

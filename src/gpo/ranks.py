@@ -73,6 +73,11 @@ class Ranks:
         if self.num > 1:
             self.accelerator.wait_for_everyone()
 
+    def close(self) -> None:
+        """Ends the work together."""
+        if self.num > 1:
+            self.accelerator.end_training()
+
 
 class SharedPolicy:
     """A policy whose requests are shared out; every process gets all samples. `seconds` were spent here."""
@@ -80,6 +85,7 @@ class SharedPolicy:
     def __init__(self, policy: Policy, ranks: Ranks) -> None:
         self.policy, self.ranks, self.seconds = policy, ranks, 0.0
         self.tokenizer: Tokenizer = policy.tokenizer
+        self.max_tokens: int = policy.max_tokens
 
     @property
     def version(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,8 @@ def new_adapter(model: Any, rank: int, alpha: float | None, targets: Sequence[st
         lora_alpha=2 * rank if alpha is None else alpha,  # type: ignore[arg-type] # scales fine as a float
         target_modules=list(targets) or "all-linear",
     )
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of peft's own making
         torch.manual_seed(seed)
         try:
             return get_peft_model(model, config)
