@@ -27,6 +27,11 @@ class Ranks:
         self.num: int = accelerator.num_processes if accelerator else 1
         self.index: int = accelerator.process_index if accelerator else 0
         self.device: torch.device = accelerator.device if accelerator else torch.device("cpu")
+        kind = accelerator.distributed_type.value if accelerator else "NO"
+        if not (kind in ("NO", "FSDP") or kind.startswith("MULTI_")) or (
+            kind == "FSDP" and not accelerator.is_fsdp2
+        ):
+            raise InputError(f"accelerate: {kind} is not supported; use plain processes or fsdp_version 2")
         started = int(os.environ.get("WORLD_SIZE", "1"))
         if started != self.num:
             raise InputError(

@@ -72,6 +72,8 @@ class ActorCritic(nn.Module):
     def __init__(self, policy: ActionLogprobs, critic: str | None) -> None:
         super().__init__()
         self.policy = policy
+        # What accelerate reads to know the layers to shard.
+        self._no_split_modules = getattr(policy.model, "_no_split_modules", None)
         self.head: nn.Linear | None = None
         self.decoder: Any = None
         if critic is None:
@@ -101,4 +103,4 @@ class ActorCritic(nn.Module):
         seen_NH = hidden_NH.detach()
         if self.decoder is not None:
             seen_NH = self.policy.hidden(batch, self.decoder)
-        return logprobs_N, self.head(seen_NH.to(self.head.weight.dtype))[:, 0].float()
+        return logprobs_N, self.head(seen_NH.to(self.head.weight.dtype)).float().sum(dim=1)
