@@ -207,7 +207,8 @@ def test_the_divergence_from_a_reference_is_part_of_the_loss_of_every_rollout() 
         new = plain_logprobs(model, row.rollout)
         log_r = plain_logprobs(reference, row.rollout).detach() - new
         surrogate = surrogate + (row.advantages_T * new).sum()
-        divergence = divergence + (log_r.exp() - log_r - 1).sum()
+        ratio = (new - new.detach()).exp()  # 1, but for its gradient
+        divergence = divergence + (ratio * (log_r.exp() - log_r - 1)).sum()
     num_tokens = sum(len(row.rollout.action_ids) for row in rows)
     expected = plain_gradient(model, (0.3 * divergence - surrogate) / num_tokens)
     assert torch.allclose(ours, expected, rtol=1e-4, atol=1e-6)

@@ -1,11 +1,13 @@
 """Groups to weights: policy gradient with clipped importance ratios (PPO, GRPO, Dr. GRPO, RLOO, REINFORCE).
 
-    loss = - sum over sampled tokens of  w min(ratio A, clip(ratio, 1 - c, 1 + c') A) - beta k3  / normaliser
+    loss = - sum over sampled tokens of (w min(ratio A, clip(ratio, 1 - c, 1 + c') A) - beta ratio k3) / Z
 
     ratio = pi / pi_old    pi_old is the trainer's own, before the round's first update (arXiv 1707.06347)
     w = min(pi_old / pi_sampler, cap), times the group's weight: truncated importance sampling for an engine
         that computes a little differently from the trainer (1 where both are the same program)
-    k3 = pi_ref / pi - log(pi_ref / pi) - 1, GRPO's estimate of the divergence from the reference
+    Z: tokens of the minibatch, or as `normalisation` says
+    k3 = pi_ref / pi - log(pi_ref / pi) - 1, GRPO's estimate of the divergence from the reference; only with
+        the ratio is its gradient that of the divergence (DeepSeek-V3.2, arXiv 2512.02556; TRL's default)
 
 Only sampled tokens are trained: the prompt and a given prefix are context. A rollout whose loss is constant
 is left out: one without an advantage, unless a divergence is part of the loss.
@@ -171,7 +173,7 @@ class PolicyGradient:
                 ).sum(),
             }
         if flat.reference_N is not None:
-            divergence_N = k3(new_N, flat.reference_N)
+            divergence_N = ratio_N * k3(new_N, flat.reference_N)
             measured["kl"] = divergence_N.detach().sum()
             if settings.kl_in == "loss":
                 loss_N = loss_N + settings.kl_coef * divergence_N
@@ -197,7 +199,7 @@ class PolicyGradient:
 def k3(sampled_N: Tensor, other_N: Tensor) -> Tensor:
     """[N] Schulman's estimate of KL(sampled || other) from samples: r - log r - 1, r = other / sampled.
 
-    Never negative, and unbiased in value; its gradient is GRPO's (arXiv 2402.03300, eq. 4).
+    Never negative, and unbiased (arXiv 2402.03300, eq. 4).
     """
     log_r_N = other_N - sampled_N
     return torch.exp(log_r_N) - log_r_N - 1
