@@ -24,6 +24,9 @@ SIZES = {
 }
 
 
+REWARDS = (1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.25, 1.0, 1.0)  # of the groups below
+
+
 def llama(seed: int = 0, **changes) -> LlamaForCausalLM:
     torch.manual_seed(seed)
     return LlamaForCausalLM(LlamaConfig(**SIZES, initializer_range=0.3, **changes))
@@ -243,6 +246,7 @@ def test_ppo_credits_tokens_by_its_critic_over_the_sampled_suffix() -> None:
     model = llama().eval()
     learn = learner(model, algorithm="ppo", gae_lambda=0.5, value_clip=None)
     with torch.no_grad():
+        learn.network.module.head.weight.fill_(1e-9)  # or it would begin with the mean outcome
         learn.network.module.head.bias.fill_(0.5)
     data = groups(model)
     rows = examples(learn, data)
@@ -271,7 +275,8 @@ def test_the_critic_learns_the_value_of_its_states(critic) -> None:
     learn = learner(model, epochs=4, value_clip=None, max_grad_norm=10.0, **settings)
     data = groups(model)
     found = [learn.update(data, round_index=i) for i in range(12)]
-    assert found[-1]["train/value_loss"] < 0.3 * found[0]["train/value_loss"]
+    assert found[-1]["train/value_loss"] < 0.6 * found[0]["train/value_loss"]
+    assert found[0]["train/value_mean"] == pytest.approx(sum(REWARDS) / 9, abs=1e-6)
     # Rewards differ within a group, so the state alone explains a part of them only.
     assert found[-1]["train/value_explained_frac"] > 0.2 > found[0]["train/value_explained_frac"]
 

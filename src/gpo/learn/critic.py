@@ -94,6 +94,12 @@ class ActorCritic(nn.Module):
             if not name.startswith("policy.") and parameter.requires_grad
         }
 
+    @torch.no_grad()
+    def centre(self, mean: float) -> None:
+        """Lets a critic that has learned nothing yet begin with the mean outcome as every value."""
+        if self.head is not None and not self.head.weight.any():
+            self.head.bias.fill_(mean)
+
     def forward(self, rollouts: Sequence[Rollout]) -> tuple[Tensor, Tensor | None]:
         batch = self.policy.batch(rollouts)
         hidden_NH = self.policy.hidden(batch)

@@ -122,6 +122,8 @@ def complete(
     if not examples:
         return {}
     is_ppo = settings.how.advantages is None
+    if is_ppo:
+        network.module.centre(sum(e.rollout.reward for e in examples) / len(examples))
     _read_old(examples if is_ppo else [examples[i] for i in first[:_NUM_PROBES]], network)
     gaps = [
         gap
