@@ -8,9 +8,10 @@ import pytest
 import torch
 from transformers import Gemma2Config, Gemma2ForCausalLM, LlamaConfig, LlamaForCausalLM
 
+from gpo.learn.examples import Example
 from gpo.learn.logprobs import ActionLogprobs
 from gpo.learn.policy_gradient import Optimisation, PolicyGradient, k3
-from gpo.learn.reading import Example, complete, credited
+from gpo.learn.reading import complete, credited
 from gpo.types import Group, InputError, Problem, Rollout, State, StepValues
 
 SIZES = {

@@ -115,12 +115,10 @@ class Training:
         tokens, samples = self.left(lines)
         return tokens >= self.recipe.group_size * self.policy.max_tokens and samples >= self.recipe.group_size
 
-    def round(self, folder: RunFolder, index: int, watch: Watch) -> None:
-        """Round `index`, from 1, sampled, learned, written."""
+    def sample(self, folder: RunFolder, index: int, watch: Watch) -> Round:
+        """Round `index` as far as the policy before it goes: sampled and written."""
         settings = self.settings
-        clock = Clock({"sample": self.sampler, "verify": self.verifier})
         self.policy.version = index - 1
-        tokens_left, samples_left = self.left(folder.rounds())
         order = problem_order(len(self.problems), settings.problems_per_round, index - 1, settings.seed)
         data = run_round(
             self.sampler,
@@ -131,12 +129,19 @@ class Training:
             seed=settings.seed,
             memory=self.memory,
             known=self.known,
-            budget_tokens=tokens_left,
+            budget_tokens=self.left(folder.rounds())[0],
             watch=watch,
         )
         self.memory = data.memory
-        groups = within(data.groups, samples_left)
         write_round(folder, data)
+        return data
+
+    def round(self, folder: RunFolder, index: int, watch: Watch) -> None:
+        """Round `index`, from 1, sampled, learned, written."""
+        settings = self.settings
+        clock = Clock({"sample": self.sampler, "verify": self.verifier})
+        data = self.sample(folder, index, watch)
+        groups = within(data.groups, self.left(folder.rounds())[1])
         num_samples = sum(len(group.rollouts) for group in groups)
         watch("learning from", 0, num_samples)
         clock.lap("other")

@@ -31,9 +31,9 @@ from gpo.learn.advantages import dr_grpo, grpo, rloo
 from gpo.learn.batches import padding_frac
 from gpo.learn.checkpoint import load_state, save_state
 from gpo.learn.critic import value_losses
+from gpo.learn.examples import Example, Flat
 from gpo.learn.network import Network, whole
 from gpo.learn.optimisation import Optimisation
-from gpo.learn.reading import Example
 from gpo.ranks import Ranks
 from gpo.types import Group, StepValues, derive_seed
 
@@ -157,7 +157,7 @@ class PolicyGradient:
         """The summed loss of a few rows, and sums of what is measured on the way."""
         settings = self.settings
         new_N, values_N = self.network.read([example.rollout for example in rows])
-        flat = reading.Flat.of(rows, new_N)
+        flat = Flat.of(rows, new_N)
         ratio_N = torch.exp(new_N - flat.old_N)
         bounded_N = ratio_N.clamp(*settings.ratio_bounds)
         gain_N, bounded_gain_N = ratio_N * flat.advantages_N, bounded_N * flat.advantages_N

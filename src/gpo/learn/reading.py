@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gpo.learn.advantages import credit, trajectory_key
 from gpo.learn.critic import gae, targets
+from gpo.learn.examples import Example, sampler_logprobs
 from gpo.learn.network import Network
 from gpo.learn.optimisation import Optimisation
 from gpo.types import Group, Rollout, StepValues
@@ -19,66 +20,6 @@ from gpo.types import Group, Rollout, StepValues
 _NUM_PROBES = 8
 _SAME_NATS = 1e-3
 """An engine that is this close to the trainer on every token of so many rollouts is the trainer."""
-
-
-@dataclass
-class Example:
-    """A rollout to train on, with what is known of its sampled tokens; all tensors are [T] on the CPU."""
-
-    rollout: Rollout
-    weight: float = 1.0
-    advantages_T: Tensor | None = None
-    old_T: Tensor | None = None
-    """The trainer's log-probabilities before the round's first update."""
-    reference_T: Tensor | None = None
-    values_T: Tensor | None = None
-    targets_T: Tensor | None = None
-
-    @property
-    def length(self) -> int:
-        return len(self.rollout.state.ids) + len(self.rollout.action_ids)
-
-
-@dataclass(frozen=True)
-class Flat:
-    """What is known of the N sampled tokens of a few examples, on the network's device."""
-
-    lengths: list[int]
-    old_N: Tensor
-    sampler_N: Tensor
-    advantages_N: Tensor
-    reference_N: Tensor | None
-    values_N: Tensor | None
-    targets_N: Tensor | None
-
-    @classmethod
-    def of(cls, rows: Sequence[Example], new_N: Tensor) -> Flat:
-        """Of `rows`, of which `new_N` has just been read."""
-        lengths = [len(row.rollout.action_ids) for row in rows]
-
-        def flat(name: str) -> Tensor | None:
-            parts = [part for row in rows if (part := getattr(row, name)) is not None]
-            return torch.cat([part.to(new_N) for part in parts]) if parts else None
-
-        old_N, advantages_N = flat("old_T"), flat("advantages_T")
-        if old_N is None or advantages_N is None:
-            raise ValueError("examples are trained with their advantages")
-        sampler_N = torch.cat(
-            [_sampler(row, old_T) for row, old_T in zip(rows, torch.split(old_N, lengths), strict=True)]
-        )
-        return cls(
-            lengths, old_N, sampler_N, advantages_N, flat("reference_T"), flat("values_T"), flat("targets_T")
-        )
-
-    def spread(self, numbers: Sequence[float]) -> Tensor:
-        """[N] the number of each row on every token of it."""
-        return self.old_N.new_tensor(numbers).repeat_interleave(self.old_N.new_tensor(self.lengths).long())
-
-
-def _sampler(row: Example, old_T: Tensor) -> Tensor:
-    """[T] the engine's log-probabilities; the trainer's own for an engine that gives none."""
-    given = row.rollout.logprobs
-    return old_T.new_tensor(given) if len(given) == len(old_T) else old_T
 
 
 def credited(
@@ -129,7 +70,7 @@ def complete(
         gap
         for example in examples
         if example.old_T is not None
-        for gap in (example.old_T - _sampler(example, example.old_T)).abs().tolist()
+        for gap in (example.old_T - sampler_logprobs(example, example.old_T)).abs().tolist()
     ]
     is_given = all(len(e.rollout.logprobs) == len(e.rollout.action_ids) for e in examples)
     for example in examples:
