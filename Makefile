@@ -21,9 +21,10 @@ lint: $(VENV)/installed-test
 demo-model: $(VENV)/installed
 	$(BIN)/python scripts/make_demo_model.py
 
-benchmarks: $(VENV)/installed
+benchmarks: $(VENV)/installed-test
 	$(BIN)/python benchmarks/sampling.py
 	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/learner.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -178,7 +179,7 @@ def show_command() -> click.Command:
 
 def finish(summary: dict[str, Any], as_json: bool) -> None:
     """Prints the command's JSON object as the last line of standard output."""
-    if as_json:
+    if as_json and os.environ.get("RANK", "0") == "0":
         from gpo.record import finite
 
         print(json.dumps(finite(summary), allow_nan=False), flush=True)
@@ -199,6 +200,8 @@ def main(args: Sequence[str] | None = None) -> None:
         fail(" ".join(error.format_message().split()) + context, 2)
     except InputError as error:
         fail(" ".join(str(error).split()), 2)
+    except FloatingPointError as error:
+        fail(" ".join(str(error).split()), 1)
 
 
 def fail(message: str, code: int) -> None:

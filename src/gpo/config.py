@@ -189,14 +189,56 @@ class TrainSettings(ModelSettings, DataSettings, RunSettings, StepSettings):
         description="the best rollout at the reset state replaces the explored one and trains, prefix too",
     )
     budget_samples: int | None = Field(None, ge=1, description="trained rollouts, never exceeded")
-    algorithm: Literal["rloo", "grpo"] = Field("rloo", description="advantages within a group")
+    algorithm: Literal["ppo", "grpo", "dr-grpo", "rloo", "reinforce"] = Field(
+        "rloo", description="what an advantage is: a critic's, or a comparison within a group or the round"
+    )
     learning_rate: float = Field(1e-6, gt=0, description="of AdamW")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "constant", description="how the learning rate falls over the rounds, to 0 at their end"
+    )
     warmup_updates: int = Field(8, ge=0, description="updates over which the learning rate rises")
-    minibatch: int = Field(32, ge=1, description="rollouts of one update")
+    minibatch: int = Field(32, ge=1, description="rollouts of one update, over all processes")
+    epochs: int = Field(1, ge=1, description="passes over the rollouts of a round")
     clip: float = Field(0.2, gt=0, description="bound of the importance ratio")
+    clip_high: float | None = Field(None, gt=0, description="its upper bound where it differs (clip-higher)")
+    normalisation: Literal["tokens", "rollouts", "constant"] | None = Field(
+        None, description="what a loss is divided by; by default tokens, and the constant for dr-grpo"
+    )
+    loss_constant: float | None = Field(
+        None, gt=0, description="that constant, in tokens; minibatch times max_tokens by default"
+    )
+    kl_coef: float = Field(0.0, ge=0, description="weight of the divergence from the policy at the start")
+    kl_in: Literal["loss", "reward"] = Field(
+        "loss", description="where it goes: k3 of each token in the loss, or k1 in the reward"
+    )
+    mask_truncated: bool = Field(
+        False, description="do not train on rollouts that the limit cut; they still count as failures"
+    )
+    step_credit: bool = Field(
+        False,
+        description="explored trajectories: credit each step by its searched values; ppo fits its critic",
+    )
+    importance_cap: float = Field(
+        2.0, ge=1, description="bound of the weights that correct for an engine unlike the trainer"
+    )
+    critic: Literal["head", "model"] = Field(
+        "head", description="ppo's values: a head on the policy's hidden states, or a model of their own"
+    )
+    critic_learning_rate: float = Field(1e-3, gt=0, description="of ppo's critic")
+    gae_lambda: float = Field(0.95, ge=0, le=1, description="of ppo's advantages; 1 is the whole return")
+    value_clip: float | None = Field(0.2, gt=0, description="how far ppo's values move in a round")
     max_grad_norm: float = Field(0.5, gt=0, description="gradients are scaled down to this norm")
     weight_decay: float = Field(0.0, ge=0, description="of AdamW")
     microbatch_tokens: int = Field(16_384, ge=1, description="tokens of one forward and backward pass")
+    gradient_checkpointing: bool = Field(False, description="recompute activations to save memory")
+    mixed_precision: Literal["no", "bf16"] = Field(
+        "no", description="bf16: compute in bfloat16, keep float32 weights"
+    )
+    lora_rank: int | None = Field(None, ge=1, description="train a new LoRA adapter of this rank instead")
+    lora_alpha: float | None = Field(
+        None, gt=0, description="its scale times its rank; twice the rank by default"
+    )
+    lora_targets: list[str] = Field([], description="modules it adapts; all linear ones by default")
     eval_task: str | None = Field(
         None, description="task to evaluate on; the training task's test split by default"
     )
@@ -204,7 +246,26 @@ class TrainSettings(ModelSettings, DataSettings, RunSettings, StepSettings):
     eval_problems: int = Field(200, ge=1, description="held-out problems of an evaluation")
     eval_num: int = Field(1, ge=1, le=100_000, description="completions of each of them")
     eval_every: int = Field(10, ge=0, description="rounds between evaluations; 0 is only before and after")
+    patience: int | None = Field(
+        None, ge=1, description="stop after so many evaluations without a new best, and keep the best model"
+    )
     keep_checkpoints: int = Field(2, ge=1, description="latest checkpoints to keep")
+    track: list[Literal["tensorboard", "wandb", "trackio"]] = Field(
+        [], description="also send metrics there; rounds.jsonl always has them"
+    )
+
+    @model_validator(mode="after")
+    def _trainable(self) -> TrainSettings:
+        if self.top_p < 1 or self.top_k > 0:
+            raise ValueError(
+                "top_p and top_k: a token that they make likelier would train as if it were not; "
+                "training samples from all tokens"
+            )
+        if self.lora_rank and self.adapter:
+            raise ValueError("lora_rank: makes a new adapter; with adapter a given one is trained")
+        if not self.lora_rank and (self.lora_alpha or self.lora_targets):
+            raise ValueError("lora_alpha and lora_targets: are those of a new adapter; give lora_rank too")
+        return self
 
 
 class DemoSettings(Settings):

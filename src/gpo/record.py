@@ -222,6 +222,43 @@ class RunFolder:
         self.close()
 
 
+class SilentFolder(RunFolder):
+    """A run as the other processes of it see it: what is there is read, and nothing is written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._lines = path, list(read_lines(path / "rounds.jsonl"))
+
+    def rounds(self) -> list[Json]:
+        return list(self._lines)
+
+    def commit_round(self, record: Json) -> None:
+        self._lines.append(record)
+
+    def new_checkpoint(self) -> Path:
+        return self.path / "checkpoints" / "part"
+
+    def discard_torn(self) -> dict[str, int]:
+        return dict.fromkeys(STREAMS, 0)
+
+    def extend(self, settings: Json) -> None:
+        pass
+
+    def belongs_to(self, fingerprint: Json) -> None:
+        pass
+
+    def write(self, stream: str, record: Json) -> None:
+        pass
+
+    def finish_checkpoint(self, part: Path, num_rounds: int) -> None:
+        pass
+
+    def prune_checkpoints(self, keep: int) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 def versions() -> dict[str, str]:
     """Versions of what a result may depend on."""
     found = {}

@@ -11,32 +11,35 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from gpo.commands import setup
+from gpo.commands import learning, setup, trackers
+from gpo.commands.clock import Clock
+from gpo.commands.log import Log, accuracies, diverged, is_stale
 from gpo.commands.records import write_round
 from gpo.commands.ui import Ui
 from gpo.config import TrainSettings
 from gpo.evaluation import evaluate
 from gpo.gpo import Memory, Round, problem_order, run_round
-from gpo.learn.policy_gradient import Optimisation, PolicyGradient
 from gpo.pool import PURPOSES, Watch
-from gpo.record import Json, RunFolder, read_json, write_json
+from gpo.ranks import Ranks, SharedPolicy, SharedVerifier
+from gpo.record import Json, RunFolder, SilentFolder, read_json, write_json
 from gpo.report import terminal
 from gpo.types import Group
 
 
 def run(settings: TrainSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     """Trains until the rounds are done or the token budget is spent; returns the summary."""
-    stored = settings.model_dump()
+    stored, ranks = settings.model_dump(), learning.processes(settings)
     if resume:
-        with RunFolder.resume(resume) as folder:
-            training = Training(settings, folder.last_checkpoint())
+        with RunFolder.resume(resume) if ranks.is_first else SilentFolder(resume) as folder:
+            training = Training(settings, ranks, folder.last_checkpoint())
             folder.extend(stored)
             return complete(folder, training, ui)
     path = setup.output_folder(settings.output, "train", settings.seed)
-    RunFolder.check_new(path, stored)
+    if ranks.is_first:
+        RunFolder.check_new(path, stored)
     # Everything that the user gave is loaded and checked before anything is written.
-    training = Training(settings)
-    with RunFolder.create(path, "train", stored) as folder:
+    training = Training(settings, ranks)
+    with RunFolder.create(path, "train", stored) if ranks.is_first else SilentFolder(path) as folder:
         return complete(folder, training, ui)
 
 
@@ -48,7 +51,9 @@ def complete(folder: RunFolder, training: Training, ui: Ui) -> Json:
     if any(discarded.values()):
         ui.print("discarded of a torn round: {rollouts} rollouts, {curves} curves".format_map(discarded))
     training.run(folder, ui)
-    training.policy.save(folder.path / "model")
+    if training.ranks.is_first:
+        training.policy.save(folder.path / "model")
+    training.ranks.close()
     lines = folder.rounds()
     summary = summarise(lines) | {"discarded": discarded, "run": str(folder.path)}
     ui.print(*report(lines, summary))
@@ -58,19 +63,16 @@ def complete(folder: RunFolder, training: Training, ui: Ui) -> Json:
 class Training:
     """The parts of one training run, from its settings and, when resumed, its last checkpoint."""
 
-    def __init__(self, settings: TrainSettings, checkpoint: Path | None = None) -> None:
-        self.settings = settings
+    def __init__(self, settings: TrainSettings, ranks: Ranks, checkpoint: Path | None = None) -> None:
+        self.settings, self.ranks = settings, ranks
+        trackers.check(settings.track)
         self.recipe = setup.load_recipe(settings, **setup.training_changes(settings))
-        self.policy = setup.load_policy(settings, checkpoint / "model" if checkpoint else None)
-        self.verifier = setup.load_verifier(settings)
+        self.policy = learning.load_policy(settings, self.ranks, checkpoint / "model" if checkpoint else None)
+        self.sampler = SharedPolicy(self.policy, self.ranks)
+        self.verifier = SharedVerifier(setup.load_verifier(settings), self.ranks)
         self.problems, self.held_out = setup.load_splits(settings, self.policy, self.verifier)
         self.known = {problem.id: problem for problem in self.problems}
-        self.learner = PolicyGradient(
-            self.policy.model,
-            Optimisation(**{key: getattr(settings, key) for key in Optimisation.__dataclass_fields__}),
-            temperature=settings.temperature,
-            seed=settings.seed,
-        )
+        self.learner = learning.load_learner(settings, self.policy, self.ranks)
         self.memory = Memory()
         if checkpoint:
             self.learner.load(checkpoint / "optimizer.safetensors")
@@ -88,11 +90,16 @@ class Training:
 
             if not lines:
                 folder.commit_round({"round": 0, **self.evaluation(), "metrics": {}})
+            log = Log(folder, self.settings, ui)
             for index in range(done + 1, self.settings.rounds + 1):
-                if not self.has_room(folder.rounds()):
+                if not self.has_room(folder.rounds()) or is_stale(folder.rounds(), self.settings.patience):
                     break
-                self.round(folder, index, watch)
-                bar.update(task, completed=index)
+                try:
+                    self.round(folder, index, watch)
+                except FloatingPointError as error:
+                    raise FloatingPointError(diverged(index, str(error), folder)) from None
+                bar.update(task, completed=index, note=log.round(folder.rounds()))
+            log.close()
             if "evaluation" not in (last := folder.rounds()[-1]):  # the run was cut short of its settings
                 folder.commit_round({"round": last["round"], **self.evaluation(), "metrics": {}})
 
@@ -108,14 +115,13 @@ class Training:
         tokens, samples = self.left(lines)
         return tokens >= self.recipe.group_size * self.policy.max_tokens and samples >= self.recipe.group_size
 
-    def round(self, folder: RunFolder, index: int, watch: Watch) -> None:
-        """Round `index`, from 1, sampled, learned, written."""
+    def sample(self, folder: RunFolder, index: int, watch: Watch) -> Round:
+        """Round `index` as far as the policy before it goes: sampled and written."""
         settings = self.settings
         self.policy.version = index - 1
-        tokens_left, samples_left = self.left(folder.rounds())
         order = problem_order(len(self.problems), settings.problems_per_round, index - 1, settings.seed)
         data = run_round(
-            self.policy,
+            self.sampler,
             self.verifier,
             [self.problems[i] for i in order],
             self.recipe,
@@ -123,15 +129,26 @@ class Training:
             seed=settings.seed,
             memory=self.memory,
             known=self.known,
-            budget_tokens=tokens_left,
+            budget_tokens=self.left(folder.rounds())[0],
             watch=watch,
         )
         self.memory = data.memory
-        groups = within(data.groups, samples_left)
         write_round(folder, data)
+        return data
+
+    def round(self, folder: RunFolder, index: int, watch: Watch) -> None:
+        """Round `index`, from 1, sampled, learned, written."""
+        settings = self.settings
+        clock = Clock({"sample": self.sampler, "verify": self.verifier})
+        data = self.sample(folder, index, watch)
+        groups = within(data.groups, self.left(folder.rounds())[1])
         num_samples = sum(len(group.rollouts) for group in groups)
         watch("learning from", 0, num_samples)
-        metrics = sampling_metrics(data) | self.learner.update(groups, round_index=index)
+        clock.lap("other")
+        step_values = data.step_values if settings.step_credit else ()
+        learned = self.learner.update(groups, step_values=step_values, round_index=index)
+        clock.lap("train")
+        metrics = sampling_metrics(data) | learned
         self.policy.version = index
         line: Json = {"round": index, "tokens": data.tokens, "samples": num_samples, "metrics": metrics}
         is_last = index == settings.rounds or not self.has_room([*folder.rounds(), line])
@@ -139,14 +156,24 @@ class Training:
             watch("evaluating", 0, len(self.held_out) * settings.eval_num)
             evaluation = self.evaluation()
             line |= evaluation | {"tokens": data.tokens | evaluation["tokens"]}
+            self.keep_best(folder, evaluation)
+        clock.lap("evaluation", is_whole=True)
         self.checkpoint(folder, index)
+        clock.lap("other")
+        metrics |= clock.metrics(sum(data.tokens.values()), learned["train/tokens"])
         folder.commit_round(line)
         folder.prune_checkpoints(settings.keep_checkpoints)
+
+    def keep_best(self, folder: RunFolder, evaluation: Json) -> None:
+        """Saves the model beside the run if none was better, where the run may stop after its best."""
+        best = max((accuracy for accuracy in accuracies(folder.rounds())), default=0.0)
+        if self.settings.patience and self.ranks.is_first and evaluation["evaluation"]["accuracy"] >= best:
+            self.policy.save(folder.path / "best")
 
     def evaluation(self) -> Json:
         """The held-out success rate, always on the same random streams, with what it cost."""
         result = evaluate(
-            self.policy,
+            self.sampler,
             self.verifier,
             self.held_out,
             num=self.settings.eval_num,
@@ -166,9 +193,10 @@ class Training:
     def checkpoint(self, folder: RunFolder, index: int) -> None:
         """Writes model and optimizer to a folder that is moved into place when it is whole."""
         part = folder.new_checkpoint()
-        self.policy.save(part / "model")
         self.learner.save(part / "optimizer.safetensors")
-        write_json(part / "memory.json", asdict(self.memory))
+        if self.ranks.is_first:
+            self.policy.save(part / "model")
+            write_json(part / "memory.json", asdict(self.memory))
         folder.finish_checkpoint(part, index)
 
 

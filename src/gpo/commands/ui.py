@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from rich.console import Console, RenderableType
@@ -13,13 +14,21 @@ class Ui:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self.progress_console = Console(file=sys.stderr, highlight=False)
-        self.console = self.progress_console if as_json else Console(highlight=False, soft_wrap=False)
+        # Of several processes that torchrun started, the first speaks.
+        is_quiet = os.environ.get("RANK", "0") != "0"
+        self.progress_console = Console(file=sys.stderr, highlight=False, quiet=is_quiet)
+        self.console = (
+            self.progress_console if as_json else Console(highlight=False, soft_wrap=False, quiet=is_quiet)
+        )
 
     def print(self, *parts: RenderableType) -> None:
         """Prints each part; strings are plain text, never markup."""
         for part in parts:
             self.console.print(part, markup=False)
+
+    def log(self, text: str) -> None:
+        """Prints a line of a run's log on standard error."""
+        self.progress_console.print(text, markup=False, soft_wrap=True)
 
     def progress(self) -> Progress:
         """A bar with time left, redrawn on a terminal and silent elsewhere."""

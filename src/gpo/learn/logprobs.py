@@ -7,40 +7,56 @@ and the backward pass computes their logits anew. So no [B,T,V] tensor ever exis
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from gpo.types import InputError, Rollout
 
 
-class ActionLogprobs:
+@dataclass(frozen=True)
+class Batch:
+    """Rollouts as one padded batch: ids, attention and the places that predict a sampled token, all [B,T]."""
+
+    ids_BT: Tensor
+    attention_BT: Tensor
+    predicts_BT: Tensor
+    actions_N: Tensor
+    """The sampled tokens, row after row."""
+
+
+class ActionLogprobs(nn.Module):
     """Log-probabilities [N] of the N sampled tokens of some rollouts, in their order, in nats."""
 
     def __init__(self, model: Any, temperature: float = 1.0, *, chunk_elements: int = 2**25) -> None:
         """`chunk_elements` bounds the float32 logits held at once: 2**25 are 128 MiB."""
-        base = model.get_base_model() if hasattr(model, "peft_config") else model
-        self.decoder, self.head, self.config = base.get_decoder(), base.get_output_embeddings(), base.config
+        super().__init__()
         self.model, self.temperature, self.chunk_elements = model, temperature, chunk_elements
         if temperature <= 0:
             raise InputError(f"temperature: training needs one above 0, got {temperature}")
         self._check_head()
 
-    def __call__(self, rollouts: Sequence[Rollout]) -> Tensor:
-        ids_BT, attention_BT, predicts_BT, actions_N = self._batch(rollouts)
-        hidden_BTH = self.decoder(input_ids=ids_BT, attention_mask=attention_BT, use_cache=False)[0]
-        hidden_NH = hidden_BTH[predicts_BT]
-        rows = max(1, self.chunk_elements // self.head.weight.shape[0])
-        parts = [
-            checkpoint(self._chunk, hidden_NH[i : i + rows], actions_N[i : i + rows], use_reentrant=False)
-            for i in range(0, len(actions_N), rows)
-        ]
-        return torch.cat(parts)
+    @property
+    def _base(self) -> Any:
+        return self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
 
-    def _batch(self, rollouts: Sequence[Rollout]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Padded ids, attention, and which places predict a sampled token, all [B,T]; those tokens [N]."""
+    @property
+    def decoder(self) -> Any:
+        return self._base.get_decoder()
+
+    @property
+    def head(self) -> Any:
+        return self._base.get_output_embeddings()
+
+    def forward(self, rollouts: Sequence[Rollout]) -> Tensor:
+        batch = self.batch(rollouts)
+        return self.score(self.hidden(batch), batch.actions_N)
+
+    def batch(self, rollouts: Sequence[Rollout]) -> Batch:
+        """The rollouts, padded on the right, where a causal model never looks."""
         rows = [rollout.state.ids + rollout.action_ids for rollout in rollouts]
         width = max(map(len, rows))
         device = self.head.weight.device
@@ -50,7 +66,26 @@ class ActionLogprobs:
         starts = torch.tensor([[len(rollout.state.ids)] for rollout in rollouts], device=device)
         predicts = (places >= starts - 1) & (places < lengths - 1)
         actions = torch.tensor([i for rollout in rollouts for i in rollout.action_ids], device=device)
-        return ids, (places < lengths).long(), predicts, actions
+        return Batch(ids, (places < lengths).long(), predicts, actions)
+
+    def hidden(self, batch: Batch, decoder: Any = None) -> Tensor:
+        """[N,H] the last hidden states that predict the sampled tokens; of another decoder if given."""
+        decoder = self.decoder if decoder is None else decoder
+        hidden: Tensor = decoder(input_ids=batch.ids_BT, attention_mask=batch.attention_BT, use_cache=False)[
+            0
+        ]
+        return hidden[batch.predicts_BT]
+
+    def score(self, hidden_NH: Tensor, actions_N: Tensor) -> Tensor:
+        """[N] log-probabilities of the tokens that the hidden states predict."""
+        rows = max(1, self.chunk_elements // self.head.weight.shape[0])
+        if len(actions_N) <= rows:
+            return self._chunk(hidden_NH, actions_N)
+        parts = [
+            checkpoint(self._chunk, hidden_NH[i : i + rows], actions_N[i : i + rows], use_reentrant=False)
+            for i in range(0, len(actions_N), rows)
+        ]
+        return torch.cat(parts)
 
     def _chunk(self, hidden_NH: Tensor, actions_N: Tensor) -> Tensor:
         logits_NV = self._logits(hidden_NH) / self.temperature
@@ -60,11 +95,12 @@ class ActionLogprobs:
     def _logits(self, hidden: Tensor) -> Tensor:
         """float32 logits, with the scalings that some architectures put behind their head."""
         logits: Tensor = self.head(hidden).float()
-        if scale := getattr(self.config, "logit_scale", None):  # Cohere
+        config = self._base.config
+        if scale := getattr(config, "logit_scale", None):  # Cohere
             logits = logits * scale
-        if scaling := getattr(self.config, "logits_scaling", None):  # Granite
+        if scaling := getattr(config, "logits_scaling", None):  # Granite
             logits = logits / scaling
-        if cap := getattr(self.config, "final_logit_softcapping", None):  # Gemma 2
+        if cap := getattr(config, "final_logit_softcapping", None):  # Gemma 2
             logits = cap * torch.tanh(logits / cap)
         return logits
 

@@ -1,200 +1,205 @@
-"""Groups to weights: policy gradient with group-relative advantages (RLOO, GRPO).
+"""Groups to weights: policy gradient with clipped importance ratios (PPO, GRPO, Dr. GRPO, RLOO, REINFORCE).
 
-The advantage of a rollout compares it with the others from the same state, so a reset group has its
-own baseline. Only sampled tokens are trained: the prompt and a given prefix are context.
+    loss = - sum over sampled tokens of (w min(ratio A, clip(ratio, 1 - c, 1 + c') A) - beta ratio k3) / Z
 
-    loss = - mean over sampled tokens of min(ratio * A, clip(ratio, 1 - c, 1 + c) * A)
+    ratio = pi / pi_old    pi_old is the trainer's own, before the round's first update (arXiv 1707.06347)
+    w = min(pi_old / pi_sampler, cap), times the group's weight: truncated importance sampling for an engine
+        that computes a little differently from the trainer (1 where both are the same program)
+    Z: tokens of the minibatch, or as `normalisation` says
+    k3 = pi_ref / pi - log(pi_ref / pi) - 1, GRPO's estimate of the divergence from the reference; only with
+        the ratio is its gradient that of the divergence (DeepSeek-V3.2, arXiv 2512.02556; TRL's default)
 
-with ratio = pi / pi_sampling of the token. At the first update the ratio is 1 and the gradient is
-REINFORCE's; later minibatches of the same round are slightly off-policy, which the clip bounds
-(PPO, arXiv 1707.06347). A group whose rewards are all equal has no gradient and is left out.
+Only sampled tokens are trained: the prompt and a given prefix are context. A rollout whose loss is constant
+is left out: one without an advantage, unless a divergence is part of the loss.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from gpo.learn.logprobs import ActionLogprobs
-from gpo.types import Group, InputError, Rollout, derive_seed
+from gpo.learn import reading
+from gpo.learn.advantages import dr_grpo, grpo, rloo
+from gpo.learn.batches import padding_frac
+from gpo.learn.checkpoint import load_state, save_state
+from gpo.learn.critic import value_losses
+from gpo.learn.examples import Example, Flat
+from gpo.learn.network import Network, whole
+from gpo.learn.optimisation import Optimisation
+from gpo.ranks import Ranks
+from gpo.types import Group, StepValues, derive_seed
 
-Advantages = Callable[[Sequence[float]], list[float]]
-"""Rewards [G] of one group to advantages [G]."""
-
-
-def rloo(rewards_G: Sequence[float]) -> list[float]:
-    """[G] reward minus the mean of the others (REINFORCE leave-one-out, arXiv 2402.14740).
-
-    One rollout alone has nothing to be compared with: 0.
-    """
-    num, total = len(rewards_G), sum(rewards_G)
-    return [r - (total - r) / (num - 1) if num > 1 else 0.0 for r in rewards_G]
-
-
-def grpo(rewards_G: Sequence[float]) -> list[float]:
-    """[G] (reward - mean) / (standard deviation + 1e-4) (GRPO, arXiv 2402.03300, eq. 3); 0 for one."""
-    if len(rewards_G) < 2:
-        return [0.0] * len(rewards_G)
-    mean, std = float(np.mean(rewards_G)), float(np.std(rewards_G, ddof=1))
-    return [(r - mean) / (std + 1e-4) for r in rewards_G]
-
-
-ADVANTAGES: dict[str, Advantages] = {"rloo": rloo, "grpo": grpo}
-
-
-@dataclass(frozen=True)
-class Optimisation:
-    """Settings of the learner."""
-
-    algorithm: str = "rloo"
-    learning_rate: float = 1e-6
-    warmup_updates: int = 8
-    """Updates over which the learning rate rises linearly from 0; without it tiny models collapse."""
-    minibatch: int = 32
-    """Rollouts per update."""
-    clip: float = 0.2
-    max_grad_norm: float = 0.5
-    weight_decay: float = 0.0
-    microbatch_tokens: int = 16_384
-    """Rows times padded length of one forward and backward pass."""
-
-    def __post_init__(self) -> None:
-        if self.algorithm not in ADVANTAGES:
-            raise InputError(f"algorithm: {self.algorithm!r} is unknown; one of {', '.join(ADVANTAGES)}")
-
-
-Example = tuple[Rollout, float]
-"""A rollout and its advantage."""
+__all__ = ["Optimisation", "PolicyGradient", "dr_grpo", "grpo", "rloo"]
 
 
 class PolicyGradient:
-    """Updates a causal LM in place from groups of its own rollouts."""
+    """Updates a causal LM in place from groups of its own rollouts.
 
-    def __init__(self, model: Any, settings: Optimisation, *, temperature: float, seed: int) -> None:
+    `reference` is the frozen model that `kl_coef` holds the policy to; a model with an adapter is its own
+    reference, with the adapter off. Under `ranks` every process calls `update` with the same groups and
+    ends with the same weights. InputError for a model that cannot be trained as it is.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        settings: Optimisation,
+        *,
+        temperature: float,
+        seed: int,
+        reference: Any = None,
+        ranks: Ranks | None = None,
+    ) -> None:
         self.model, self.settings, self.seed = model, settings, seed
-        self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        if not self.parameters:
-            raise InputError("model: no parameter is trainable")
-        self.optimizer = torch.optim.AdamW(
-            self.parameters.values(),
-            lr=settings.learning_rate,
-            betas=(0.9, 0.99),
-            weight_decay=settings.weight_decay,
-        )
-        self.logprobs = ActionLogprobs(model, temperature)
+        self.ranks = ranks or Ranks()
+        self.network = Network(model, settings, temperature, self.ranks, reference)
+        self.parameters = self.network.parameters
+        self.optimizer = self.network.optimizer
         self.num_updates = 0
 
-    def examples(self, groups: Sequence[Group]) -> list[Example]:
-        """The rollouts with a non-zero advantage, each with it."""
-        advantages = ADVANTAGES[self.settings.algorithm]
-        return [
-            (rollout, advantage)
-            for group in groups
-            for rollout, advantage in zip(group.rollouts, advantages(group.rewards_G), strict=True)
-            if advantage != 0.0 and rollout.action_ids
-        ]
+    def update(
+        self, groups: Sequence[Group], *, step_values: Sequence[StepValues] = (), round_index: int = 0
+    ) -> dict[str, float]:
+        """Learns from the groups in shuffled minibatches; returns its metrics, means over updates.
 
-    def update(self, groups: Sequence[Group], *, round_index: int = 0) -> dict[str, float]:
-        """One pass over the groups in shuffled minibatches; returns the means of its metrics."""
-        examples = self.examples(groups)
-        order = np.random.default_rng(derive_seed(self.seed, "shuffle", round_index)).permutation(
-            len(examples)
-        )
-        # Dropout would make the ratio compare two different networks, so training runs in eval mode.
-        self.model.eval()
-        steps = [
-            self._step([examples[i] for i in order[first : first + self.settings.minibatch]])
-            for first in range(0, len(examples), self.settings.minibatch)
-        ]
-        means = (
-            {f"train/{key}": sum(step[key] for step in steps) / len(steps) for key in steps[0]}
-            if steps
-            else {}
-        )
-        return {
-            "train/updates": float(len(steps)),
-            "train/rollouts": float(len(examples)),
-            "train/tokens": float(sum(len(rollout.action_ids) for rollout, _ in examples)),
-            "train/signal_groups_frac": sum(g.has_signal for g in groups) / max(1, len(groups)),
-            **means,
-        }
+        A trajectory in `step_values` is credited step by step, in place of its group's advantage; PPO
+        fits its critic to them. FloatingPointError before a step whose gradient is not finite.
+        """
+        settings, network = self.settings, self.network
+        with network.training():
+            examples = reading.credited(groups, step_values, settings, network)
+            plan = list(self._minibatches(len(examples), round_index))
+            before = reading.complete(examples, plan[0] if plan else [], step_values, settings, network)
+            steps = [self._step([examples[i] for i in rows], round_index) for rows in plan]
+        network.publish()
+        means = {f"train/{key}": sum(step[key] for step in steps) / len(steps) for key in (steps or [{}])[0]}
+        measured = reading.metrics(groups, examples, settings) | before | means
+        return {"train/updates": float(len(steps)), **measured}
 
-    def _step(self, minibatch: Sequence[Example]) -> dict[str, float]:
+    def _minibatches(self, num: int, round_index: int) -> Iterator[list[int]]:
+        """Every pass in an order of its own."""
+        for epoch in range(self.settings.epochs):
+            seed = derive_seed(self.seed, "shuffle", round_index, epoch)
+            order = np.random.default_rng(seed).permutation(num).tolist()
+            for first in range(0, num, self.settings.minibatch):
+                yield order[first : first + self.settings.minibatch]
+
+    def _step(self, minibatch: Sequence[Example], round_index: int) -> dict[str, float]:
+        factor = self.settings.rate_factor(self.num_updates, round_index)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * min(
-                1.0, (self.num_updates + 1) / max(1, self.settings.warmup_updates)
-            )
+            group["lr"] = group["initial_lr"] * factor
         self.optimizer.zero_grad(set_to_none=True)
-        loss, clipped = self.accumulate(minibatch)
-        norm = float(clip_grad_norm_(self.parameters.values(), self.settings.max_grad_norm))
-        if not math.isfinite(norm):
-            raise FloatingPointError(f"the gradient is {norm}; lower the learning rate or use float32")
+        measured = self.accumulate(minibatch)
+        norm = self._clipped(self.parameters.values())
+        critic_norm = self._clipped(self.network.critic_parameters.values())
+        if not math.isfinite(norm + critic_norm + measured["loss"]):
+            raise FloatingPointError(
+                f"update {self.num_updates + 1}: the loss is {measured['loss']:g}, its gradient {norm:g}"
+            )
         self.optimizer.step()
         self.num_updates += 1
-        return {"loss": loss, "clip_frac": clipped, "grad_norm": norm}
+        return measured | {"grad_norm": norm, "learning_rate": self.settings.learning_rate * factor}
 
-    def accumulate(self, minibatch: Sequence[Example]) -> tuple[float, float]:
-        """Adds the minibatch's gradient; returns its loss and the share of clipped tokens."""
-        num_tokens = sum(len(rollout.action_ids) for rollout, _ in minibatch)
-        loss_sum = clipped_sum = 0.0
-        for rows in self._microbatches(minibatch):
-            new = self.logprobs([rollout for rollout, _ in rows])
-            old = new.new_tensor([x for rollout, _ in rows for x in rollout.logprobs])
-            advantage = new.new_tensor([a for rollout, a in rows for _ in rollout.action_ids])
-            ratio = torch.exp(new - old)
-            bounded = ratio.clamp(1 - self.settings.clip, 1 + self.settings.clip)
-            gains = torch.minimum(ratio * advantage, bounded * advantage)
-            loss = -gains.sum() / num_tokens
-            loss.backward()  # type: ignore[no-untyped-call]
-            loss_sum += loss.item()
-            clipped_sum += (bounded * advantage < ratio * advantage).sum().item()
-        return loss_sum, clipped_sum / num_tokens
+    def _clipped(self, parameters: Any) -> float:
+        """The norm of the parameters' gradient, which is scaled down to the greatest allowed."""
+        return float(whole(clip_grad_norm_(parameters, self.settings.max_grad_norm)))
 
-    def _microbatches(self, minibatch: Sequence[Example]) -> Iterator[list[Example]]:
-        """Rows of similar length, so that little is padding, at most `microbatch_tokens` each."""
-        rows: list[Example] = []
-        for example in sorted(minibatch, key=lambda e: -_length(e[0])):
-            if rows and (len(rows) + 1) * _length(rows[0][0]) > self.settings.microbatch_tokens:
-                yield rows
-                rows = []
-            rows.append(example)
-        if rows:
-            yield rows
+    def accumulate(self, minibatch: Sequence[Example]) -> dict[str, float]:
+        """Adds the minibatch's gradient, of all processes; returns its loss and means over its tokens."""
+        lengths = [example.length for example in minibatch]
+        num_tokens = sum(len(example.rollout.action_ids) for example in minibatch)
+        scales = self._scales(minibatch, num_tokens)
+        sums: Counter[str] = Counter()
+        area = 0
+        for rows, is_real in self.network.shares(lengths):
+            loss, measured = self._loss([minibatch[i] for i in rows], [scales[i] for i in rows], num_tokens)
+            # Sharded gradients are averaged over the processes, where a sum is meant.
+            scale = self.ranks.num if self.ranks.is_sharded else 1
+            (loss * (scale if is_real else 0)).backward()  # type: ignore[no-untyped-call]
+            if is_real:
+                area += len(rows) * max(lengths[i] for i in rows)
+                sums.update(measured)
+        self.network.sum_gradients()
+        names = self._measures()
+        totals = torch.tensor([*(sums[name] for name in names), area], dtype=torch.float64)
+        *values, total_area = self.ranks.sum(totals).tolist()
+        means = {
+            name: value if name in ("loss", "value_loss") else value / num_tokens
+            for name, value in zip(names, values, strict=True)
+        }
+        return means | {"padding_frac": padding_frac(sum(lengths), total_area)}
+
+    def _measures(self) -> list[str]:
+        names = ["loss", "clip_frac", "ratio_mean", "update_kl", "sampler_capped_frac"]
+        if self.settings.kl_coef:
+            names.append("kl")
+        return [*names, "value_loss"] if self.settings.algorithm == "ppo" else names
+
+    def _scales(self, minibatch: Sequence[Example], num_tokens: int) -> list[float]:
+        """What the loss of each example's tokens is multiplied by; groups are summed, never averaged."""
+        if self.settings.norm == "constant":
+            return [example.weight / float(self.settings.loss_constant or 1) for example in minibatch]
+        if self.settings.norm == "rollouts":
+            return [e.weight / len(minibatch) / len(e.rollout.action_ids) for e in minibatch]
+        return [example.weight / num_tokens for example in minibatch]
+
+    def _loss(
+        self, rows: Sequence[Example], scales: Sequence[float], num_tokens: int
+    ) -> tuple[Tensor, dict[str, float]]:
+        """The summed loss of a few rows, and sums of what is measured on the way."""
+        settings = self.settings
+        new_N, values_N = self.network.read([example.rollout for example in rows])
+        flat = Flat.of(rows, new_N)
+        ratio_N = torch.exp(new_N - flat.old_N)
+        bounded_N = ratio_N.clamp(*settings.ratio_bounds)
+        gain_N, bounded_gain_N = ratio_N * flat.advantages_N, bounded_N * flat.advantages_N
+        weight_N = torch.exp(flat.old_N - flat.sampler_N).clamp(max=settings.importance_cap)
+        loss_N = -weight_N * torch.minimum(gain_N, bounded_gain_N)
+        with torch.no_grad():
+            measured = {
+                "clip_frac": (bounded_gain_N < gain_N).sum(),
+                "ratio_mean": ratio_N.sum(),
+                "update_kl": k3(flat.old_N, new_N).sum(),
+                "sampler_capped_frac": (
+                    flat.old_N - flat.sampler_N > math.log(settings.importance_cap)
+                ).sum(),
+            }
+        if flat.reference_N is not None:
+            divergence_N = ratio_N * k3(new_N, flat.reference_N)
+            measured["kl"] = divergence_N.detach().sum()
+            if settings.kl_in == "loss":
+                loss_N = loss_N + settings.kl_coef * divergence_N
+        loss = (loss_N * flat.spread(scales)).sum()
+        measured["loss"] = loss.detach()
+        if values_N is not None and flat.values_N is not None and flat.targets_N is not None:
+            errors_N = value_losses(values_N, flat.values_N, flat.targets_N, settings.value_clip)
+            value_loss = errors_N.sum() / num_tokens
+            measured["value_loss"] = value_loss.detach()
+            # The critic does not share a weight with the policy, so adding the losses mixes nothing.
+            loss = loss + value_loss
+        return loss, {name: value.item() for name, value in measured.items()}
 
     def save(self, path: Path) -> None:
-        """Writes the optimizer's state to `path` as safetensors: no pickle."""
-        tensors = {"num_updates": torch.tensor(self.num_updates)}
-        for name, parameter in self.parameters.items():
-            for key, value in self.optimizer.state[parameter].items():
-                tensors[f"{key}:{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
-        save_file(tensors, path)
+        """Writes the optimizer's state and the critic to `path` as safetensors: no pickle."""
+        save_state(path, self.network, self.num_updates)
 
     def load(self, path: Path) -> None:
         """Takes up the state that `save` wrote."""
-        try:
-            tensors = load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise InputError(f"{path}: cannot be read ({error}); the checkpoint was damaged") from None
-        self.num_updates = int(tensors.pop("num_updates"))
-        for name, parameter in self.parameters.items():
-            state = {
-                key.partition(":")[0]: value
-                for key, value in tensors.items()
-                if key.partition(":")[2] == name
-            }
-            self.optimizer.state[parameter] = {
-                key: value if key == "step" else value.to(parameter.device) for key, value in state.items()
-            }
+        self.num_updates = load_state(path, self.network)
 
 
-def _length(rollout: Rollout) -> int:
-    return len(rollout.state.ids) + len(rollout.action_ids)
+def k3(sampled_N: Tensor, other_N: Tensor) -> Tensor:
+    """[N] Schulman's estimate of KL(sampled || other) from samples: r - log r - 1, r = other / sampled.
+
+    Never negative, and unbiased (arXiv 2402.03300, eq. 4).
+    """
+    log_r_N = other_N - sampled_N
+    return torch.exp(log_r_N) - log_r_N - 1

@@ -95,6 +95,28 @@ def ledger(tokens: Mapping[str, int]) -> RenderableType:
     return table
 
 
+def progress(record: Json, num_rounds: int, left_s: float) -> str:
+    """One line about a round: what it sampled and learned, how fast, and where its time went."""
+    metrics = record["metrics"]
+    shown = [
+        ("reward", "sample/reward", "{:.2f}"),
+        ("signal", "train/signal_groups_frac", "{:.2f}"),
+        ("V at resets", "reset/value", "{:.2f}"),
+        ("KL", "train/kl" if "train/kl" in metrics else "train/update_kl", "{:.4f}"),
+        ("tokens/s", "time/tokens_per_s", "{:,.0f}"),
+    ]
+    parts = [f"round {record['round']}/{num_rounds}"]
+    for label, name, form in shown:
+        value = metrics.get(name)
+        parts.append(f"{label} {form.format(value) if value is not None and math.isfinite(value) else '-'}")
+    total = metrics["time/round_s"] or 1.0
+    for label, name in (("sampling", "sample"), ("verifying", "verify"), ("training", "train")):
+        parts.append(f"{label} {metrics[f'time/{name}_s'] / total:.0%}")
+    if evaluation := record.get("evaluation"):
+        parts.append(f"accuracy {percent(evaluation['accuracy'], evaluation['stderr'])}")
+    return ", ".join([*parts, f"{left_s:.0f} s left"])
+
+
 def rounds(records: Sequence[Json]) -> RenderableType:
     """A run's rounds: reward, share of groups with signal, tokens, accuracy where it was measured."""
     table = Table(box=None, pad_edge=False, header_style="bold")

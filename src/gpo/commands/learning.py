@@ -1,0 +1,79 @@
+"""Settings to the learning parts of a run: processes, the policy to train, its reference, the learner."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpo.commands import setup
+from gpo.config import TrainSettings
+from gpo.learn.optimisation import Optimisation
+from gpo.learn.policy_gradient import PolicyGradient
+from gpo.ranks import Ranks
+from gpo.types import derive_seed
+
+if TYPE_CHECKING:
+    from gpo.policies.transformers import TransformersPolicy
+
+
+def processes(settings: TrainSettings) -> Ranks:
+    """The processes that torchrun or `accelerate launch` started; this one alone without them."""
+    if "WORLD_SIZE" not in os.environ:
+        return Ranks()
+    from accelerate import Accelerator
+
+    return Ranks(Accelerator(cpu=is_cpu(settings)))
+
+
+def is_cpu(settings: TrainSettings) -> bool:
+    return (settings.device or "").startswith("cpu")
+
+
+def load_policy(settings: TrainSettings, ranks: Ranks, checkpoint: Path | None) -> TransformersPolicy:
+    """The policy to train, with an adapter if one is asked for, on this process's device."""
+    changes: dict[str, Any] = {}
+    if ranks.num > 1:
+        changes["device"] = str(ranks.device)
+    if settings.dtype == "auto" and not (settings.adapter or settings.lora_rank):
+        # Checkpoints in half precision are common, and small updates of such weights are rounded away.
+        changes["dtype"] = "float32"
+    if not settings.lora_rank:
+        return setup.load_policy(settings.model_copy(update=changes), checkpoint)
+    if checkpoint:
+        return setup.load_policy(settings.model_copy(update={**changes, "adapter": str(checkpoint)}))
+    from gpo.learn.adapter import new_adapter
+
+    policy = setup.load_policy(settings.model_copy(update=changes))
+    seed = derive_seed(settings.seed, "adapter")
+    policy.model = new_adapter(
+        policy.model, settings.lora_rank, settings.lora_alpha, settings.lora_targets, seed
+    )
+    return policy
+
+
+def load_learner(settings: TrainSettings, policy: TransformersPolicy, ranks: Ranks) -> PolicyGradient:
+    """The learner of this policy; its reference is the policy at the start, loaded again."""
+    has_adapter = bool(settings.adapter or settings.lora_rank)
+    needs_copy = settings.kl_coef > 0 and not has_adapter
+    return PolicyGradient(
+        policy.model,
+        optimisation(settings),
+        temperature=settings.temperature,
+        seed=settings.seed,
+        reference=load_policy(settings, ranks, None).model if needs_copy else None,
+        ranks=ranks,
+    )
+
+
+def optimisation(settings: TrainSettings) -> Optimisation:
+    """The learner's settings; the constant of a loss is a minibatch of the longest rollouts by default."""
+    values: dict[str, Any] = {name.name: getattr(settings, name.name, None) for name in fields(Optimisation)}
+    values["num_rounds"] = settings.rounds
+    is_constant = settings.normalisation == "constant" or (
+        settings.algorithm == "dr-grpo" and settings.normalisation is None
+    )
+    if is_constant and settings.loss_constant is None:
+        values["loss_constant"] = float(settings.minibatch * settings.max_tokens)
+    return Optimisation(**values)

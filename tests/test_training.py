@@ -1,0 +1,211 @@
+"""The learner's settings from the front door: resume, adapters, early stop, divergence, trackers."""
+
+import json
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from gpo import DEMO_MODEL
+from gpo.cli import main
+from gpo.commands.clock import Clock
+from gpo.commands.log import is_stale
+from gpo.learn.watchdog import warnings
+
+TRAIN = ["train", "--task", "chain_sum", "--max-tokens", "64", "--min-step-tokens", "1", "--size", "32"]
+TRAIN += ["--problems-per-round", "4", "--group-size", "4", "--rule", "base", "--eval-problems", "4"]
+TRAIN += ["--eval-every", "0", "--learning-rate", "1e-3", "--warmup-updates", "1"]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def gpo(capsys, *args: str) -> tuple[dict, str]:
+    main([*args, "--json"])
+    captured = capsys.readouterr()
+    return json.loads(captured.out.splitlines()[-1]), captured.err
+
+
+def error_of(capsys, code: int, *args: str) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        main([*TRAIN, *args])
+    assert stopped.value.code == code
+    return capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def lines(run: str) -> list[dict]:
+    return [json.loads(line) for line in Path(run, "rounds.jsonl").read_text().splitlines()]
+
+
+def test_ppo_with_an_adapter_resumes_with_equal_weights_and_its_folder_loads(capsys) -> None:
+    args = [*TRAIN, "--algorithm", "ppo", "--lora-rank", "2", "--kl-coef", "0.1", "--epochs", "2"]
+    gpo(capsys, *args, "--rounds", "2", "--output", "straight")
+    gpo(capsys, *args, "--rounds", "1", "--output", "halves")
+    gpo(capsys, "train", "--resume", "halves", "--rounds", "2")
+    ours, theirs = (load_file(f"{run}/model/adapter_model.safetensors") for run in ("straight", "halves"))
+    assert all((ours[name] == theirs[name]).all() for name in ours)
+    assert any(weight.abs().max() > 0 for name, weight in ours.items() if "lora_B" in name)
+    found, _ = gpo(
+        capsys, "eval", "--model", "demo", "--adapter", "straight/model", "--task", "chain_sum",
+        "--max-tokens", "64", "--limit", "2", "--output", "rate",
+    )  # fmt: skip
+    assert found["accuracy"] is not None
+    measured = lines("straight")[2]["metrics"]
+    assert measured["train/kl"] > 0
+    assert {"train/value_loss", "train/padding_frac", "time/sample_s", "time/train_s"} <= measured.keys()
+
+
+def test_full_weights_are_held_to_where_they_started_and_so_they_are_after_resuming(capsys) -> None:
+    args = [*TRAIN, "--kl-coef", "0.1", "--schedule", "linear"]
+    gpo(capsys, *args, "--rounds", "2", "--output", "straight")
+    gpo(capsys, *args, "--rounds", "2", "--budget-samples", "16", "--output", "halves")
+    gpo(capsys, "train", "--resume", "halves", "--budget-samples", "32")
+    for run in ("straight", "halves"):
+        assert [line["metrics"].get("train/learning_rate") for line in lines(run)[1:]][-1] == 5e-4
+    ours, theirs = (load_file(f"{run}/model/model.safetensors") for run in ("straight", "halves"))
+    assert all((ours[name] == theirs[name]).all() for name in ours)
+    assert lines("straight")[2]["metrics"]["train/kl"] > 0
+
+
+def test_training_that_diverges_stops_with_the_last_good_checkpoint_kept(capsys, monkeypatch) -> None:
+    from gpo.learn.policy_gradient import PolicyGradient
+
+    accumulate = PolicyGradient.accumulate
+
+    def broken(self, minibatch):
+        measured = accumulate(self, minibatch)
+        return measured | {"loss": float("nan")} if self.num_updates >= 1 else measured
+
+    monkeypatch.setattr(PolicyGradient, "accumulate", broken)
+    said = error_of(capsys, 1, "--rounds", "3", "--kl-coef", "0.01", "--output", "run")
+    assert said.startswith("gpo: error: training diverged in round 2: update 2: the loss is nan")
+    assert "the last good checkpoint is run/checkpoints/0001" in said
+    assert "learning_rate" in said
+    good = load_file("run/checkpoints/0001/model/model.safetensors")
+    assert all(weight.isfinite().all() for weight in good.values())
+    assert [line["round"] for line in lines("run")] == [0, 1]
+
+
+def test_training_stops_when_evaluations_no_longer_improve_and_keeps_the_best(capsys, monkeypatch) -> None:
+    from gpo.commands.train import Training
+
+    accuracies = iter([0.1, 0.5, 0.4, 0.3, 0.9])
+
+    def evaluation(self):
+        found = {"accuracy": next(accuracies), "stderr": 0.1, "truncated_frac": 0.0, "problems": 1}
+        return {"evaluation": found, "tokens": {"evaluation": 0}}
+
+    monkeypatch.setattr(Training, "evaluation", evaluation)
+    args = [*TRAIN, "--kl-coef", "0.1", "--eval-every", "1", "--patience", "2", "--rounds", "9"]
+    found, _ = gpo(capsys, *args, "--output", "run", "--keep-checkpoints", "9")
+    assert found["rounds"] == 3
+    best, first = (
+        load_file(f"run/{place}/model.safetensors") for place in ("best", "checkpoints/0001/model")
+    )
+    assert all((best[name] == first[name]).all() for name in best)
+
+
+def test_evaluations_are_stale_when_the_last_are_no_better_than_before() -> None:
+    def run(*accuracies):
+        return [{"evaluation": {"accuracy": accuracy}} for accuracy in accuracies]
+
+    assert is_stale(run(0.1, 0.5, 0.5, 0.4), 2)
+    assert not is_stale(run(0.1, 0.5, 0.6, 0.4), 2)
+    assert not is_stale(run(0.5, 0.4), 2)
+    assert not is_stale(run(0.5, 0.4, 0.3), None)
+
+
+def test_metrics_go_to_tensorboard(capsys) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    gpo(capsys, *TRAIN, "--rounds", "2", "--track", "tensorboard", "--output", "run")
+    events = EventAccumulator("run/trackers/gpo")
+    events.Reload()
+    steps = [(event.step, event.value) for event in events.Scalars("sample/reward")]
+    rewards = [(line["round"], line["metrics"]["sample/reward"]) for line in lines("run")[1:]]
+    assert [step for step, _ in steps] == [1, 2]
+    assert [value for _, value in steps] == pytest.approx([value for _, value in rewards])
+    assert "time/tokens_per_s" in events.Tags()["scalars"]
+
+
+def test_a_run_says_a_line_a_round_where_no_bar_is_shown(capsys) -> None:
+    _, said = gpo(capsys, *TRAIN, "--rounds", "1", "--output", "run")
+    line = next(line for line in said.splitlines() if line.startswith("round 1/1, reward "))
+    for part in ("signal ", "V at resets ", "KL ", "tokens/s ", "sampling ", "0 s left"):
+        assert part in line
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--top-p", "0.9"], "top_p and top_k: a token that they make likelier"),
+        (["--temperature", "0"], "temperature: training needs one above 0"),
+        (["--lora-rank", "2", "--adapter", "x"], "lora_rank: makes a new adapter"),
+        (["--lora-alpha", "2"], "give lora_rank too"),
+        (["--lora-rank", "2", "--lora-targets", "nothing"], "lora_targets: Target modules {'nothing'}"),
+        (["--gae-lambda", "0.5"], "gae_lambda: only ppo has a critic"),
+        (["--dtype", "bfloat16"], "weights in bfloat16 round small updates away"),
+        (["--track", "trackio"], "--track trackio: is not installed"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is_written(capsys, args, message) -> None:
+    assert message in error_of(capsys, 2, *args, "--output", "run")
+    assert not Path("run").exists()
+
+
+def test_the_demo_model_is_not_written_to() -> None:
+    assert not list(DEMO_MODEL.glob("*.tmp"))
+
+
+def history(**columns) -> list[dict]:
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "values", "blamed"),
+    [
+        ("reward", "sample/reward", [0.5, 0.6, 0.6, 0.6, 0.5, 0.3, 0.1, 0.1], "learning_rate"),
+        ("update_kl", "train/update_kl", [0.01, 0.5], "learning_rate or epochs"),
+        ("clip", "train/clip_frac", [0.1, 0.4], "raise minibatch"),
+        ("kl", "train/kl", [0.1, 2.0], "kl_coef"),
+        ("entropy", "train/entropy", [0.5, 0.5, 0.5, 0.1, 0.01, 0.01, 0.01], "clip_high"),
+        ("sampler", "train/sampler_mismatch", [0.0, 0.2], "dtype"),
+        ("signal", "train/signal_groups_frac", [0.5, 0.0, 0.0, 0.0], "group_size"),
+        ("truncated", "sample/truncated_frac", [0.1, 0.7, 0.8, 0.9], "max_tokens"),
+    ],
+)
+def test_a_collapse_is_named_with_the_likely_setting(name, key, values, blamed) -> None:
+    assert warnings([{key: value} for value in values[:1]]) == {}
+    found = warnings([{key: value} for value in values])
+    assert list(found) == [name]
+    assert blamed in found[name]
+
+
+def test_healthy_training_has_no_warnings() -> None:
+    rewards = [0.4, 0.45, 0.38, 0.5, 0.55, 0.6, 0.52, 0.65, 0.7, 0.8]
+    entropies = [0.5, 0.45, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.01]
+    rounds = [
+        {"sample/reward": r, "train/entropy": e, "train/update_kl": 0.001, "train/kl": None}
+        for r, e in zip(rewards, entropies, strict=True)
+    ]
+    assert not warnings(rounds[:7])
+    assert not warnings([])
+
+
+def test_a_clock_books_every_second_once() -> None:
+    class Part:
+        seconds = 0.0
+
+    part = Part()
+    clock = Clock({"sample": part})
+    part.seconds += 100.0
+    clock.lap("other")
+    part.seconds += 50.0
+    clock.lap("evaluation", is_whole=True)
+    found = clock.metrics(200, 10.0)
+    assert found["time/sample_s"] == 100.0
+    assert found["time/other_s"] + found["time/evaluation_s"] == pytest.approx(-100.0, abs=5.0)
+    assert found["sample/tokens_per_s"] == 2.0
+    assert found["time/round_s"] == pytest.approx(0.0, abs=5.0)
