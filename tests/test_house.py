@@ -23,6 +23,8 @@ FLOORS = {
     "archive": {"types", "curve", "paths"},
     "share": {"types"},
     "gpo": {"types", "paths", "pool", "recipe", "locate", "archive", "share"},
+    "pairs": {"types", "curve"},
+    "export": {"types"},
     "evaluation": {"types", "pool"},
     "policies": {"types"},
     "verifiers": {"types"},

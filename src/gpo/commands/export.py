@@ -1,0 +1,2 @@
+def run(settings, ui, *, resume=None):
+    raise NotImplementedError
