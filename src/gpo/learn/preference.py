@@ -18,7 +18,7 @@ import copy
 import math
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -75,9 +75,7 @@ class PreferenceOptimisation:
         if self.method == "kto" and self.microbatch < 2:
             raise InputError("microbatch: kto estimates its reference point from a batch; give at least 2")
         if self.batch % self.microbatch:
-            raise InputError(
-                f"batch: must be a multiple of microbatch, got {self.batch} and {self.microbatch}"
-            )
+            raise InputError(f"batch: {self.batch} is no multiple of microbatch, {self.microbatch}")
 
 
 Row = TypeVar("Row", Preference, Labelled)
@@ -101,9 +99,7 @@ def train(
     check_trl()
     check_rows(rows, settings)
     progress = Progress(watch)
-    # TRL sets options that transformers has renamed since, which is nothing to the user.
-    with _as_found(model), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
+    with as_found(model):
         trainer = make_trainer(model, tokenizer, rows, settings, folder, seed)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(progress)
@@ -282,20 +278,25 @@ def num_trained(row: Preference | Labelled) -> int:
 
 
 @contextmanager
-def _as_found(model: Any) -> Any:
-    """Takes back what TRL leaves on a model: a patched forward, a pad token, a copy of the adapter."""
+def as_found(model: Any) -> Iterator[None]:
+    """Takes back what TRL leaves on a model: a patched forward, a pad token, a copy of the adapter.
+
+    Inside, nothing is said of options of transformers that TRL uses by their old names.
+    """
     inner = model.get_base_model() if hasattr(model, "peft_config") else model
     configs = [config for config in (model.config.get_text_config(), model.generation_config) if config]
     pads = [config.pad_token_id for config in configs]
-    forward = inner.__dict__.get("forward")
+    found = {id(one): (one, dict(vars(one))) for one in (model, inner)}
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
     finally:
-        inner.__dict__.pop("forward", None)
-        if forward is not None:
-            inner.forward = forward
         if "ref" in getattr(model, "peft_config", {}):
             model.delete_adapter("ref")
+        for one, before in found.values():
+            for name in vars(one).keys() - before.keys():
+                del one.__dict__[name]
         for config, pad in zip(configs, pads, strict=True):
             config.pad_token_id = pad
         model.eval()
