@@ -180,13 +180,15 @@ def resumed(
 
 def start(name: str, settings: Any, ui: Any, resume: Path | None) -> dict[str, Any]:
     """Runs the command; torch is imported here and not before."""
-    from gpo.commands import demo, export, pairs, preference, quiet, sweep, train
+    if name == "export":
+        from gpo.commands import export
+
+        return export.run(settings, ui)
+    from gpo.commands import demo, pairs, preference, quiet, sweep, train
 
     quiet()
     if name == "demo":
         return demo.run(settings, ui)
-    if name == "export":
-        return export.run(settings, ui)
     is_offline = name == "train" and hasattr(settings, "method")
     commands: dict[str, Callable[..., dict[str, Any]]] = {
         "sample": sweep.sample,

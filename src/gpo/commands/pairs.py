@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import RenderableType
@@ -228,9 +229,17 @@ def write(folder: Path, rows: Rows, maker: Maker) -> Json:
         "trajectories": rows.counts["trajectories"],
         "inexact_text": inexact,
         "tokens": maker.spent(),
+        "begin_text": begin_text(maker.tokenizer),
+        "end_text": maker.tokenizer.eos_token or "",
     }
     write_json(folder / "summary.json", summary)
     return summary
+
+
+def begin_text(tokenizer: Any) -> str:
+    """What the tokenizer puts before any text by itself; prompts begin with it where that is so."""
+    begin = tokenizer.bos_token_id
+    return str(tokenizer.bos_token) if begin is not None and tokenizer.encode("a")[:1] == [begin] else ""
 
 
 def report(summary: Json) -> list[RenderableType]:

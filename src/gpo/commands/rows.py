@@ -44,6 +44,7 @@ class Writer:
             "chosen_ids": chosen,
             "rejected_ids": rejected,
             "weight": pair.weight,
+            "prefix": self.text(pair.state.prefix_ids),
             "prompt": self.text(prompt),
             "chosen": self.text(chosen),
             "rejected": self.text(rejected),

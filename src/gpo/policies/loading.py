@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,7 +72,8 @@ def _load_adapter(model: PreTrainedModel, source: str) -> PreTrainedModel:
     """
     from peft import PeftModel
 
-    with _one_line("adapter", source):
+    with _one_line("adapter", source), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PEFT's own use of a name that changed
         return cast(PreTrainedModel, PeftModel.from_pretrained(model, source, is_trainable=True))
 
 
