@@ -151,8 +151,8 @@ def one_seed(task: str, seed: int, args: Any, done: set[tuple[Any, ...]]) -> Ite
     if (task, seed, "none", "none", "none") not in done:
         accuracy = evaluate(policy, verifier, held_out, num=args.eval_num, seed=seed).accuracy
         yield line(task, seed, "none", "none", "none", accuracy, 0, 0)
-    for at in PLACES:
-        keys = [(task, seed, at, c, m) for c in ("pairs", "tokens") for m in args.methods]
+    for at in args.places:
+        keys = [(task, seed, at, c, m) for c in args.comparisons for m in args.methods]
         if all(key in done for key in keys):
             continue
         found = collect(remembering, verifier, training, at, seed, args)
@@ -218,6 +218,8 @@ def main() -> None:
     )
     parser.add_argument("--tasks", nargs="+", default=["chain_sum", "pivotlate"])
     parser.add_argument("--methods", nargs="+", default=["dpo", "kto", "simpo", "orpo", "ipo"])
+    parser.add_argument("--places", nargs="+", default=list(PLACES), choices=PLACES)
+    parser.add_argument("--comparisons", nargs="+", default=["pairs", "tokens"], choices=["pairs", "tokens"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--budget", type=int, default=400_000, help="generated tokens of a place")
     parser.add_argument("--pairs", type=int, default=128, help="pairs of the comparison at equal pairs")

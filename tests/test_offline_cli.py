@@ -179,7 +179,20 @@ def test_rounds_sample_pair_and_train_and_a_resumed_run_ends_with_the_same_weigh
 
 def test_an_adapter_is_trained_over_rounds_and_saved_alone(capsys) -> None:
     lora = ["--lora-rank", "4", "--lora-targets", "q_proj"]
-    gpo(capsys, "train", "--method", "orpo", *ROUNDS, *lora, "--rounds", "1", "--output", "out")
+    gpo(
+        capsys,
+        "train",
+        "--method",
+        "orpo",
+        *ROUNDS,
+        *lora,
+        "--problems-per-round",
+        "8",
+        "--rounds",
+        "1",
+        "--output",
+        "out",
+    )
     assert not Path("out/model/model.safetensors").exists()
     first = load_file("out/model/adapter_model.safetensors")
     assert gpo(capsys, "train", "--resume", "out", "--rounds", "2")["rounds"] == 2

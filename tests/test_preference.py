@@ -265,6 +265,14 @@ def test_a_batch_in_parts_is_the_same_update(method, sampled, rows, tmp_path) ->
     assert not torch.equal(found[0], weights_of(sampled[0].model))
 
 
+def test_the_first_of_many_warm_up_updates_learns_already(sampled, rows, tmp_path) -> None:
+    model, tokenizer = one_model(sampled)
+    train(model, tokenizer, rows, settings("dpo", warmup_updates=8), folder=tmp_path, seed=0)
+    # Adam's first step is the learning rate, here an eighth of it.
+    step = (weights_of(model) - weights_of(sampled[0].model)).abs().max().item()
+    assert step == pytest.approx(1e-4 / 8, rel=0.02)
+
+
 def test_training_that_was_stopped_goes_on_from_its_last_checkpoint_to_the_same_weights(
     sampled, rows, tmp_path
 ) -> None:

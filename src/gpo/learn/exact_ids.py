@@ -18,6 +18,7 @@ from typing import Any
 
 from datasets import Dataset
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DataCollatorForPreference, DPOTrainer
 from trl.trainer.kto_config import KTOConfig
@@ -27,13 +28,24 @@ from gpo.types import InputError, Labelled, Preference
 
 
 class Exact:
-    """The rows are ids, and no one is told of the training."""
+    """The rows are ids, no one is told of the training, and the learning rate never starts at nothing."""
+
+    args: Any
+    optimizer: Any
+    lr_scheduler: Any
 
     def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
         return dataset
 
     def _send_telemetry(self) -> None:
         pass
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> LambdaLR:  # noqa: ARG002
+        """A linear rise whose first update has a rate already: a round of few updates would waste it."""
+        warmup = max(1, self.args.warmup_steps)
+        made = LambdaLR(optimizer or self.optimizer, lambda n: min(1.0, (n + 1) / warmup))
+        self.lr_scheduler = made
+        return made
 
 
 class Weighted:

@@ -175,7 +175,6 @@ def common(settings: PreferenceOptimisation, model: Any, folder: Path, seed: int
     return {
         "output_dir": str(folder),
         "learning_rate": settings.learning_rate,
-        "lr_scheduler_type": "constant_with_warmup",
         "warmup_steps": settings.warmup_updates,
         "num_train_epochs": settings.epochs,
         "per_device_train_batch_size": settings.microbatch,
