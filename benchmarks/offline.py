@@ -28,12 +28,12 @@ import torch
 
 import gpo
 from gpo import pairs, steps
-from gpo.commands.filling import filled, tokens_by_purpose
+from gpo.commands.filling import filled
 from gpo.commands.located import of_round
 from gpo.evaluation import evaluate
-from gpo.gpo import Recipe, run_round
+from gpo.gpo import Memory, run_round
 from gpo.learn.preference import NLL_METHODS, PreferenceOptimisation, train
-from gpo.paths import PathPrior
+from gpo.recipe import Recipe
 from gpo.types import Labelled, Request, Sample, derive_seed
 
 PLACES = ("prompt", "random", "entropy", "critical")
@@ -71,7 +71,7 @@ class Collected:
 
 def collect(policy: Any, verifier: Any, problems: list[Any], at: str, seed: int, args: Any) -> Collected:
     """Rows for `args.budget` generated tokens, from as many problems as that pays for."""
-    found, prior = Collected(), PathPrior()
+    found, memory = Collected(), Memory()
     options = pairs.Options(at=at, pairs_per_problem=args.per_problem)
     recipe = Recipe(
         rule=RULES.get(at, "random"),
@@ -85,12 +85,12 @@ def collect(policy: Any, verifier: Any, problems: list[Any], at: str, seed: int,
         if found.tokens >= args.budget:
             return found
         batch = problems[index * CHUNK : (index + 1) * CHUNK]
-        data = run_round(policy, verifier, batch, recipe, index=index, seed=seed, prior=prior)
-        prior = data.prior
+        data = run_round(policy, verifier, batch, recipe, index=index, seed=seed, memory=memory)
+        memory = data.memory
         located = filled(
             data.pool, of_round(data), options, args.fill, seed=seed, first_step=None, whole=lambda s: s
         )
-        found.tokens += sum(tokens_by_purpose(data.pool).values())
+        found.tokens += sum(data.tokens.values())
         rows = pairs.build(located, options, seed=seed)
         by_problem: dict[str, list[pairs.Pair]] = {}
         for pair in rows.pairs:

@@ -33,6 +33,7 @@ FLOORS = {
     "record": {"types"},
     "report": {"types"},
     "config": {"types", "recipe"},
+    "offline": {"types", "config"},
 }
 TOP = {"commands", "cli", "__init__", "__main__"}
 

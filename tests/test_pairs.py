@@ -9,11 +9,12 @@ import pytest
 from toy import END, NEWLINE, RIGHT, WRONG, AllRight, TablePolicy, problems
 
 from gpo import pairs, steps
-from gpo.commands.filling import filled, matched, tokens_by_purpose
+from gpo.commands.filling import filled, matched
 from gpo.commands.located import of_round
 from gpo.curve import Estimate
-from gpo.gpo import Recipe, run_round
+from gpo.gpo import run_round
 from gpo.pairs import Options, Trajectory
+from gpo.recipe import Recipe
 from gpo.types import OFF_POLICY, CriticalStep, InputError, Problem, Rollout, State, ValueCurve
 
 PROBLEM = Problem("p", (0, 0), "r", question="q")
@@ -258,14 +259,14 @@ def test_a_missing_side_is_sampled_from_the_state_and_nothing_else_is() -> None:
     data = located(rule="random")
     found, options = of_round(data), Options()
     lacking = [pairs.missing_side(one, options) for one in found]
-    before = tokens_by_purpose(data.pool)
+    before = data.tokens
     more = filled(data.pool, found, options, 6, seed=0, first_step=None, whole=lambda state: state)
     assert any(lacking)
     for one, full, state in zip(found, more, lacking, strict=True):
         assert len(full.fresh) == (6 if state else 0)
         assert all(rollout.state == state for rollout in full.fresh)
         assert one.explored == full.explored
-    assert {k: v for k, v in tokens_by_purpose(data.pool).items() if k != "fill"} == before
+    assert {k: v for k, v in data.tokens.items() if k != "fill"} == before
 
 
 def test_a_baseline_spends_what_the_search_spent_to_within_one_rollout_a_trajectory() -> None:
@@ -279,6 +280,6 @@ def test_a_baseline_spends_what_the_search_spent_to_within_one_rollout_a_traject
         # The toy's answers have 7 tokens; the first look is at four.
         assert one.search_tokens - 7 < spent <= max(one.search_tokens, 28)
     assert math.isclose(
-        tokens_by_purpose(data.pool)["matching the search"],
+        data.tokens["matching the search"],
         sum(len(r.action_ids) for t in more for r in t.fresh),
     )

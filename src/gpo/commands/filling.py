@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 from gpo import pairs
@@ -58,15 +57,6 @@ def matched(
         pairs.with_fresh(one, pool.at(places[i])[before[places[i]] :]) if i in places else one
         for i, one in enumerate(trajectories)
     ]
-
-
-def tokens_by_purpose(pool: Pool) -> dict[str, int]:
-    """Tokens of all rollouts of a pool by what they were sampled for, those for pairs too."""
-    spent: Counter[str] = Counter()
-    for rollouts in pool.rollouts.values():
-        for purpose, rollout in rollouts:
-            spent[purpose] += len(rollout.action_ids)
-    return dict(spent)
 
 
 def _affordable(pool: Pool, state: State, before: int, budget: int) -> int:

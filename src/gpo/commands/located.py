@@ -39,8 +39,8 @@ def of_round(data: Round) -> list[Trajectory]:
     explored: dict[str, list[Rollout]] = defaultdict(list)
     searched: dict[str, list[Rollout]] = defaultdict(list)
     for state, rollouts in data.pool.rollouts.items():
-        for purpose, rollout in rollouts:
-            (explored if purpose == "explore" else searched)[state.problem.id].append(rollout)
+        for kept in rollouts:
+            (explored if kept.purpose == "explore" else searched)[state.problem.id].append(kept.rollout)
     found = []
     for one in data.located:
         if one.curve.rollout is None:

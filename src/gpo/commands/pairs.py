@@ -13,7 +13,7 @@ from rich.console import RenderableType
 
 from gpo import DEMO_MODEL, pairs, steps, tasks
 from gpo.commands import setup, sweep
-from gpo.commands.filling import filled, matched, tokens_by_purpose
+from gpo.commands.filling import filled, matched
 from gpo.commands.located import check_same_prompts, fingerprint_of, read_trajectories
 from gpo.commands.rows import FILES, Writer
 from gpo.commands.ui import Ui
@@ -175,7 +175,8 @@ class Maker:
         found: dict[str, int] = read_json(self.source / "summary.json")["tokens"]
         if self.options.at not in SEARCHED:
             found = {"explore": found["explore"]}
-        return found | (tokens_by_purpose(self.pool) if "pool" in self.__dict__ else {})
+        sampled = self.pool.tokens() if "pool" in self.__dict__ else {}
+        return found | {purpose: num for purpose, num in sampled.items() if num}
 
 
 def first_step_of(settings: PairsSettings | PreferenceSettings, tokenizer: Tokenizer) -> FirstStep:

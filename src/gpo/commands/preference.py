@@ -16,14 +16,14 @@ from rich.table import Table
 
 from gpo import pairs
 from gpo.commands import setup
-from gpo.commands.filling import filled, tokens_by_purpose
+from gpo.commands.filling import filled
 from gpo.commands.located import check_same_prompts, fingerprint_of, of_round
 from gpo.commands.pairs import OUTCOMES, first_step_of, nothing_left, options_of, rule_for
 from gpo.commands.records import write_round
 from gpo.commands.rows import FILES, Writer, fitting, read_labelled, read_preferences
 from gpo.commands.ui import Ui
 from gpo.evaluation import evaluate
-from gpo.gpo import problem_order, run_round
+from gpo.gpo import Memory, problem_order, run_round
 from gpo.learn.preference import PreferenceOptimisation, check_trl, train
 from gpo.offline import PreferenceSettings
 from gpo.paths import PathPrior
@@ -81,7 +81,7 @@ class PreferenceTraining:
         self.held_out: list[Problem] = []
         self.given: Rows = []
         self.num_left_out = {"too long": 0, "held out": 0}
-        self.prior = PathPrior()
+        self.memory = Memory()
         if settings.task or settings.data or settings.eval_task or settings.eval_data:
             self.verifier = setup.load_verifier(settings)
             self.held_out = held_out_problems(settings, self.policy, self.verifier)
@@ -125,7 +125,7 @@ class PreferenceTraining:
         lines = folder.rounds()
         done = lines[-1]["round"] if lines else 0
         if done and "prior" in lines[-1]:
-            self.prior = PathPrior.from_json(lines[-1]["prior"])
+            self.memory = Memory(PathPrior.from_json(lines[-1]["prior"]))
         spent = sum(sum(line["tokens"].values()) - line["tokens"].get("evaluation", 0) for line in lines)
         with ui.progress() as bar:
             total = self.settings.rounds
@@ -185,9 +185,9 @@ class PreferenceTraining:
         batch = [self.problems[i] for i in order]
         data = run_round(
             self.policy, self.verifier, batch, recipe,
-            index=index, seed=settings.seed, prior=self.prior, watch=watch,
+            index=index, seed=settings.seed, memory=self.memory, watch=watch,
         )  # fmt: skip
-        self.prior = data.prior
+        self.memory = data.memory
         first_step = first_step_of(settings, self.policy.tokenizer)
         found = of_round(data)
         if settings.fill:
@@ -198,7 +198,7 @@ class PreferenceTraining:
         rows = pairs.build(found, self.options, seed=settings.seed, first_step=first_step)
         write_round(folder, data)
         self.write_rows(folder, rows, index)
-        line |= {"tokens": tokens_by_purpose(data.pool), "prior": asdict(data.prior)}
+        line |= {"tokens": {k: n for k, n in data.tokens.items() if n}, "prior": asdict(data.memory.prior)}
         line["left_out"] = rows.counts
         made: Rows = [one.labelled for one in rows.unpaired]
         if settings.method != "kto":

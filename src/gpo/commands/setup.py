@@ -109,9 +109,7 @@ def hold_out(problems: list[Problem], most: int, seed: int) -> tuple[list[Proble
     return [p for p in problems if p.question not in held], [p for p in problems if p.question in held]
 
 
-def load_recipe(
-    settings: LocateSettings | TrainSettings | PreferenceSettings, **changes: Any
-) -> Recipe:
+def load_recipe(settings: LocateSettings | TrainSettings | PreferenceSettings, **changes: Any) -> Recipe:
     """The algorithm's settings; `changes` are those that only one command has."""
     return Recipe(
         group_size=settings.group_size,
