@@ -236,7 +236,13 @@ def test_rows_of_steps_have_the_value_after_each_and_its_label(tmp_path) -> None
 def located(rule: str = "drop"):
     policy = TablePolicy([0.9, 0.5, 0.9])
     recipe = Recipe(
-        group_size=4, problems_per_round=8, rule=rule, resets=False, splitter=steps.newline(min_tokens=1)
+        group_size=4,
+        problems_per_round=8,
+        rule=rule,
+        explored="failed",
+        resets=False,
+        archived=0,
+        splitter=steps.newline(min_tokens=1),
     )
     return run_round(policy, AllRight(), problems(8), recipe, index=0, seed=5)
 

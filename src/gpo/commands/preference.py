@@ -181,6 +181,8 @@ class PreferenceTraining:
             problems_per_round=settings.problems_per_round,
             max_located=settings.problems_per_round,
             resets=False,
+            archived=0,
+            share="fixed",
         )
         batch = [self.problems[i] for i in order]
         data = run_round(
