@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint demo-model benchmarks clean
+.PHONY: demo test test-export lint demo-model benchmarks clean
 
 demo: $(VENV)/installed
 	$(BIN)/gpo demo $(ARGS)
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest $(ARGS)
+
+# The trainers that `gpo export` writes for read its files with their own loaders. Python 3.11, Linux.
+test-export: $(VENV)-export/installed
+	$(VENV)-export/bin/python -m pytest -W default tests_export $(ARGS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -41,5 +45,12 @@ $(VENV)/installed-test: $(VENV)/installed
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
+$(VENV)-export/installed: pyproject.toml constraints.txt requirements-export.txt
+	$(PYTHON) -m venv $(VENV)-export
+	$(VENV)-export/bin/pip install --quiet --constraint constraints.txt torch
+	$(VENV)-export/bin/pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(VENV)-export/bin/pip install --quiet --no-deps --requirement requirements-export.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-export build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,6 +1,20 @@
 """One torch thread: the tests' models are tiny, and two threads that wait for a core are slower than one."""
 
 import os
+from pathlib import Path
+
+import pytest
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(scope="session")
+def pairs_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished `gpo pairs` of the demo model on 16 problems; its locate is in the folder `located`."""
+    from gpo.cli import main
+
+    folder = tmp_path_factory.mktemp("offline")
+    main(["pairs", "--task", "chain_sum", "--max-tokens", "96", "--min-step-tokens", "1", "--rule", "drop",
+          "--limit", "16", "--output", str(folder / "pairs"), "--json"])  # fmt: skip
+    return folder / "pairs"

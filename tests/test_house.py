@@ -23,6 +23,8 @@ FLOORS = {
     "archive": {"types", "curve", "paths"},
     "share": {"types"},
     "gpo": {"types", "paths", "pool", "recipe", "locate", "archive", "share"},
+    "pairs": {"types", "curve"},
+    "export": {"types"},
     "evaluation": {"types", "pool"},
     "policies": {"types"},
     "verifiers": {"types"},
@@ -33,6 +35,7 @@ FLOORS = {
     "report": {"types"},
     "config": {"types", "recipe"},
     "trl": {"types", "paths", "pool", "recipe", "locate", "gpo", "policies"},
+    "offline": {"types", "config"},
 }
 TOP = {"commands", "cli", "__init__", "__main__"}
 

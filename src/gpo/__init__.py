@@ -36,7 +36,7 @@ __version__ = "0.1.0"
 DEMO_MODEL = Path(__file__).parent / "demo_model"
 """The tiny model that ships in the package."""
 
-_MODULES = ("curve", "search", "steps", "tasks", "verifiers")
+_MODULES = ("curve", "pairs", "search", "steps", "tasks", "verifiers")
 _NAMES = {
     "gpo.evaluation": ("Evaluation", "evaluate"),
     "gpo.gpo": ("Round", "rounds"),
@@ -82,6 +82,7 @@ __all__ = [
     "Verifier",
     "curve",
     "evaluate",
+    "pairs",
     "rounds",
     "sample",
     "search",

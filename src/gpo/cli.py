@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ COMMANDS = {
     "sample": "Sample completions of problems and verify them.",
     "locate": "Find the critical steps of a model's trajectories.",
     "train": "Train a model online on groups at prompts and at reset states.",
+    "pairs": "Build preference pairs and other rows at critical steps.",
+    "export": "Write rows of pairs in the format of another trainer, or of the hub.",
     "eval": "Measure a model's success rate.",
     "show": "Show a run: its rounds, and a trajectory step by step.",
 }
@@ -53,7 +55,7 @@ def build_command(name: str) -> click.Command:
     """The click command `name`, with a flag for every setting."""
     if name == "show":
         return show_command()
-    from gpo import config
+    from gpo import config, offline
 
     classes: dict[str, type[Settings]] = {
         "demo": config.DemoSettings,
@@ -61,18 +63,49 @@ def build_command(name: str) -> click.Command:
         "locate": config.LocateSettings,
         "train": config.TrainSettings,
         "eval": config.EvalSettings,
+        "pairs": offline.PairsSettings,
+        "export": offline.ExportSettings,
     }
     cls = classes[name]
-    options = [setting_option(*field) for field in config.fields(cls)]
+    fields = train_fields() if name == "train" else config.fields(cls)
+    options: list[click.Parameter] = [setting_option(*field) for field in fields]
     options.append(click.Option(["--json", "as_json"], is_flag=True, help="print one JSON object last"))
-    if name != "demo":
+    if name == "export":
+        options = [click.Argument(["run"]), *(option for option in options if option.name != "run")]
+    elif name != "demo":
         options.append(
             click.Option(["--config"], type=click.Path(path_type=Path), help="YAML file with settings")
         )
         options.append(
             click.Option(["--resume"], type=click.Path(path_type=Path), help="go on with this run folder")
         )
-    return click.Command(name, params=list(options), help=COMMANDS[name], callback=caller(name, cls))
+    return click.Command(name, params=options, help=COMMANDS[name], callback=caller(name, cls))
+
+
+def train_fields() -> list[tuple[str, Any, str]]:
+    """Settings of `gpo train`, with and without --method; --method decides which of them there are."""
+    from gpo import config, offline
+
+    online = list(config.fields(config.TrainSettings))
+    given = {key: default for key, default, _ in config.fields(offline.PreferenceSettings)}
+    found = []
+    for key, default, description in online:
+        if key not in given:
+            description = f"online: {description}"
+        elif given[key] != default:
+            description += f"  [with --method: {given[key]}]"
+        found.append((key, default, description))
+    known = {key for key, _, _ in online}
+    return found + [field for field in config.fields(offline.PreferenceSettings) if field[0] not in known]
+
+
+def settings_class(name: str, cls: type[Settings], values: Mapping[str, Any]) -> type[Settings]:
+    """The class of a command's settings: that of offline training where a method is named."""
+    if name == "train" and values.get("method"):
+        from gpo.offline import PreferenceSettings
+
+        return PreferenceSettings
+    return cls
 
 
 def setting_option(key: str, default: Any, description: str) -> click.Option:
@@ -99,9 +132,10 @@ def caller(name: str, cls: type[Settings]) -> Callable[..., None]:
         if resume:
             settings = resumed(name, cls, resume, config, flags)
         else:
-            from gpo.config import load_settings
+            from gpo.config import load_settings, read_yaml
 
-            settings = load_settings(cls, config, flags)
+            chosen = settings_class(name, cls, {**(read_yaml(config) if config else {}), **flags})
+            settings = load_settings(chosen, config, flags)
         finish(start(name, settings, ui, resume), as_json)
 
     return call
@@ -135,7 +169,7 @@ def resumed(
     if config:
         raise InputError("--config: a resumed run has its settings already; give flags to extend it")
     stored = RunFolder.stored_settings(path, name)
-    settings = load_settings(cls, None, {**stored, **flags})
+    settings = load_settings(settings_class(name, cls, stored), None, {**stored, **flags})
     for key, value in settings.model_dump().items():
         if key not in EXTENDABLE and value != stored.get(key):
             raise InputError(
@@ -147,16 +181,22 @@ def resumed(
 
 def start(name: str, settings: Any, ui: Any, resume: Path | None) -> dict[str, Any]:
     """Runs the command; torch is imported here and not before."""
-    from gpo.commands import demo, quiet, sweep, train
+    if name == "export":
+        from gpo.commands import export
+
+        return export.run(settings, ui)
+    from gpo.commands import demo, pairs, preference, quiet, sweep, train
 
     quiet()
     if name == "demo":
         return demo.run(settings, ui)
+    is_offline = name == "train" and hasattr(settings, "method")
     commands: dict[str, Callable[..., dict[str, Any]]] = {
         "sample": sweep.sample,
         "locate": sweep.locate,
         "eval": sweep.evaluate,
-        "train": train.run,
+        "train": preference.run if is_offline else train.run,
+        "pairs": pairs.run,
     }
     return commands[name](settings, ui, resume=resume)
 

@@ -147,6 +147,7 @@ class LocateSettings(ModelSettings, DataSettings, RunSettings, StepSettings):
         description="column with your own trajectories, as text or token ids, to search instead",
     )
     reward_column: str | None = Field(None, description="column with their rewards; verified if not given")
+    split: Literal["train", "test"] = Field("test", description="of an embedded task")
 
 
 class TrainSettings(ModelSettings, DataSettings, RunSettings, StepSettings):
@@ -286,7 +287,7 @@ S = TypeVar("S", bound=Settings)
 
 def load_settings(cls: type[S], config: Path | None, flags: Mapping[str, Any]) -> S:
     """The settings of a YAML file overlaid by flags; InputError names the first wrong key and value."""
-    values = _read_yaml(config) if config else {}
+    values = read_yaml(config) if config else {}
     values = _recipe(cls, {**values, **flags}) | values
     origin = {key: f"{config}: {key}" for key in values}
     origin |= {key: "--" + key.replace("_", "-") for key in flags}
@@ -316,7 +317,8 @@ def _message(error: ValidationError, cls: type[Settings], origin: Mapping[str, s
     return f"{origin.get(key, key)}: {message[0].lower()}{message[1:]}, got {first['input']!r}"
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The keys and values of a settings file; InputError if it holds anything else."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -334,4 +336,5 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def fields(cls: type[Settings]) -> Iterator[tuple[str, Any, str]]:
     """(key, default, description) of every setting."""
     for key, info in cls.model_fields.items():
-        yield key, info.get_default(call_default_factory=True), info.description or ""
+        default = None if info.is_required() else info.get_default(call_default_factory=True)
+        yield key, default, info.description or ""

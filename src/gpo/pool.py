@@ -110,7 +110,7 @@ class Pool:
         ledger = dict.fromkeys(PURPOSES, 0)
         for kept in self.rollouts.values():
             for one in kept:
-                ledger[one.purpose] += len(one.rollout.action_ids)
+                ledger[one.purpose] = ledger.get(one.purpose, 0) + len(one.rollout.action_ids)
         return ledger
 
     def groups(self, purposes: Iterable[str] = PURPOSES) -> list[Group]:

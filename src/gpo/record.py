@@ -17,7 +17,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,7 +25,7 @@ from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
-from gpo.types import CriticalStep, InputError, Rollout, Tokenizer, ValueCurve
+from gpo.types import CriticalStep, InputError, Problem, Rollout, State, Tokenizer, ValueCurve
 
 Json = dict[str, Any]
 
@@ -56,6 +56,23 @@ def rollout_record(rollout: Rollout, **labels: Any) -> Json:
         "reward": rollout.reward,
         "policy_version": rollout.policy_version,
     }
+
+
+def rollout_of(record: Json) -> Rollout:
+    """The rollout of a line that `rollout_record` wrote; its problem has no task and no other columns."""
+    problem = Problem(
+        record["problem"], tuple(record["prompt_ids"]), record["answer"], "", record.get("question", "")
+    )
+    return Rollout(
+        state=State(problem, tuple(record["prefix_ids"])),
+        action_ids=tuple(record["action_ids"]),
+        logprobs=tuple(record["logprobs"]),
+        entropies=tuple(record["entropies"]),
+        text=record["text"],
+        finished=record["finished"],
+        reward=record["reward"],
+        policy_version=record["policy_version"],
+    )
 
 
 def curve_record(
@@ -282,6 +299,14 @@ def write_json(path: Path, content: Json) -> None:
     """Writes the file whole or not at all."""
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(finite(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+
+def write_lines(path: Path, records: Iterable[Json]) -> None:
+    """Writes a JSONL file whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    with part.open("w", encoding="utf-8") as file:
+        file.writelines(map(_line, records))
     os.replace(part, path)
 
 

@@ -228,6 +228,27 @@ class StepValues:
     values: tuple[float, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """Two continuations of one state, the first right and the second wrong; only they are trained."""
+
+    prompt_ids: Ids
+    """[L + t]: question and prefix."""
+    chosen_ids: Ids
+    rejected_ids: Ids
+    weight: float = 1.0
+    """Of its loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """One continuation of a state and whether it is right."""
+
+    prompt_ids: Ids
+    completion_ids: Ids
+    is_right: bool
+
+
 class Tokenizer(Protocol):
     """Raw text to ids and back: no special tokens are added, none are dropped."""
 

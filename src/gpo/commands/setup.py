@@ -9,6 +9,7 @@ import numpy as np
 
 from gpo import DEMO_MODEL, proposals, steps, tasks, verifiers
 from gpo.config import DataSettings, LocateSettings, ModelSettings, TrainSettings
+from gpo.offline import PreferenceSettings
 from gpo.recipe import Recipe
 from gpo.types import InputError, Policy, Problem, Verifier, derive_seed
 
@@ -81,7 +82,7 @@ def load_problems(
 
 
 def load_splits(
-    settings: TrainSettings, policy: Policy, verifier: Verifier
+    settings: TrainSettings | PreferenceSettings, policy: Policy, verifier: Verifier
 ) -> tuple[list[Problem], list[Problem]]:
     """Problems to train on, and held-out ones to evaluate on, none of whose questions is trained on."""
     train = load_problems(settings, policy, verifier, split="train", seed=settings.seed)
@@ -108,7 +109,7 @@ def hold_out(problems: list[Problem], most: int, seed: int) -> tuple[list[Proble
     return [p for p in problems if p.question not in held], [p for p in problems if p.question in held]
 
 
-def load_recipe(settings: LocateSettings | TrainSettings, **changes: Any) -> Recipe:
+def load_recipe(settings: LocateSettings | TrainSettings | PreferenceSettings, **changes: Any) -> Recipe:
     """The algorithm's settings; `changes` are those that only one command has."""
     return Recipe(
         group_size=settings.group_size,

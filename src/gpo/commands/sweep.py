@@ -115,7 +115,8 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
         RunFolder.check_new(path, stored)
     policy = setup.load_policy(settings)
     verifier = setup.load_verifier(settings)
-    problems = setup.load_problems(settings, policy, verifier, seed=settings.seed)
+    split = getattr(settings, "split", "test")
+    problems = setup.load_problems(settings, policy, verifier, split=split, seed=settings.seed)
     explore = _explorer(settings, recipe, policy, verifier, problems)
     chunks = [problems[first : first + CHUNK] for first in range(0, len(problems), CHUNK)]
     with RunFolder.resume(path) if resume else RunFolder.create(path, command, stored) as folder:

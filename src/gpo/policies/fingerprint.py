@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -16,6 +17,11 @@ _PROBES = 64
 def vocabulary_digest(tokenizer: Any) -> str:
     """Of the tokens and their ids, special ones too."""
     return json_digest([tokenizer.get_vocab(), sorted(map(str, tokenizer.all_special_tokens))])
+
+
+def template_digest(tokenizer: Any, system_prompt: str | None, template_args: Mapping[str, Any]) -> str:
+    """Of all that makes a prompt of a question."""
+    return json_digest([tokenizer.chat_template, system_prompt, dict(template_args)])
 
 
 def weights_digest(model: torch.nn.Module) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +33,7 @@ def load(
     """
     source = _source("model", name)
     adapter_source = _source("adapter", adapter) if adapter is not None else None
-    tokenizer = _load_tokenizer(source, trust_remote_code)
+    tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
     with _one_line("model", source):
         model: Any = AutoModelForCausalLM.from_pretrained(
             source, trust_remote_code=trust_remote_code, dtype=dtype or "auto"
@@ -49,13 +50,14 @@ def _placed(model: Any, device: str | torch.device | None) -> PreTrainedModel:
         raise InputError(f"device {str(device)!r} cannot be used: {str(error).splitlines()[0]}") from error
 
 
-def _load_tokenizer(source: str, trust_remote_code: bool) -> Any:
-    """The tokenizer, by the class it was saved with.
+def load_tokenizer(name: str | Path, *, trust_remote_code: bool) -> Any:
+    """The tokenizer of a local folder or hub name, by the class it was saved with.
 
     What was saved as the generic fast class is wholly described by its tokenizer.json. AutoTokenizer
     prefers the class registered for the model type, and for some (Qwen2) that class splits by rules of
     its own, so that characters are dropped without a word.
     """
+    source = _source("model", name)
     with _one_line("tokenizer of", source):
         if get_tokenizer_config(source).get("tokenizer_class") in _GENERIC_TOKENIZERS:
             return PreTrainedTokenizerFast.from_pretrained(source)
@@ -70,7 +72,8 @@ def _load_adapter(model: PreTrainedModel, source: str) -> PreTrainedModel:
     """
     from peft import PeftModel
 
-    with _one_line("adapter", source):
+    with _one_line("adapter", source), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PEFT's own use of a name that changed
         return cast(PreTrainedModel, PeftModel.from_pretrained(model, source, is_trainable=True))
 
 

@@ -16,11 +16,11 @@ from jinja2 import TemplateError
 from transformers import PreTrainedModel
 
 from gpo.policies.decoding import Ending, Row, batches, decode
-from gpo.policies.fingerprint import vocabulary_digest, weights_digest
+from gpo.policies.fingerprint import template_digest, vocabulary_digest, weights_digest
 from gpo.policies.loading import load
 from gpo.policies.reader import read
 from gpo.policies.sampler import Sampling
-from gpo.types import Ids, InputError, Request, Sample, State, Tokenizer, json_digest
+from gpo.types import Ids, InputError, Request, Sample, State, Tokenizer
 
 _OURS = {"conversation", "messages", "tokenize", "add_generation_prompt", "continue_final_message"}
 """Arguments of the chat template that this policy gives itself."""
@@ -132,6 +132,11 @@ class TransformersPolicy:
         return self.sampling.temperature
 
     @property
+    def raw_tokenizer(self) -> Any:
+        """The transformers tokenizer, as it was loaded."""
+        return self._tokenizer
+
+    @property
     def end_ids(self) -> Ids:
         """Every token that ends a completion, ascending."""
         return self._ending.token_ids
@@ -185,9 +190,7 @@ class TransformersPolicy:
         return {
             "weights": weights_digest(self.model),
             "vocabulary": vocabulary_digest(self._tokenizer),
-            "template": json_digest(
-                [self._tokenizer.chat_template, self._system_prompt, self._template_args]
-            ),
+            "template": template_digest(self._tokenizer, self._system_prompt, self._template_args),
             "temperature": self.sampling.temperature,
             "top_p": self.sampling.top_p,
             "top_k": self.sampling.top_k,

@@ -1,0 +1,258 @@
+"""Where should the two answers of a pair part? Whole trajectories against prefixes, and the critical step.
+
+For each task, seed and place the demo model samples problems of the training split until a budget of
+generated tokens is spent, first rollouts, search and filling included; the pairs are then trained on in two
+ways: the first PAIRS of them, one of a problem (equal pairs), and all of them, up to PER_PROBLEM of a problem
+(equal tokens). Accuracy is on held-out problems at temperature 1.
+
+    python benchmarks/offline.py                                  # all: 2 tasks, 5 methods, 3 seeds: hours
+    python benchmarks/offline.py --methods dpo --budget 100000    # what the README quotes
+
+Each trained model is a line of --output; a run that is started again does what is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import datasets
+import torch
+
+import gpo
+from gpo import pairs, steps
+from gpo.commands.filling import filled
+from gpo.commands.located import of_round
+from gpo.evaluation import evaluate
+from gpo.gpo import Memory, run_round
+from gpo.learn.preference import NLL_METHODS, PreferenceOptimisation, train
+from gpo.recipe import Recipe
+from gpo.types import Labelled, Request, Sample, derive_seed
+
+PLACES = ("prompt", "random", "entropy", "critical")
+RULES = {"critical": "drop", "entropy": "entropy"}
+CHUNK = 16
+
+
+class Remembering:
+    """A policy that samples what it was asked before only once: the places share their first rollouts.
+
+    Every place still pays for them in its ledger.
+    """
+
+    def __init__(self, policy: gpo.TransformersPolicy) -> None:
+        self.policy, self.known = policy, {}  # type: ignore[var-annotated]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.policy, name)
+
+    def sample(self, requests: list[Request]) -> list[list[Sample]]:
+        new = [request for request in requests if request not in self.known]
+        self.known.update(zip(new, self.policy.sample(new), strict=True))
+        return [self.known[request] for request in requests]
+
+
+@dataclass
+class Collected:
+    """Rows by trajectory, and the tokens that were spent when each was there."""
+
+    pairs: list[list[pairs.Pair]] = field(default_factory=list)
+    unpaired: list[pairs.Unpaired] = field(default_factory=list)
+    tokens_at: list[int] = field(default_factory=list)
+    tokens: int = 0
+
+
+def collect(policy: Any, verifier: Any, problems: list[Any], at: str, seed: int, args: Any) -> Collected:
+    """Rows for `args.budget` generated tokens, from as many problems as that pays for."""
+    found, memory = Collected(), Memory()
+    options = pairs.Options(at=at, pairs_per_problem=args.per_problem)
+    recipe = Recipe(
+        rule=RULES.get(at, "random"),
+        problems_per_round=CHUNK,
+        max_located=CHUNK,
+        explored="failed",
+        resets=False,
+        archived=0,
+        search_traces=args.search_traces,
+        splitter=steps.newline(min_tokens=1),
+    )
+    for index in range(len(problems) // CHUNK):
+        if found.tokens >= args.budget:
+            return found
+        batch = problems[index * CHUNK : (index + 1) * CHUNK]
+        data = run_round(policy, verifier, batch, recipe, index=index, seed=seed, memory=memory)
+        memory = data.memory
+        located = filled(
+            data.pool, of_round(data), options, args.fill, seed=seed, first_step=None, whole=lambda s: s
+        )
+        found.tokens += sum(data.tokens.values())
+        rows = pairs.build(located, options, seed=seed)
+        by_problem: dict[str, list[pairs.Pair]] = {}
+        for pair in rows.pairs:
+            by_problem.setdefault(pair.state.problem.id, []).append(pair)
+        found.pairs += by_problem.values()
+        found.tokens_at += [found.tokens] * len(by_problem)
+        found.unpaired += rows.unpaired
+    raise SystemExit(f"{len(problems)} problems are too few for {args.budget} tokens; give more --problems")
+
+
+def rows_of(found: Collected, method: str, comparison: str, num: int) -> tuple[list[Any], int]:
+    """The rows of a comparison and the tokens they cost."""
+    if comparison == "pairs":
+        chosen = [one[0] for one in found.pairs[:num]]
+        tokens = found.tokens_at[len(chosen) - 1]
+    else:
+        chosen, tokens = [pair for one in found.pairs for pair in one], found.tokens
+        if method == "kto":
+            return [one.labelled for one in found.unpaired], tokens
+    made = [pair.preference for pair in chosen]
+    if method != "kto":
+        return made, tokens
+    right = [Labelled(row.prompt_ids, row.chosen_ids, True) for row in made]
+    return right + [Labelled(row.prompt_ids, row.rejected_ids, False) for row in made], tokens
+
+
+def measured(
+    policy: Any, verifier: Any, held_out: list[Any], rows: list[Any], method: str, seed: int, args: Any
+) -> float:
+    """Accuracy on held-out problems after training a copy of the policy's model on the rows."""
+    model = copy.deepcopy(policy.model)
+    optimisation = PreferenceOptimisation(
+        method=method,
+        learning_rate=args.learning_rate,
+        epochs=args.epochs,
+        batch=args.batch,
+        microbatch=args.batch,
+        warmup_updates=4,
+        nll_weight=args.nll_weight if method in NLL_METHODS else 0.0,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        train(model, policy.raw_tokenizer, rows, optimisation, folder=Path(folder), seed=seed)
+    trained = gpo.TransformersPolicy(model, policy.raw_tokenizer, max_tokens=policy.max_tokens)
+    return evaluate(trained, verifier, held_out, num=args.eval_num, seed=seed).accuracy
+
+
+def one_seed(task: str, seed: int, args: Any, done: set[tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
+    """A line for each place, comparison and method."""
+    policy = gpo.TransformersPolicy.load(gpo.DEMO_MODEL, max_tokens=128)
+    verifier = gpo.verifiers.load(gpo.tasks.verifier(task))
+
+    def problems(split: str, size: int) -> list[Any]:
+        rows = gpo.tasks.load(task, split, size=size, seed=derive_seed("offline benchmark", seed) % 2**31)
+        return gpo.tasks.problems(rows, policy.prompt_ids)
+
+    training, held_out = problems("train", args.problems), problems("test", args.eval_problems)
+    remembering = Remembering(policy)
+    if (task, seed, "none", "none", "none") not in done:
+        accuracy = evaluate(policy, verifier, held_out, num=args.eval_num, seed=seed).accuracy
+        yield line(task, seed, "none", "none", "none", accuracy, 0, 0)
+    for at in args.places:
+        keys = [(task, seed, at, c, m) for c in args.comparisons for m in args.methods]
+        if all(key in done for key in keys):
+            continue
+        found = collect(remembering, verifier, training, at, seed, args)
+        for key in keys:
+            if key not in done:
+                rows, tokens = rows_of(found, key[4], key[3], args.pairs)
+                accuracy = measured(policy, verifier, held_out, rows, key[4], seed, args)
+                yield line(*key, accuracy, len(rows), tokens)
+
+
+def line(
+    task: str, seed: int, at: str, comparison: str, method: str, accuracy: float, rows: int, tokens: int
+):
+    return {
+        "task": task, "seed": seed, "at": at, "comparison": comparison, "method": method,
+        "accuracy": accuracy, "rows": rows, "tokens": tokens,
+    }  # fmt: skip
+
+
+def key_of(record: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(record[name] for name in ("task", "seed", "at", "comparison", "method"))
+
+
+def report(records: list[dict[str, Any]]) -> None:
+    """Means over seeds, and the difference to whole trajectories, paired by seed, with its standard error."""
+    print(
+        "| task | method | equal | parted at | seeds | rows | tokens | accuracy | minus whole trajectories |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    groups = sorted(
+        {key_of(r)[:1] + key_of(r)[2:] for r in records}, key=lambda g: (g[0], g[3], g[2], str(g[1]))
+    )
+    for task, at, comparison, method in groups:
+        mine = {
+            r["seed"]: r for r in records if key_of(r)[:1] + key_of(r)[2:] == (task, at, comparison, method)
+        }
+        whole = {
+            r["seed"]: r["accuracy"]
+            for r in records
+            if key_of(r)[:1] + key_of(r)[2:] == (task, "prompt", comparison, method)
+        }
+        accuracies = [r["accuracy"] for r in mine.values()]
+        differences = [r["accuracy"] - whole[seed] for seed, r in mine.items() if seed in whole]
+        shown = "" if at in ("none", "prompt") or not differences else with_error(differences, "+.3f")
+        rows, tokens = (sum(r[name] for r in mine.values()) / len(mine) for name in ("rows", "tokens"))
+        print(
+            f"| {task} | {method} | {comparison} | {at} | {len(mine)} | {rows:.0f} | {tokens:,.0f} "
+            f"| {with_error(accuracies, '.3f')} | {shown} |"
+        )
+
+
+def with_error(values: list[float], form: str) -> str:
+    mean = sum(values) / len(values)
+    if len(values) < 2:
+        return f"{mean:{form}}"
+    variance = sum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    return f"{mean:{form}} ± {math.sqrt(variance / len(values)):.3f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tasks", nargs="+", default=["chain_sum", "pivotlate"])
+    parser.add_argument("--methods", nargs="+", default=["dpo", "kto", "simpo", "orpo", "ipo"])
+    parser.add_argument("--places", nargs="+", default=list(PLACES), choices=PLACES)
+    parser.add_argument("--comparisons", nargs="+", default=["pairs", "tokens"], choices=["pairs", "tokens"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--budget", type=int, default=400_000, help="generated tokens of a place")
+    parser.add_argument("--pairs", type=int, default=128, help="pairs of the comparison at equal pairs")
+    parser.add_argument(
+        "--per-problem", type=int, default=4, help="pairs of a problem at equal tokens, at most"
+    )
+    parser.add_argument("--problems", type=int, default=2048)
+    parser.add_argument("--search-traces", type=float, default=8.0)
+    parser.add_argument("--fill", type=int, default=8)
+    parser.add_argument("--learning-rate", type=float, default=1e-4)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--nll-weight", type=float, default=1.0)
+    parser.add_argument("--eval-problems", type=int, default=400)
+    parser.add_argument("--eval-num", type=int, default=2)
+    parser.add_argument("--output", type=Path, default=Path("runs/offline-benchmark.jsonl"))
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    datasets.disable_progress_bars()
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    text = args.output.read_text() if args.output.exists() else ""
+    records = [json.loads(one) for one in text.splitlines()]
+    for seed in args.seeds:
+        for task in args.tasks:
+            for record in one_seed(task, seed, args, {key_of(one) for one in records}):
+                records.append(record)
+                with args.output.open("a") as file:
+                    file.write(json.dumps(record) + "\n")
+                print(json.dumps(record), flush=True)
+    report(records)
+
+
+if __name__ == "__main__":
+    main()

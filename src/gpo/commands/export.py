@@ -1,0 +1,82 @@
+"""`gpo export`: rows of a finished `gpo pairs` for another trainer, or for the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.text import Text
+
+from gpo import DEMO_MODEL, tasks
+from gpo.commands.rows import FILES
+from gpo.commands.ui import Ui
+from gpo.export import KINDS, Export, Source, export, write
+from gpo.offline import ExportSettings
+from gpo.record import Json, RunFolder, read_json, read_lines
+from gpo.types import InputError
+
+
+def run(settings: ExportSettings, ui: Ui) -> Json:
+    """Writes the files; returns their names and the command that comes next."""
+    pairs = Path(settings.run)
+    source = source_of(pairs)
+    folder = Path(settings.output) if settings.output else pairs / f"export-{settings.to}-{settings.rows}"
+    if settings.to != "hub" and (settings.push or settings.repo):
+        raise InputError(f"--{'push' if settings.push else 'repo'}: is for --to hub only")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"--output {folder}: is there already; choose another folder")
+    made = (
+        hub_export(settings, pairs, source)
+        if settings.to == "hub"
+        else one_export(settings, pairs, source, folder)
+    )
+    write(made.files, folder)
+    address = None
+    if settings.push:
+        from gpo.export.hub import push
+
+        address = push(folder, str(settings.repo), private=settings.private)
+    ui.print(*made.notes, f"written to {folder}: {', '.join(made.files)}", "next:")
+    ui.print(Text(made.command, no_wrap=True, overflow="ignore"))
+    if address:
+        ui.print(f"uploaded to {address}")
+    return {
+        "to": settings.to,
+        "output": str(folder),
+        "files": list(made.files),
+        "command": made.command,
+        "notes": list(made.notes),
+        "address": address,
+    }
+
+
+def one_export(settings: ExportSettings, pairs: Path, source: Source, folder: Path) -> Export:
+    path = pairs / FILES[settings.rows]
+    rows = list(read_lines(path))
+    if not rows:
+        raise InputError(f"{path}: holds no row; build it with gpo pairs")
+    try:
+        return export(settings.to, settings.rows, rows, source, str(folder))
+    except KeyError as error:
+        raise InputError(f"{path}: a row has no {error}; it was edited since") from None
+
+
+def hub_export(settings: ExportSettings, pairs: Path, source: Source) -> Export:
+    from gpo.export.hub import hub
+
+    if settings.repo is None:
+        raise InputError("--repo: give OWNER/NAME, which the card is made out for")
+    rows = {kind: list(read_lines(pairs / FILES[kind])) for kind in KINDS}
+    if not any(rows.values()):
+        raise InputError(f"{pairs}: holds no row; build them with gpo pairs")
+    return hub(rows, source, settings.repo, settings.license)
+
+
+def source_of(pairs: Path) -> Source:
+    """What the run that built the rows says of them."""
+    stored = RunFolder.stored_settings(pairs, "pairs")
+    if not (pairs / "summary.json").is_file():
+        raise InputError(f"{pairs}: is not finished; go on with gpo pairs --resume {pairs}")
+    summary = read_json(pairs / "summary.json")
+    model = str(DEMO_MODEL) if stored["model"] == "demo" else stored["model"]
+    verifier = stored["verifier"] or (tasks.verifier(stored["task"]) if stored["task"] else "")
+    return Source(model, stored, summary, summary["begin_text"], summary["end_text"], verifier)

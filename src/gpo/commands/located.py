@@ -1,0 +1,120 @@
+"""A finished `gpo locate` as trajectories: its curves joined with their rollouts, exactly."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from gpo.curve import Estimate
+from gpo.gpo import Round
+from gpo.pairs import Trajectory
+from gpo.record import Json, read_json, read_lines, rollout_of
+from gpo.types import OFF_POLICY, CriticalStep, InputError, Problem, Rollout, State, ValueCurve
+
+Key = tuple[int, str]
+"""Round and problem: what was sampled together."""
+
+
+def read_trajectories(run: Path) -> list[Trajectory]:
+    """The trajectories of a run, in its order; InputError for a line whose rollout is not there."""
+    curves = list(read_lines(run / "curves.jsonl"))
+    if not curves:
+        raise InputError(f"{run}: holds no located trajectory, so there is nothing to pair")
+    wanted = {(line["round"], line["problem"]) for line in curves}
+    explored: dict[Key, list[Rollout]] = defaultdict(list)
+    searched: dict[Key, list[Rollout]] = defaultdict(list)
+    for line in read_lines(run / "rollouts.jsonl"):
+        key = (line["round"], line["problem"])
+        if key in wanted:
+            (explored if line["purpose"] == "explore" else searched)[key].append(rollout_of(line))
+    return [
+        _trajectory(line, explored[line["round"], line["problem"]], searched[line["round"], line["problem"]])
+        for line in curves
+    ]
+
+
+def of_round(data: Round) -> list[Trajectory]:
+    """The located trajectories of a round in memory."""
+    explored: dict[str, list[Rollout]] = defaultdict(list)
+    searched: dict[str, list[Rollout]] = defaultdict(list)
+    for state, rollouts in data.pool.rollouts.items():
+        for kept in rollouts:
+            (explored if kept.purpose == "explore" else searched)[state.problem.id].append(kept.rollout)
+    found = []
+    for one in data.located:
+        if one.curve.rollout is None:
+            raise ValueError("a located trajectory has its rollout")
+        name = one.curve.rollout.state.problem.id
+        found.append(
+            Trajectory(one.curve, one.critical, one.estimate, tuple(explored[name]), tuple(searched[name]))
+        )
+    return found
+
+
+def fingerprint_of(run: Path) -> Json:
+    """What the policy of a run was; InputError where the run does not say."""
+    fingerprint = read_json(run / "run.json").get("fingerprint")
+    if not isinstance(fingerprint, dict):
+        raise InputError(f"{run}/run.json: has no fingerprint of its model; locate anew with this version")
+    return fingerprint
+
+
+def check_same_prompts(run: Path, theirs: Json, ours: Json, purpose: str) -> None:
+    """InputError unless both fingerprints have one vocabulary and one template, so that ids mean the same."""
+    for name in ("vocabulary", "template"):
+        if theirs.get(name) != ours.get(name):
+            raise InputError(
+                f"{run}: was sampled with another {name} ({theirs.get(name)}) than the model {purpose} has "
+                f"({ours.get(name)}); use the model and prompt settings it was made with, or locate anew"
+            )
+
+
+def _trajectory(line: Json, explored: Iterable[Rollout], searched: Iterable[Rollout]) -> Trajectory:
+    explored, searched = tuple(explored), tuple(searched)
+    ids, start = tuple(line["completion_ids"]), line["bounds"][0]
+    own = next((r for r in explored if r.completion_ids == ids and len(r.state.prefix_ids) == start), None)
+    own = own or _given(line)
+    curve = ValueCurve(tuple(line["bounds"]), tuple(line["successes"]), tuple(line["trials"]), own)
+    estimate = Estimate(
+        [_number(value) for value in line["values"]],
+        [_number(value) for value in line["advantages"]],
+        [(low, high) for low, high in line["intervals"]],
+    )
+    critical = line["critical"]
+    return Trajectory(curve, _critical(critical) if critical else None, estimate, explored, searched)
+
+
+def _given(line: Json) -> Rollout:
+    """The trajectory of a line that no rollout of the run is: the user's own, sampled elsewhere."""
+    ids, start = tuple(line["completion_ids"]), line["bounds"][0]
+    problem = Problem(
+        line["problem"], tuple(line["prompt_ids"]), line["answer"], "", line.get("question", "")
+    )
+    return Rollout(
+        state=State(problem, ids[:start]),
+        action_ids=ids[start:],
+        logprobs=(),
+        entropies=(),
+        text="".join(line["steps"]),
+        finished=line["finished"],
+        reward=line["reward"],
+        policy_version=OFF_POLICY,
+    )
+
+
+def _critical(record: Json) -> CriticalStep:
+    low, high = record["interval"]
+    return CriticalStep(
+        record["index"],
+        _number(record["advantage"]),
+        (low, high),
+        _number(record["probability"]),
+        _number(record["credibility"]),
+        record["rule"],
+    )
+
+
+def _number(value: float | None) -> float:
+    """JSON knows no nan, so a run writes null for it."""
+    return float("nan") if value is None else value

@@ -1,0 +1,257 @@
+"""`gpo pairs`: rows for offline training from located trajectories; what a side lacks is sampled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import RenderableType
+
+from gpo import DEMO_MODEL, pairs, steps, tasks
+from gpo.commands import setup, sweep
+from gpo.commands.filling import filled, matched
+from gpo.commands.located import check_same_prompts, fingerprint_of, read_trajectories
+from gpo.commands.rows import FILES, Writer
+from gpo.commands.ui import Ui
+from gpo.config import LocateSettings
+from gpo.offline import PairsSettings, PreferenceSettings, RowSettings
+from gpo.pairs import SEARCHED, FirstStep, Options, Rows, Trajectory
+from gpo.pool import Pool, Watch
+from gpo.record import Json, RunFolder, read_json, write_json, write_lines
+from gpo.report import terminal
+from gpo.types import Ids, InputError, Problem, State, Tokenizer, derive_seed
+
+PLACES = ("model", "adapter", "trust_remote_code", "device", "dtype", "threads", "batch_tokens")
+"""Settings of a located run that may differ when pairs are built from it: where the model is and runs."""
+
+
+def run(settings: PairsSettings, ui: Ui, *, resume: Path | None = None) -> Json:
+    """Builds all rows and writes them; returns the counts, with what was left out and why."""
+    path = resume or setup.output_folder(settings.output, "pairs", settings.seed)
+    if settings.run:
+        settings = with_settings_of(Path(settings.run), settings)
+    stored = settings.model_dump()
+    options_of(settings)
+    if resume is None:
+        RunFolder.check_new(path, stored)
+    source = Path(settings.run) if settings.run else path / "located"
+    if settings.run:
+        maker = Maker(settings, source)  # checked before anything is written
+    with RunFolder.resume(path) if resume else RunFolder.create(path, "pairs", stored) as folder:
+        if not settings.run:
+            locate_first(settings, source, ui)
+            maker = Maker(settings, source)
+        rows = maker.build(ui)
+        if not rows.pairs and not rows.unpaired:
+            raise InputError(f"{source}: {nothing_left(rows.counts)}")
+        folder.belongs_to(maker.fingerprint)
+        summary = write(folder.path, rows, maker)
+    ui.print(*report(summary))
+    return summary
+
+
+def with_settings_of(run: Path, settings: PairsSettings) -> PairsSettings:
+    """The settings with all that the located run fixed; InputError for a flag that says otherwise."""
+    stored = RunFolder.stored_settings(run, "locate")
+    for key in settings.model_fields_set & (stored.keys() - {*PLACES, "output", "seed"}):
+        if (value := getattr(settings, key)) not in (stored[key], PairsSettings.model_fields[key].default):
+            flag = key.replace("_", "-")
+            raise InputError(
+                f"--{flag}: is {value!r} here and {stored[key]!r} in the run {run}; leave it out"
+            )
+    fixed = {key: value for key, value in stored.items() if key not in ("output", "seed")}
+    given = {key: getattr(settings, key) for key in settings.model_fields_set & set(PLACES)}
+    return settings.model_copy(update={**fixed, **given})
+
+
+def options_of(settings: RowSettings) -> Options:
+    return Options(**{field.name: getattr(settings, field.name) for field in fields(Options)})
+
+
+def locate_first(settings: PairsSettings, path: Path, ui: Ui) -> None:
+    """Runs the locate that the pairs are built from, or what is left of it."""
+    values = {key: getattr(settings, key) for key in LocateSettings.model_fields}
+    located = LocateSettings(**{**values, "rule": rule_for(settings), "output": str(path)})
+    sweep.locate(located, ui, resume=path if (path / "run.json").is_file() else None)
+
+
+def rule_for(settings: PairsSettings | PreferenceSettings) -> str:
+    """The rule to locate by for rows parted where the settings say: a baseline searches nothing."""
+    rules = {"critical": settings.rule, "as-released": "as-released", "entropy": "entropy"}
+    return rules.get(settings.at, "random")
+
+
+class Maker:
+    """Rows from a located run; the model is loaded only if something has to be sampled."""
+
+    def __init__(self, settings: PairsSettings, source: Path) -> None:
+        from gpo.policies.fingerprint import template_digest, vocabulary_digest
+        from gpo.policies.loading import load_tokenizer
+        from gpo.policies.transformers import RawTokenizer
+
+        self.settings, self.source, self.options = settings, source, options_of(settings)
+        name = DEMO_MODEL if settings.model == "demo" else settings.model
+        self.tokenizer = load_tokenizer(name, trust_remote_code=settings.trust_remote_code)
+        self.fingerprint = fingerprint_of(source)
+        ours = {
+            "vocabulary": vocabulary_digest(self.tokenizer),
+            "template": template_digest(self.tokenizer, settings.system_prompt, settings.template_args),
+        }
+        check_same_prompts(source, self.fingerprint, ours, "named here")
+        self.first_step = first_step_of(settings, RawTokenizer(self.tokenizer))
+        self.problems: dict[str, Problem] = {}
+        self.held_out: list[Trajectory] = []
+
+    @cached_property
+    def pool(self) -> Pool:
+        """Where more is sampled, by the model that was located and no other."""
+        settings = self.settings
+        policy, verifier = setup.load_policy(settings), setup.load_verifier(settings)
+        for key, value in policy.fingerprint.items():
+            if self.fingerprint.get(key) != value:
+                raise InputError(
+                    f"{self.source}: was sampled by another model or otherwise ({key} differs), so it cannot "
+                    "be sampled from here; name that model, or give --fill 0 and --no-match-budget"
+                )
+        seed = RunFolder.stored_settings(self.source, "locate")["seed"]
+        problems = setup.load_problems(settings, policy, verifier, split=settings.split, seed=seed)
+        self.problems = {problem.id: problem for problem in problems}
+        return Pool(policy, verifier, derive_seed(settings.seed, "pairs"))
+
+    def build(self, ui: Ui) -> Rows:
+        """The rows of all trajectories that are not held out."""
+        kept, self.held_out = self.split(read_trajectories(self.source))
+        with ui.progress() as bar:
+            task = bar.add_task("pairs", total=1, note="")
+
+            def watch(purpose: str, _: int, num: int) -> None:
+                bar.update(task, note=f"{purpose}: {num} rollouts")
+
+            kept = self.sampled(kept, watch)
+            rows = pairs.build(kept, self.options, seed=self.settings.seed, first_step=self.first_step)
+            bar.update(task, completed=1)
+        rows.counts["trajectories held out"] = len(self.held_out)
+        return rows
+
+    def split(self, found: Sequence[Trajectory]) -> tuple[list[Trajectory], list[Trajectory]]:
+        """Trajectories to use, and those of problems that are kept out."""
+        questions = excluded_questions(self.settings)
+        problems = sorted({one.rollout.state.problem.id for one in found})
+        num = round(self.settings.hold_out * len(problems))
+        order = np.random.default_rng(derive_seed(self.settings.seed, "hold out")).permutation(len(problems))
+        out = {problems[i] for i in order[:num]}
+        kept: list[Trajectory] = []
+        held: list[Trajectory] = []
+        for one in found:
+            problem = one.rollout.state.problem
+            (held if problem.id in out or problem.question in questions else kept).append(one)
+        return kept, held
+
+    def sampled(self, kept: list[Trajectory], watch: Watch) -> list[Trajectory]:
+        """The trajectories with what has to be sampled for them; the model is loaded only for that."""
+        options, seed, first_step = self.options, self.settings.seed, self.first_step
+        is_searched = any(one.search_tokens for one in kept)
+        if self.settings.match_budget and options.at not in SEARCHED and is_searched:
+            self.pool.watch = watch
+            kept = matched(self.pool, kept, options.at, seed=seed, whole=self.whole)
+        num = self.settings.fill
+        if num and any(pairs.missing_side(one, options, seed=seed, first_step=first_step) for one in kept):
+            self.pool.watch = watch
+            kept = filled(self.pool, kept, options, num, seed=seed, first_step=first_step, whole=self.whole)
+        return kept
+
+    def whole(self, state: State) -> State:
+        """The state with its problem as the verifier knows it."""
+        if state.problem.id not in self.problems:
+            raise InputError(f"{self.source}: problem {state.problem.id} is not in the data any more")
+        return State(self.problems[state.problem.id], state.prefix_ids)
+
+    def spent(self) -> dict[str, int]:
+        """Tokens that these rows cost, by purpose: a baseline does not pay for the search."""
+        found: dict[str, int] = read_json(self.source / "summary.json")["tokens"]
+        if self.options.at not in SEARCHED:
+            found = {"explore": found["explore"]}
+        sampled = self.pool.tokens() if "pool" in self.__dict__ else {}
+        return found | {purpose: num for purpose, num in sampled.items() if num}
+
+
+def first_step_of(settings: PairsSettings | PreferenceSettings, tokenizer: Tokenizer) -> FirstStep:
+    """Tokens of a continuation's first step, by the splitter; what ends it is never a step of its own."""
+    splitter = steps.by_name(
+        settings.splitter,
+        min_tokens=settings.min_step_tokens,
+        max_steps=settings.max_steps,
+        num_tokens=settings.fixed_step_tokens,
+    )
+
+    def first_step(ids: Ids) -> int:
+        bounds = splitter(ids[:-1] if len(ids) > 1 else ids, tokenizer)
+        return bounds[1] if len(bounds) > 2 else len(ids)
+
+    return first_step
+
+
+def excluded_questions(settings: PairsSettings) -> set[str]:
+    if settings.exclude is None:
+        return set()
+    rows = tasks.read_rows(settings.exclude, settings.prompt_column, settings.answer_column)
+    return {row.question for row in rows}
+
+
+def nothing_left(counts: dict[str, int]) -> str:
+    """Why there is no row, by the filters that removed them."""
+    reasons = [f"{num} {name}" for name, num in counts.items() if num and name not in OUTCOMES]
+    return f"no row is left of {counts['trajectories']} trajectories: " + ", ".join(reasons)
+
+
+OUTCOMES = ("trajectories", "pairs", "unpaired", "fine_tuning", "steps")
+"""Counts of what was used; all others are of what was left out."""
+
+
+def write(folder: Path, rows: Rows, maker: Maker) -> Json:
+    """Writes every file of rows and the summary, which it returns."""
+    records = Writer(maker.tokenizer, maker.options).records(rows)
+    for name, lines in records.items():
+        write_lines(folder / FILES[name], lines)
+    held = {one.rollout.state.problem.id: one.rollout.state.problem for one in maker.held_out}
+    questions = [{"prompt": one.question, "answer": one.answer, "id": one.id} for one in held.values()]
+    write_lines(folder / "held_out.jsonl", questions)
+    inexact = sum(not line["is_exact_text"] for line in records["pairs"])
+    summary = {
+        "run": str(folder),
+        "source": str(maker.source),
+        "at": maker.options.at,
+        "rows": {name: len(lines) for name, lines in records.items()},
+        "left_out": {name: num for name, num in rows.counts.items() if num and name not in OUTCOMES},
+        "trajectories": rows.counts["trajectories"],
+        "inexact_text": inexact,
+        "tokens": maker.spent(),
+        "begin_text": begin_text(maker.tokenizer),
+        "end_text": maker.tokenizer.eos_token or "",
+    }
+    write_json(folder / "summary.json", summary)
+    return summary
+
+
+def begin_text(tokenizer: Any) -> str:
+    """What the tokenizer puts before any text by itself; prompts begin with it where that is so."""
+    begin = tokenizer.bos_token_id
+    return str(tokenizer.bos_token) if begin is not None and tokenizer.encode("a")[:1] == [begin] else ""
+
+
+def report(summary: Json) -> list[RenderableType]:
+    """What was built, what was left out and why, and what it cost."""
+    rows = ", ".join(f"{num} {name}" for name, num in summary["rows"].items())
+    left = "; ".join(f"{num} {name}" for name, num in summary["left_out"].items()) or "nothing"
+    inexact = summary["inexact_text"]
+    return [
+        f"{summary['trajectories']} trajectories, parted at: {summary['at']}; rows: {rows}",
+        f"left out: {left}",
+        *([f"{inexact} pairs whose text is tokenised otherwise than it was sampled"] if inexact else []),
+        terminal.ledger(summary["tokens"]),
+        f"written to {summary['run']}",
+    ]

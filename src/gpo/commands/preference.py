@@ -1,0 +1,327 @@
+"""`gpo train --method`: preference training on pairs that are given, or on each round's own."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import datasets
+from rich.console import RenderableType
+from rich.table import Table
+
+from gpo import pairs
+from gpo.commands import setup
+from gpo.commands.filling import filled
+from gpo.commands.located import check_same_prompts, fingerprint_of, of_round
+from gpo.commands.pairs import OUTCOMES, first_step_of, nothing_left, options_of, rule_for
+from gpo.commands.records import write_round
+from gpo.commands.rows import FILES, Writer, fitting, read_labelled, read_preferences
+from gpo.commands.ui import Ui
+from gpo.evaluation import evaluate
+from gpo.gpo import Memory, problem_order, run_round
+from gpo.learn.preference import PreferenceOptimisation, check_trl, train
+from gpo.offline import PreferenceSettings
+from gpo.paths import PathPrior
+from gpo.pool import Watch
+from gpo.record import Json, RunFolder, read_lines, write_lines
+from gpo.report import terminal
+from gpo.types import InputError, Labelled, Policy, Preference, Problem, Verifier, derive_seed
+
+if TYPE_CHECKING:
+    from gpo.policies.transformers import TransformersPolicy
+
+Rows = Sequence[Preference] | Sequence[Labelled]
+
+
+def run(settings: PreferenceSettings, ui: Ui, *, resume: Path | None = None) -> Json:
+    """Trains for all rounds; returns accuracies, rows and token ledger."""
+    check_trl()
+    datasets.disable_progress_bars()
+    stored = settings.model_dump()
+    if resume:
+        with RunFolder.resume(resume) as folder:
+            training = PreferenceTraining(settings, folder.last_checkpoint())
+            folder.extend(stored)
+            return complete(folder, training, ui)
+    path = setup.output_folder(settings.output, "train", settings.seed)
+    RunFolder.check_new(path, stored)
+    # Everything that the user gave is loaded and checked before anything is written.
+    training = PreferenceTraining(settings)
+    with RunFolder.create(path, "train", stored) as folder:
+        return complete(folder, training, ui)
+
+
+def complete(folder: RunFolder, training: PreferenceTraining, ui: Ui) -> Json:
+    """Does what is left of the run, saves the model, prints and returns the summary."""
+    folder.belongs_to({k: v for k, v in training.policy.fingerprint.items() if k != "weights"})
+    folder.discard_torn()
+    training.run(folder, ui)
+    training.policy.save(folder.path / "model")
+    shutil.rmtree(folder.path / "trainer", ignore_errors=True)
+    lines = folder.rounds()
+    summary = summarise(lines) | {"method": training.settings.method, "run": str(folder.path)}
+    ui.print(*report(lines, summary))
+    return summary
+
+
+class PreferenceTraining:
+    """The parts of one offline run, from its settings and, when resumed, its last checkpoint."""
+
+    def __init__(self, settings: PreferenceSettings, checkpoint: Path | None = None) -> None:
+        self.settings = settings
+        self.optimisation = optimisation_of(settings)
+        self.options = options_of(settings)
+        self.policy = load_policy(settings, checkpoint)
+        self.problems: list[Problem] = []
+        self.held_out: list[Problem] = []
+        self.given: Rows = []
+        self.num_left_out = {"too long": 0, "held out": 0}
+        self.memory = Memory()
+        if settings.task or settings.data or settings.eval_task or settings.eval_data:
+            self.verifier = setup.load_verifier(settings)
+            self.held_out = held_out_problems(settings, self.policy, self.verifier)
+        if settings.pairs is not None:
+            self.given = self.read(Path(settings.pairs))
+        elif settings.eval_problems:
+            self.problems, self.held_out = setup.load_splits(settings, self.policy, self.verifier)
+        else:
+            self.problems = setup.load_problems(
+                settings, self.policy, self.verifier, split="train", seed=settings.seed
+            )
+
+    def read(self, run: Path) -> Rows:
+        """The rows of a finished `gpo pairs` that this model can be trained on."""
+        stored = RunFolder.stored_settings(run, "pairs")
+        if self.settings.method == "kto" and stored["weight"] != "none":
+            raise InputError(
+                f"--pairs {run}: has weights, which kto cannot honour; build it without --weight"
+            )
+        check_same_prompts(run, fingerprint_of(run), self.policy.fingerprint, "to be trained")
+        path = run / FILES["unpaired" if self.settings.method == "kto" else "pairs"]
+        held = {problem.question for problem in self.held_out}
+        questions = [line.get("question") for line in read_lines(path)]
+        rows: Rows = read_labelled(path) if self.settings.method == "kto" else read_preferences(path)
+        kept: Any = [row for row, question in zip(rows, questions, strict=True) if question not in held]
+        self.num_left_out["held out"] = len(rows) - len(kept)
+        if not kept:
+            raise InputError(f"{path}: all {len(rows)} rows are of questions in the evaluation data")
+        return self.fit(kept, path)
+
+    def fit(self, rows: Rows, source: Path | str) -> Rows:
+        """The rows that are short enough, the others counted."""
+        kept = fitting(rows, self.policy.context, self.settings.max_length, source)
+        self.num_left_out["too long"] = len(rows) - len(kept)
+        if rows and not kept:
+            raise InputError(f"{source}: all {len(rows)} rows exceed --max-length {self.settings.max_length}")
+        return kept
+
+    def run(self, folder: RunFolder, ui: Ui) -> None:
+        """All rounds that are still to be done; line 0 is the evaluation before the first."""
+        lines = folder.rounds()
+        done = lines[-1]["round"] if lines else 0
+        if done and "prior" in lines[-1]:
+            self.memory = Memory(PathPrior.from_json(lines[-1]["prior"]))
+        spent = sum(sum(line["tokens"].values()) - line["tokens"].get("evaluation", 0) for line in lines)
+        with ui.progress() as bar:
+            total = self.settings.rounds
+            task = bar.add_task(self.settings.method, total=total, completed=done, note="evaluating")
+
+            def watch(purpose: str, num: int, total: int) -> None:
+                bar.update(task, note=f"{purpose}: {num or ''}{'/' if num else ''}{total}")
+
+            if not lines:
+                folder.commit_round({"round": 0, "metrics": {}, "tokens": {}, **self.evaluation()})
+            for index in range(done + 1, self.settings.rounds + 1):
+                if spent >= (self.settings.budget_tokens or float("inf")):
+                    break
+                spent += self.round(folder, index, watch)
+                bar.update(task, completed=index)
+
+    def round(self, folder: RunFolder, index: int, watch: Watch) -> int:
+        """Round `index`, from 1: rows, training, evaluation; returns the tokens it sampled."""
+        self.policy.version = index - 1
+        line: Json = {"round": index, "tokens": {}, "left_out": dict(self.num_left_out)}
+        rows = self.given if self.settings.pairs else self.sampled_rows(folder, index, line, watch)
+        metrics = self.learn(folder, rows, index, watch) if rows else {"train/rows": 0.0}
+        self.policy.version = index
+        watch("evaluating", 0, len(self.held_out) * self.settings.eval_num)
+        evaluation = self.evaluation()
+        tokens = dict(line["tokens"])
+        line |= {**evaluation, "metrics": metrics, "tokens": tokens | evaluation.get("tokens", {})}
+        part = folder.new_checkpoint()
+        self.policy.save(part / "model")
+        folder.finish_checkpoint(part, index)
+        folder.commit_round(line)
+        folder.prune_checkpoints(self.settings.keep_checkpoints)
+        return sum(tokens.values())
+
+    def learn(self, folder: RunFolder, rows: Rows, index: int, watch: Watch) -> dict[str, float]:
+        """Trains on the rows; a round that was torn goes on from TRL's last checkpoint of it."""
+        return train(
+            self.policy.model,
+            self.policy.raw_tokenizer,
+            rows,
+            self.optimisation,
+            folder=folder.path / "trainer" / f"{index:04d}",
+            seed=derive_seed(self.settings.seed, "preference", index),
+            watch=partial(watch, "updates"),
+        )
+
+    def sampled_rows(self, folder: RunFolder, index: int, line: Json, watch: Watch) -> Rows:
+        """Samples, locates and pairs; what was sampled and what it cost goes to `folder` and `line`."""
+        settings = self.settings
+        order = problem_order(len(self.problems), settings.problems_per_round, index - 1, settings.seed)
+        recipe = setup.load_recipe(
+            settings.model_copy(update={"rule": rule_for(settings)}),
+            problems_per_round=settings.problems_per_round,
+            max_located=settings.problems_per_round,
+            resets=False,
+            archived=0,
+            share="fixed",
+        )
+        batch = [self.problems[i] for i in order]
+        data = run_round(
+            self.policy, self.verifier, batch, recipe,
+            index=index, seed=settings.seed, memory=self.memory, watch=watch,
+        )  # fmt: skip
+        self.memory = data.memory
+        first_step = first_step_of(settings, self.policy.tokenizer)
+        found = of_round(data)
+        if settings.fill:
+            found = filled(
+                data.pool, found, self.options, settings.fill,
+                seed=settings.seed, first_step=first_step, whole=lambda state: state,
+            )  # fmt: skip
+        rows = pairs.build(found, self.options, seed=settings.seed, first_step=first_step)
+        write_round(folder, data)
+        self.write_rows(folder, rows, index)
+        line |= {"tokens": {k: n for k, n in data.tokens.items() if n}, "prior": asdict(data.memory.prior)}
+        line["left_out"] = rows.counts
+        made: Rows = [one.labelled for one in rows.unpaired]
+        if settings.method != "kto":
+            made = [one.preference for one in rows.pairs]
+        if not made and index == 1:
+            raise InputError(f"round 1: {nothing_left(rows.counts)}")
+        return self.fit(made, f"the rows of round {index}")
+
+    def write_rows(self, folder: RunFolder, rows: pairs.Rows, index: int) -> None:
+        path = folder.path / "pairs" / f"{index:04d}"
+        path.mkdir(parents=True, exist_ok=True)
+        records = Writer(self.policy.raw_tokenizer, self.options).records(rows)
+        for name, lines in records.items():
+            write_lines(path / FILES[name], lines)
+
+    def evaluation(self) -> Json:
+        """The held-out success rate, always on the same random streams; nothing where nothing is held out."""
+        settings = self.settings
+        if not self.held_out:
+            return {}
+        result = evaluate(
+            self.policy,
+            self.verifier,
+            self.held_out,
+            num=settings.eval_num,
+            seed=settings.seed,
+            success_at=settings.success_at,
+        )
+        return {
+            "evaluation": {
+                "accuracy": result.accuracy,
+                "stderr": result.stderr,
+                "truncated_frac": result.truncated_frac,
+                "problems": len(result.groups),
+            },
+            "tokens": {"evaluation": result.tokens},
+        }
+
+
+def optimisation_of(settings: PreferenceSettings) -> PreferenceOptimisation:
+    values = {key: getattr(settings, key) for key in PreferenceOptimisation.__dataclass_fields__}
+    found = PreferenceOptimisation(**{**values, "report_to": tuple(settings.report_to)})
+    if settings.weight != "none" and settings.method == "kto":
+        raise InputError("weight: kto cannot weigh a row; use none, or a method that trains pairs")
+    return found
+
+
+def load_policy(settings: PreferenceSettings, checkpoint: Path | None) -> TransformersPolicy:
+    """The policy to train, with a fresh adapter if one was asked for, or as the checkpoint has it."""
+    saved = checkpoint / "model" if checkpoint else None
+    if not settings.lora_rank:
+        return setup.load_policy(settings, saved)
+    if saved:
+        return setup.load_policy(settings.model_copy(update={"adapter": str(saved)}))
+    from gpo.learn.lora import with_lora
+
+    policy = setup.load_policy(settings)
+    policy.model = with_lora(
+        policy.model,
+        rank=settings.lora_rank,
+        alpha=settings.lora_alpha,
+        targets=settings.lora_targets,
+        seed=settings.seed,
+    )
+    return policy
+
+
+def held_out_problems(settings: PreferenceSettings, policy: Policy, verifier: Verifier) -> list[Problem]:
+    """The problems of the evaluation where pairs are given; none where nothing names any."""
+    task = settings.eval_task or (None if settings.eval_data else settings.task)
+    if not settings.eval_problems or (task is None and settings.eval_data is None):
+        return []
+    source = {"task": task, "data": settings.eval_data, "size": settings.eval_problems, "limit": None}
+    found = setup.load_problems(settings.model_copy(update=source), policy, verifier, seed=settings.seed)
+    return found[: settings.eval_problems]
+
+
+def summarise(lines: list[Json]) -> Json:
+    """First and last evaluation, rows trained and left out, and the ledger of a run."""
+    tokens: Counter[str] = Counter()
+    left_out: Counter[str] = Counter()
+    for line in lines:
+        tokens.update(line["tokens"])
+        left_out.update({k: v for k, v in line.get("left_out", {}).items() if v and k not in OUTCOMES})
+    evaluations = [line["evaluation"] for line in lines if "evaluation" in line]
+    found: Json = {
+        "rounds": lines[-1]["round"],
+        "rows": [int(line["metrics"].get("train/rows", 0)) for line in lines[1:]],
+        "left_out": dict(left_out),
+        "tokens": dict(tokens),
+    }
+    for name, one in zip(("before", "after"), (evaluations[:1], evaluations[-1:]), strict=True):
+        for key, field in (("accuracy", ""), ("stderr", "_stderr")):
+            found[f"accuracy_{name}{field}"] = one[0][key] if one else None
+    return found
+
+
+def report(lines: list[Json], summary: Json) -> list[RenderableType]:
+    """What a person reads at the end."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("round", "rows", "updates", "loss", "margin", "accuracy"):
+        table.add_column(name, justify="right")
+    for line in lines:
+        metrics, evaluation = line["metrics"], line.get("evaluation")
+        table.add_row(
+            str(line["round"]),
+            *(_number(metrics.get(f"train/{name}"), form) for name, form in SHOWN.items()),
+            terminal.percent(evaluation["accuracy"], evaluation["stderr"]) if evaluation else "",
+        )
+    left = "; ".join(f"{num} {name}" for name, num in summary["left_out"].items())
+    return [
+        table,
+        "",
+        *([f"left out: {left}"] if left else []),
+        terminal.ledger(summary["tokens"]),
+        f"written to {summary['run']}",
+    ]
+
+
+SHOWN = {"rows": "{:.0f}", "updates": "{:.0f}", "loss": "{:.3f}", "rewards/margins": "{:.3f}"}
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else form.format(value)
