@@ -22,6 +22,7 @@ COMMANDS = {
     "train": "Train a model online on groups at prompts and at reset states.",
     "eval": "Measure a model's success rate.",
     "show": "Show a run: its rounds, and a trajectory step by step.",
+    "data": "Check a benchmark's rows: gpo data check TASK [--json].",
 }
 
 
@@ -52,6 +53,8 @@ def build_command(name: str) -> click.Command:
     """The click command `name`, with a flag for every setting."""
     if name == "show":
         return show_command()
+    if name == "data":
+        return data_group()
     from gpo import config
 
     classes: dict[str, type[Settings]] = {
@@ -174,6 +177,30 @@ def show_command() -> click.Command:
         finish(command.run(run, Ui(as_json), trajectory), as_json)
 
     return show
+
+
+def data_group() -> click.Group:
+    """`gpo data check TASK`: whether every gold answer of a benchmark is accepted, and others refused."""
+    from gpo.config import CheckSettings, fields, load_settings
+
+    def check(as_json: bool, **options: Any) -> None:
+        from gpo.commands import check as command
+        from gpo.commands import quiet
+        from gpo.commands.ui import Ui
+
+        flags = {key: value for key, value in options.items() if value is not None}
+        settings = load_settings(CheckSettings, None, flags)
+        quiet()
+        summary = command.run(settings, Ui(as_json))
+        finish(summary, as_json)
+        if not command.is_clean(summary):
+            raise SystemExit(1)
+
+    options = [setting_option(*field) for field in fields(CheckSettings) if field[0] != "task"]
+    json_flag = click.Option(["--json", "as_json"], is_flag=True, help="print one JSON object last")
+    params: list[click.Parameter] = [click.Argument(["task"]), *options, json_flag]
+    command = click.Command("check", params=params, help=data_group.__doc__, callback=check)
+    return click.Group("data", commands={"check": command}, help=COMMANDS["data"])
 
 
 def finish(summary: dict[str, Any], as_json: bool) -> None:

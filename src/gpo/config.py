@@ -7,6 +7,7 @@ One class per command. Each field is at once a key of the YAML file and a flag (
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -87,6 +88,29 @@ class DataSettings(Settings):
         if (self.task is None) == (self.data is None):
             raise ValueError("give either task or data")
         return self
+
+
+class BenchmarkSettings(Settings):
+    """Where the benchmarks' rows are."""
+
+    data_dir: str | None = Field(
+        None, description="folder with benchmark files in upstream's schema; $GPO_DATA, else the hub"
+    )
+
+    @property
+    def data_folder(self) -> str | None:
+        """The folder that was named, here or in the environment; None for the hub."""
+        return self.data_dir or os.environ.get("GPO_DATA") or None
+
+
+class CheckSettings(BenchmarkSettings):
+    """Settings of `gpo data check`."""
+
+    task: str = Field(description="the benchmark")
+    split: str | None = Field(None, description="one split; all by default")
+    limit: int | None = Field(None, ge=1, description="only so many rows of a split, evenly spread")
+    verifier_limit_s: float = Field(20.0, gt=0, description="seconds for one answer")
+    seed: int = Field(0, ge=0, description="of the choice of other rows' answers")
 
 
 class RunSettings(Settings):

@@ -28,6 +28,10 @@ class InputError(ValueError):
     """Something the user gave is wrong. The message names file, row, field and value; exit code 2."""
 
 
+class DataWarning(UserWarning):
+    """Rows were left out, or differ from what is known of them; the run goes on and says so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One question with its known answer; `prompt_ids` [L] already carry the chat template."""

@@ -44,7 +44,10 @@ def marked(text: str) -> str | None:
     if "####" in text:
         return text.rpartition("####")[2].strip()
     phrase = last_match(_PHRASE, text)
-    return None if phrase is None else text[phrase.end() :].lstrip(_MARKUP + ":").rstrip()
+    if phrase is None:
+        return None
+    rest = text[phrase.end() :].rstrip()
+    return rest.lstrip(_MARKUP + ":") or rest.lstrip(" :")  # an answer may be nothing but markup
 
 
 def first_line(text: str) -> str:

@@ -42,6 +42,13 @@ def score(text: str, answer: str, columns: Mapping[str, Any]) -> float:
     return float(any(_credit(name, reading, entry) == 1.0 for reading in readings))
 
 
+def read(text: str, columns: Mapping[str, Any]) -> str | None:
+    """The final answer as it is written, on one line; None if there is nothing."""
+    del columns
+    readings = answers.readings(answers.visible(text))
+    return " ".join(readings[-1].split()) if readings else None
+
+
 def _credit(name: str, answer: str, entry: Mapping[str, Any]) -> float:
     item = dict(entry)
     if name in _TUPLE_GRIDS:
