@@ -4,6 +4,7 @@ from gpo.tasks.benchmarks import BENCHMARKS
 from gpo.tasks.catalogue import load, verifier
 from gpo.tasks.embedded import demonstration, names
 from gpo.tasks.planted import planted_step
+from gpo.tasks.prompts import prompt
 from gpo.tasks.row import Row
 from gpo.tasks.rows import problems, read_rows
 
@@ -15,6 +16,7 @@ __all__ = [
     "names",
     "planted_step",
     "problems",
+    "prompt",
     "read_rows",
     "verifier",
 ]

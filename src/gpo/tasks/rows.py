@@ -46,16 +46,19 @@ def problems(
     prompt_ids: Callable[[str], Ids],
     task: str = "",
     check: Callable[[Problem], None] | None = None,
+    prompt: Callable[[Row], str] | None = None,
 ) -> list[Problem]:
     """Each row as a problem for the model whose chat template `prompt_ids` applies.
 
+    `prompt` says how a row is put, see `gpo.tasks.prompt`; the bare question without it.
     `check` is a verifier's, and raises ValueError for a gold answer that it cannot use. What either
     raises comes out as InputError with the row's place in front.
     """
     made = []
     for row in rows:
         try:
-            problem = Problem(row.id, prompt_ids(row.question), row.answer, task, row.question, row.columns)
+            asked = row.question if prompt is None else prompt(row)
+            problem = Problem(row.id, prompt_ids(asked), row.answer, task, row.question, row.columns)
             if check is not None:
                 check(problem)
         except ValueError as error:
