@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gpo.types import InputError
+from gpo.types import DataWarning, InputError
 
 if TYPE_CHECKING:
     from gpo.config import Settings
@@ -22,7 +23,7 @@ COMMANDS = {
     "train": "Train a model online on groups at prompts and at reset states.",
     "eval": "Measure a model's success rate.",
     "show": "Show a run: its rounds, and a trajectory step by step.",
-    "data": "Check a benchmark's rows: gpo data check TASK [--json].",
+    "data": "Check a benchmark, or a training file against it: gpo data check TASK [--json].",
 }
 
 
@@ -149,7 +150,7 @@ def resumed(
 
 def start(name: str, settings: Any, ui: Any, resume: Path | None) -> dict[str, Any]:
     """Runs the command; torch is imported here and not before."""
-    from gpo.commands import demo, quiet, sweep, train
+    from gpo.commands import demo, evaluate, quiet, sweep, train
 
     quiet()
     if name == "demo":
@@ -157,7 +158,7 @@ def start(name: str, settings: Any, ui: Any, resume: Path | None) -> dict[str, A
     commands: dict[str, Callable[..., dict[str, Any]]] = {
         "sample": sweep.sample,
         "locate": sweep.locate,
-        "eval": sweep.evaluate,
+        "eval": evaluate.run,
         "train": train.run,
     }
     return commands[name](settings, ui, resume=resume)
@@ -180,27 +181,36 @@ def show_command() -> click.Command:
 
 
 def data_group() -> click.Group:
-    """`gpo data check TASK`: whether every gold answer of a benchmark is accepted, and others refused."""
-    from gpo.config import CheckSettings, fields, load_settings
+    """`gpo data check TASK` and `gpo data overlap FILE`, each with one argument and its settings as flags."""
+    from gpo.config import CheckSettings, OverlapSettings
 
-    def check(as_json: bool, **options: Any) -> None:
-        from gpo.commands import check as command
-        from gpo.commands import quiet
+    about = "Whether every gold answer of a benchmark is accepted, and another row's is refused."
+    compared = "Which rows of a training file are in the tests of the benchmarks at hand."
+    group = click.Group("data", help=COMMANDS["data"])
+    group.add_command(data_command("check", "task", CheckSettings, about))
+    group.add_command(data_command("overlap", "file", OverlapSettings, compared))
+    return group
+
+
+def data_command(name: str, argument: str, cls: type[Settings], about: str) -> click.Command:
+    """One of the commands of `gpo data`."""
+    from gpo.config import fields, load_settings
+
+    def call(as_json: bool, **options: Any) -> None:
+        from gpo.commands import check, overlap, quiet
         from gpo.commands.ui import Ui
 
-        flags = {key: value for key, value in options.items() if value is not None}
-        settings = load_settings(CheckSettings, None, flags)
+        settings: Any = load_settings(cls, None, {k: v for k, v in options.items() if v is not None})
         quiet()
-        summary = command.run(settings, Ui(as_json))
+        summary = (check if name == "check" else overlap).run(settings, Ui(as_json))
         finish(summary, as_json)
-        if not command.is_clean(summary):
+        if name == "check" and not check.is_clean(summary):
             raise SystemExit(1)
 
-    options = [setting_option(*field) for field in fields(CheckSettings) if field[0] != "task"]
+    options = [setting_option(*field) for field in fields(cls) if field[0] != argument]
     json_flag = click.Option(["--json", "as_json"], is_flag=True, help="print one JSON object last")
-    params: list[click.Parameter] = [click.Argument(["task"]), *options, json_flag]
-    command = click.Command("check", params=params, help=data_group.__doc__, callback=check)
-    return click.Group("data", commands={"check": command}, help=COMMANDS["data"])
+    params: list[click.Parameter] = [click.Argument([argument]), *options, json_flag]
+    return click.Command(name, params=params, help=about, callback=call)
 
 
 def finish(summary: dict[str, Any], as_json: bool) -> None:
@@ -213,6 +223,25 @@ def finish(summary: dict[str, Any], as_json: bool) -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """The entry point: bad input is one line on standard error and exit code 2."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DataWarning)
+        shown = warnings.showwarning
+        warnings.showwarning = lambda *about, **more: warn(shown, *about, **more)
+        run(args)
+
+
+def warn(
+    otherwise: Callable[..., None], message: Warning | str, category: type[Warning], *about: Any
+) -> None:
+    """What is wrong with the data but stops nothing is one line on standard error."""
+    if issubclass(category, DataWarning):
+        print(f"gpo: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    else:
+        otherwise(message, category, *about)
+
+
+def run(args: Sequence[str] | None) -> None:
+    """Runs the command line; ends the program where it cannot."""
     try:
         cli.main(args=args, standalone_mode=False)
     except click.exceptions.Abort:

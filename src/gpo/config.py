@@ -58,36 +58,11 @@ class ModelSettings(Settings):
     batch_tokens: int = Field(
         65_536, ge=1, description="tokens of one sampling batch: rows times padded length"
     )
+    chat: bool = Field(True, description="ask through the model's chat template, where it has one")
     system_prompt: str | None = Field(None, description="system prompt for the chat template")
     template_args: dict[str, Any] = Field(
         {}, description="arguments for the chat template, such as enable_thinking=false"
     )
-
-
-class DataSettings(Settings):
-    """The problems and how their answers are verified."""
-
-    task: str | None = Field(None, description="an embedded task, or gym/NAME for a reasoning-gym generator")
-    data: str | None = Field(
-        None, description="your own problems: FILE.jsonl, FILE.parquet or hub:OWNER/NAME[:CONFIG[:SPLIT]]"
-    )
-    prompt_column: str = Field("prompt", description="column with the question")
-    answer_column: str = Field("answer", description="column with the known answer")
-    verifier: str | None = Field(
-        None, description="exact, number, option, math, gym or module:function; the task's own by default"
-    )
-    verifier_limit_s: float = Field(10.0, gt=0, description="seconds for one answer, then it counts as wrong")
-    limit: int | None = Field(None, ge=1, description="use only the first so many problems")
-    size: int = Field(512, ge=1, le=10_000_000, description="problems to draw from an embedded task")
-    task_options: dict[str, Any] = Field(
-        {}, description="options of a reasoning-gym generator, such as max_terms=4"
-    )
-
-    @model_validator(mode="after")
-    def _one_source(self) -> DataSettings:
-        if (self.task is None) == (self.data is None):
-            raise ValueError("give either task or data")
-        return self
 
 
 class BenchmarkSettings(Settings):
@@ -111,6 +86,49 @@ class CheckSettings(BenchmarkSettings):
     limit: int | None = Field(None, ge=1, description="only so many rows of a split, evenly spread")
     verifier_limit_s: float = Field(20.0, gt=0, description="seconds for one answer")
     seed: int = Field(0, ge=0, description="of the choice of other rows' answers")
+
+
+class DataSettings(BenchmarkSettings):
+    """The problems and how their answers are verified."""
+
+    task: str | None = Field(
+        None, description="a benchmark, an embedded task, or gym/NAME for a reasoning-gym generator"
+    )
+    data: str | None = Field(
+        None, description="your own problems: FILE.jsonl, FILE.parquet or hub:OWNER/NAME[:CONFIG[:SPLIT]]"
+    )
+    prompt_column: str = Field("prompt", description="column with the question")
+    answer_column: str = Field("answer", description="column with the known answer")
+    verifier: str | None = Field(
+        None, description="exact, number, option, math, bbh, gym or module:function; default: the task's own"
+    )
+    verifier_limit_s: float = Field(10.0, gt=0, description="seconds for one answer, then it counts as wrong")
+    prompt: str | None = Field(
+        None,
+        description="plain, zero-shot, few-shot or FILE.jinja; a benchmark's own is zero-shot, else plain",
+    )
+    shots: int | None = Field(None, ge=0, description="examples of a few-shot prompt; as in the literature")
+    limit: int | None = Field(
+        None, ge=1, description="use only so many problems: the first, or of a benchmark evenly spread ones"
+    )
+    size: int = Field(512, ge=1, le=10_000_000, description="problems to draw from an embedded task")
+    task_options: dict[str, Any] = Field(
+        {}, description="options of a reasoning-gym generator, such as max_terms=4"
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DataSettings:
+        if (self.task is None) == (self.data is None):
+            raise ValueError("give either task or data")
+        return self
+
+
+class OverlapSettings(BenchmarkSettings):
+    """Settings of `gpo data overlap`."""
+
+    file: str = Field(description="the training file")
+    prompt_column: str = Field("prompt", description="column with the question")
+    answer_column: str = Field("answer", description="column with the known answer")
 
 
 class RunSettings(Settings):
@@ -151,19 +169,31 @@ class StepSettings(Settings):
     group_size: int = Field(8, ge=1, description="rollouts from a prompt, and from a reset state")
 
 
-class SampleSettings(ModelSettings, DataSettings, RunSettings):
+class SplitSettings(Settings):
+    split: str = Field("test", description="of a task: test, train or what else a benchmark has")
+
+
+class SampleSettings(ModelSettings, DataSettings, SplitSettings, RunSettings):
     """Settings of `gpo sample`."""
 
     num: int = Field(4, ge=1, le=100_000, description="completions of each problem")
 
 
-class EvalSettings(ModelSettings, DataSettings, RunSettings):
+class EvalSettings(ModelSettings, DataSettings, SplitSettings, RunSettings):
     """Settings of `gpo eval`."""
 
     num: int = Field(1, ge=1, le=100_000, description="completions of each problem")
+    k: list[str] = Field([], description="of pass@k and maj@k, as often as wanted; by default 1 and num")
+    against: str | None = Field(
+        None, description="another model, checkpoint or finished `gpo eval` folder to compare with"
+    )
+    against_adapter: str | None = Field(None, description="PEFT adapter for that model")
+    export: Literal["lm-eval"] | None = Field(
+        None, description="also write the same evaluation for EleutherAI's harness"
+    )
 
 
-class LocateSettings(ModelSettings, DataSettings, RunSettings, StepSettings):
+class LocateSettings(ModelSettings, DataSettings, SplitSettings, RunSettings, StepSettings):
     """Settings of `gpo locate`."""
 
     completion_column: str | None = Field(
@@ -225,6 +255,9 @@ class TrainSettings(ModelSettings, DataSettings, RunSettings, StepSettings):
         None, description="task to evaluate on; the training task's test split by default"
     )
     eval_data: str | None = Field(None, description="file to evaluate on, with the same columns")
+    decontaminate: bool = Field(
+        True, description="leave out questions that resemble one of the evaluation or of a benchmark at hand"
+    )
     eval_problems: int = Field(200, ge=1, description="held-out problems of an evaluation")
     eval_num: int = Field(1, ge=1, le=100_000, description="completions of each of them")
     eval_every: int = Field(10, ge=0, description="rounds between evaluations; 0 is only before and after")

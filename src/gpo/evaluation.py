@@ -1,4 +1,4 @@
-"""How often a policy is right: rates over problems with their errors, by subject, and two policies compared."""
+"""How often a policy is right: rates over problems with their errors, by subject; two policies compared."""
 
 from __future__ import annotations
 

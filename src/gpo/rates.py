@@ -35,7 +35,7 @@ class Difference:
     interval: tuple[float, float]
     p_value: float
     """Two-sided, of the exact sign-flip test: how often a coin flip for each problem that says which of the
-    two had which rate makes a mean at least as far from 0. With one sample each it is McNemar's exact test."""
+    two had which rate makes a mean as far from 0. With one sample each it is McNemar's exact test."""
     num_problems: int
     num_better: int
     num_worse: int

@@ -274,7 +274,10 @@ class Policy(Protocol):
 class Verifier(Protocol):
     """Whether answers are right. Never raises on model text; a time-out is 0 and counted."""
 
-    num_timeouts: int
+    @property
+    def num_timeouts(self) -> int:
+        """Answers so far whose verification was stopped at the time limit."""
+        ...
 
     def score(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[float]:
         """Rewards in [0, 1], one for each (problem, completion text)."""

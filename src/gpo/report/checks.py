@@ -45,6 +45,16 @@ def report(task: str, found: Sequence[Checked]) -> list[RenderableType]:
     return [table, *findings, *(printable(note) for one in found for note in one.notes)]
 
 
+def overlap(file: str, num_rows: int, counts: Mapping[str, int]) -> list[RenderableType]:
+    """How many rows of a file are in which benchmark."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(f"{num_rows:,} rows of {printable(file)}")
+    table.add_column("of these in it", justify="right")
+    for name, count in counts.items():
+        table.add_row(name, f"{count:,}")
+    return [table]
+
+
 def _lines(findings: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = [printable(f"{one['row']}: {one['what']} (gold {one['gold']!r})") for one in findings[:SHOWN]]
     more = [f"... and {len(findings) - SHOWN} more"] if len(findings) > SHOWN else []

@@ -1,5 +1,6 @@
 """What is asked: benchmarks, the user's own rows, generators and tasks with a planted critical step."""
 
+from gpo.tasks import prompts
 from gpo.tasks.benchmarks import BENCHMARKS
 from gpo.tasks.catalogue import load, verifier
 from gpo.tasks.embedded import demonstration, names
@@ -17,6 +18,7 @@ __all__ = [
     "planted_step",
     "problems",
     "prompt",
+    "prompts",
     "read_rows",
     "verifier",
 ]

@@ -193,6 +193,15 @@ def spread(rows: Sequence[Row], limit: int | None) -> list[Row]:
     return [rows[place * len(rows) // limit] for place in range(limit)]
 
 
+def at_hand(data_dir: str) -> list[str]:
+    """The benchmarks whose test split is in the folder."""
+    folder = Path(data_dir)
+    if not folder.is_dir():
+        raise InputError(f"--data-dir {data_dir}: no such folder")
+    tests = {name: benchmark.splits["test"].files for name, benchmark in BENCHMARKS.items()}
+    return [name for name, patterns in tests.items() if any(any(folder.glob(one)) for one in patterns)]
+
+
 def _hub_sources(benchmark: Benchmark, split: str) -> list[tuple[str, str]]:
     split = benchmark.splits[split].hub or split
     return [(config, f"{HUB}{benchmark.hub}:{config}:{split}") for config in benchmark.configs]

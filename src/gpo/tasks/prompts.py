@@ -66,7 +66,7 @@ def prompt(
     """How a row of `task` (None for the user's own rows) is put; `style` None is the task's own.
 
     That is zero-shot for a benchmark, else plain. `num` worked examples, or as many as the literature
-    shows. InputError for a style that is none, a template that cannot be read, or examples that are not there.
+    shows. InputError for a style that is none, a template that cannot be read, or missing examples.
     """
     is_benchmark = task in BENCHMARKS
     style = style or ("zero-shot" if is_benchmark else "plain")
@@ -118,7 +118,7 @@ def _compiled(text: str, name: str) -> Template:
     from jinja2 import StrictUndefined, TemplateSyntaxError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)  # noqa: S701
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
     try:
         return environment.from_string(text)
     except TemplateSyntaxError as error:
@@ -131,7 +131,7 @@ def _no_examples(row: Row) -> Mapping[str, Any]:
 
 
 def _examples(task: str, data_dir: str | None, num: int | None) -> Callable[[Row], Mapping[str, Any]]:
-    """What a row's few-shot prompt shows before it; subjects have examples of their own where there are any."""
+    """What a few-shot prompt shows before a row; subjects have examples of their own where there are any."""
     if task == "bbh":
         return lambda row: {"shots": [], "preamble": _published(str(row.columns["subject"]), data_dir)}
     source = SHOTS[task]
