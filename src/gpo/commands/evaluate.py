@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from rich.text import Text
+
 from gpo.commands import setup
 from gpo.commands.export import check_export, export
 from gpo.commands.records import write_evaluated
@@ -37,7 +39,8 @@ def run(settings: EvalSettings, ui: Ui, *, resume: Path | None = None) -> Json:
         parts += table.comparison(settings.model, settings.against, difference)
     if settings.export is not None:
         summary["exported"] = export(settings, path)
-        parts += ["", "the same evaluation by lm-evaluation-harness:", summary["exported"]["command"]]
+        command = Text(summary["exported"]["command"], no_wrap=True, overflow="ignore")
+        parts += ["", "the same evaluation by lm-evaluation-harness:", command]
     write_json(path / "results.json", summary)
     ui.print(*parts, f"written to {path}")
     return summary

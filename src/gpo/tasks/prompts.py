@@ -36,6 +36,8 @@ STOPS: Mapping[str, tuple[str, ...]] = {
     "bbh": ("\nQ:",),
 }
 """What ends the completion of a few-shot prompt, as a base model goes on with the next example."""
+EXAMPLE_LENGTH = 300
+"""Characters of a worked solution that is best shown."""
 WITHHELD = ("solution", "answer", "steps", "entry", "pivot")
 """Columns that would give the answer away."""
 
@@ -93,8 +95,9 @@ def _filled(template: Template, name: str, examples: Callable[[Row], Mapping[str
     def fill(row: Row) -> str:
         columns = {key: value for key, value in row.columns.items() if key not in WITHHELD}
         asked = {"question": row.question, "stem": row.question, "options": [], "subject": "", **columns}
+        shown = examples(row)
         try:
-            text = template.render({**asked, "columns": columns, **examples(row)})
+            text = template.render({**asked, "columns": columns, **shown})
         except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
             raise InputError(f"--prompt {name}: cannot be filled in ({error})") from error
         if not text.strip():
@@ -137,10 +140,12 @@ def _examples(task: str, data_dir: str | None, num: int | None) -> Callable[[Row
     source = SHOTS[task]
     pool = [row for row in read(source.task, source.split, data_dir)[0] if row.answer]
     wanted = source.num if num is None else num
+    # Twice as many as are shown, for where the question itself is among them.
+    general = _spread_out(pool, 2 * wanted) if source.split == "train" else None
 
     def examples(row: Row) -> Mapping[str, Any]:
         own = [one for one in pool if one.columns.get("subject") == row.columns.get("subject")]
-        chosen = own if source.split != "train" else _spread_out(pool, wanted)
+        chosen = [one for one in (own if general is None else general) if one.question != row.question]
         if len(chosen) < wanted:
             raise InputError(f"--shots {wanted}: {source.task} {source.split} has {len(chosen)} for {row.id}")
         return {"shots": [_shown(one) for one in chosen[:wanted]], "preamble": ""}
@@ -149,12 +154,11 @@ def _examples(task: str, data_dir: str | None, num: int | None) -> Callable[[Row
 
 
 def _spread_out(rows: Sequence[Row], num: int) -> list[Row]:
-    """`num` rows from all over the set, short ones, as an example should be."""
-    part = len(rows) // max(1, num)
-    return [
-        min(rows[start * part : (start + 1) * part], key=lambda row: abs(len(row.columns["solution"]) - 300))
-        for start in range(num)
-    ]
+    """At most `num` rows from all over the set, of a length that an example should have."""
+    num = min(num, len(rows))
+    parts = [rows[i * len(rows) // num : (i + 1) * len(rows) // num] for i in range(num)]
+    parts = parts[::2] + parts[1::2]  # the first half of them is from all over the set too
+    return [min(part, key=lambda row: abs(len(row.columns["solution"]) - EXAMPLE_LENGTH)) for part in parts]
 
 
 def _shown(row: Row) -> Mapping[str, Any]:
