@@ -143,7 +143,7 @@ def test_two_models_are_compared_on_the_same_problems_in_one_command(capsys) -> 
     assert "p = 1 (exact sign-flip test); better on 0, worse on 0" in out
     assert Path("again/against/rollouts.jsonl").read_text() == Path("again/rollouts.jsonl").read_text()
     assert gpo(capsys, "eval", "--resume", "again")["comparison"]["p_value"] == 1.0
-    assert "different problems (8 and 32" in error_of(
+    assert "--against hot: is of 32 other problems than these 8" in error_of(
         capsys, "eval", *SMALL, "--limit", "8", "--temperature", "0", "--against", "hot", "--output", "b"
     )
 

@@ -27,13 +27,14 @@ def run(settings: EvalSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     ks = checked_ks(settings)
     check_export(settings)
     path = resume or setup.output_folder(settings.output, "eval", settings.seed)
-    summary = measured(settings, path, ui, resume) | {"run": str(path)}
+    finished = finished_rival(settings)
+    summary = measured(settings, path, ui, resume, finished) | {"run": str(path)}
     outcomes = read_outcomes(path)
     found = scores(outcomes, ks)
     summary |= as_json(found)
     parts = [*table.report(settings.task or str(settings.data), found, summary)]
     if settings.against is not None:
-        theirs, where = rival(settings, path, ui)
+        theirs, where = (finished, settings.against) if finished else rival(settings, path, ui)
         difference = compare(outcomes, theirs)
         summary |= {"against": as_json(scores(theirs, ks)) | {"run": where}, "comparison": asdict(difference)}
         parts += table.comparison(settings.model, settings.against, difference)
@@ -60,14 +61,23 @@ def checked_ks(settings: EvalSettings) -> list[int]:
     return ks or ([1, settings.num] if settings.num > 1 else [])
 
 
-def measured(settings: EvalSettings, path: Path, ui: Ui, resume: Path | None) -> Json:
-    """Samples what is still to be sampled of the evaluation at `path`; returns its costs."""
+def measured(
+    settings: EvalSettings, path: Path, ui: Ui, resume: Path | None, others: Sequence[Outcome] | None = None
+) -> Json:
+    """Samples what is still to be sampled of the evaluation at `path`; returns its costs.
+
+    InputError before anything is sampled if the problems are not those of `others`.
+    """
     stored = settings.model_dump()
     if resume is None:
         RunFolder.check_new(path, stored)
     policy = setup.load_policy(settings)
     verifier = setup.load_verifier(settings)
     problems = setup.load_problems(settings, policy, verifier, split=settings.split, seed=settings.seed)
+    if others is not None and {one.problem for one in others} != {problem.id for problem in problems}:
+        raise InputError(
+            f"--against {settings.against}: is of {len(others)} other problems than these {len(problems)}"
+        )
     with RunFolder.resume(path) if resume else RunFolder.create(path, "eval", stored) as folder:
         folder.extend(stored)
         folder.belongs_to(policy.fingerprint)
@@ -141,11 +151,14 @@ def read_outcomes(path: Path) -> list[Outcome]:
     ]
 
 
+def finished_rival(settings: EvalSettings) -> list[Outcome] | None:
+    """The outcomes of the run folder to compare with; None if that is a model, or nothing."""
+    is_run = settings.against is not None and (Path(settings.against) / "run.json").is_file()
+    return read_outcomes(Path(str(settings.against))) if is_run else None
+
+
 def rival(settings: EvalSettings, path: Path, ui: Ui) -> tuple[list[Outcome], str]:
-    """What `against` came to on the same problems: a finished run is read, a model is evaluated here."""
-    given = Path(str(settings.against))
-    if (given / "run.json").is_file():
-        return read_outcomes(given), str(given)
+    """What the model to compare with came to on the same problems, in a run folder of its own."""
     own = path / "against"
     changes = {"model": settings.against, "adapter": settings.against_adapter, "against": None}
     changes |= {"against_adapter": None, "export": None, "output": str(own)}
