@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint demo-model benchmarks clean
+.PHONY: demo test test-lm-eval lint demo-model benchmarks clean
 
 demo: $(VENV)/installed
 	$(BIN)/gpo demo $(ARGS)
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest $(ARGS)
+
+# EleutherAI's harness beside the environment of the tests, so that its pins change nothing there.
+test-lm-eval: $(VENV)-lm-eval/installed
+	GPO_LM_EVAL=$(abspath $(VENV)-lm-eval/bin/lm_eval) $(BIN)/python -m pytest tests/test_lm_eval.py $(ARGS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -24,6 +28,7 @@ demo-model: $(VENV)/installed
 benchmarks: $(VENV)/installed
 	$(BIN)/python benchmarks/sampling.py
 	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/verifiers.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -40,5 +45,12 @@ $(VENV)/installed-test: $(VENV)/installed
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
+$(VENV)-lm-eval/installed: $(VENV)/installed-test
+	$(PYTHON) -m venv $(VENV)-lm-eval
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > $$($(VENV)-lm-eval/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/shared.pth
+	$(VENV)-lm-eval/bin/python -m pip --disable-pip-version-check install --quiet lm-eval==0.4.13
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lm-eval build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

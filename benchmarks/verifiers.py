@@ -72,13 +72,9 @@ def measured(path: Path | None, num: int, rng: random.Random) -> dict[str, float
     everything = golds(path, num, rng)
     wrong = rng.sample(everything, len(everything))
     right = [(write(gold, rng), gold) for gold in everything]
-    easy_wrong = [
-        (write(other, rng), gold) for gold, other in zip(everything, wrong, strict=True) if is_easy(gold)
-    ]
-    easy_wrong = [pair for pair, other in zip(easy_wrong, wrong, strict=False) if is_easy(other)]
-    hard = [
-        (write(other, rng), gold) for gold, other in zip(everything, wrong, strict=True) if not is_easy(gold)
-    ]
+    pairs = list(zip(wrong, everything, strict=True))
+    easy_wrong = [(write(other, rng), gold) for other, gold in pairs if is_easy(other) and is_easy(gold)]
+    hard = [(write(other, rng), gold) for other, gold in pairs if not is_easy(other) or not is_easy(gold)]
     letters = [(write(rng.choice("ABCD"), rng), rng.choice("ABCD")) for _ in everything]
     words = [(write(rng.choice(["Yes", "No"]), rng), "Yes") for _ in everything]
     numbers = [(write(str(rng.randint(0, 99)), rng), str(rng.randint(0, 99))) for _ in everything]
@@ -101,7 +97,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    result = measured(args.data, args.rows, random.Random(args.seed))
+    result = measured(args.data, args.rows, random.Random(args.seed))  # noqa: S311
     for name, rate in result.items():
         print(f"{name:40} {rate:10,.0f} answers a second")
     if args.json:
