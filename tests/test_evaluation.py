@@ -108,7 +108,7 @@ def test_eval_writes_results_with_every_rate(capsys) -> None:
     assert summary["metrics"]["avg@4"]["mean"] == summary["metrics"]["pass@1"]["mean"] == summary["accuracy"]
     low, high = summary["interval"]
     assert 0 <= low < summary["accuracy"] < high <= 1
-    assert json.loads(Path("a/results.json").read_text()) == summary
+    assert json.loads(Path("a/summary.json").read_text()) == summary
     rows = [json.loads(line) for line in Path("a/rollouts.jsonl").read_text().splitlines()]
     assert len(rows) == summary["samples"] == 32
     assert {row["purpose"] for row in rows} == {"evaluation"}

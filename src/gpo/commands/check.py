@@ -19,8 +19,9 @@ from gpo.report import checks
 from gpo.tasks import gold
 from gpo.tasks.benchmarks import read, spread
 from gpo.types import InputError, Problem
+from gpo.verifiers.judges import COLUMNS
 
-WITHOUT_FAST_PATH = {"math": "gpo.verifiers.math:without_fast_path"}
+WITHOUT_FAST_PATH = {"math": "algebra"}
 EMPTY = "the gold answer is empty upstream"
 
 
@@ -97,11 +98,10 @@ def _refused(
     judge: verifiers.IsolatedVerifier, rows: Sequence[tasks.Row], verifier: str
 ) -> Iterator[tuple[tasks.Row, str]]:
     """(row, form) of every gold answer that is not accepted."""
-    for form in gold.FORMS[verifier]:
-        texts = [gold.written(row, verifier, form, row.answer) for row in rows]
-        for row, reward in zip(rows, judge.score(_problems(rows), texts), strict=True):
-            if reward < 1.0:
-                yield row, form
+    asked = [(row, form) for row in rows for form in gold.FORMS[verifier]]
+    texts = [gold.written(row, verifier, form, row.answer) for row, form in asked]
+    rewards = _rewards(judge, verifier, [row for row, _ in asked], texts)
+    yield from (one for one, reward in zip(asked, rewards, strict=True) if reward < 1.0)
 
 
 def _accepted(
@@ -117,12 +117,23 @@ def _accepted(
         if other is not None
     ]
     texts = [gold.written(row, verifier, form, other) for row, other, form in asked]
-    rewards = judge.score(_problems([row for row, _, _ in asked]), texts)
+    rewards = _rewards(judge, verifier, [row for row, _, _ in asked], texts)
     yield from (one for one, reward in zip(asked, rewards, strict=True) if reward > 0.0)
 
 
-def _problems(rows: Sequence[tasks.Row]) -> list[Problem]:
-    return [Problem(row.id, (), row.answer, "", row.question, row.columns) for row in rows]
+def _rewards(
+    judge: verifiers.IsolatedVerifier, verifier: str, rows: Sequence[tasks.Row], texts: Sequence[str]
+) -> list[float]:
+    """The rewards of completions; those that are alike in all that the verifier sees are verified once."""
+    keys = [
+        (text, row.answer, *(str(row.columns.get(name)) for name in COLUMNS[verifier]))
+        for row, text in zip(rows, texts, strict=True)
+    ]
+    places = {key: place for place, key in enumerate(keys)}
+    problems = [Problem(row.id, (), row.answer, "", row.question, row.columns) for row in rows]
+    asked = [problems[place] for place in places.values()], [texts[place] for place in places.values()]
+    rewards = dict(zip(places, judge.score(*asked), strict=True))
+    return [rewards[key] for key in keys]
 
 
 def _finding(row: tasks.Row, what: str) -> Json:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.text import Text
 
 from gpo.commands import setup
-from gpo.commands.export import check_export, export
+from gpo.commands.harness import check_export, export
 from gpo.commands.records import write_evaluated
 from gpo.commands.ui import Ui
 from gpo.config import EvalSettings
@@ -23,7 +23,7 @@ CHUNK = 32
 
 
 def run(settings: EvalSettings, ui: Ui, *, resume: Path | None = None) -> Json:
-    """Evaluates, compares if asked to, writes results.json and prints the tables."""
+    """Evaluates, compares if asked to, writes summary.json and prints the tables."""
     ks = checked_ks(settings)
     check_export(settings)
     path = resume or setup.output_folder(settings.output, "eval", settings.seed)
@@ -42,7 +42,7 @@ def run(settings: EvalSettings, ui: Ui, *, resume: Path | None = None) -> Json:
         summary["exported"] = export(settings, path)
         command = Text(summary["exported"]["command"], no_wrap=True, overflow="ignore")
         parts += ["", "the same evaluation by lm-evaluation-harness:", command]
-    write_json(path / "results.json", summary)
+    write_json(path / "summary.json", summary)
     ui.print(*parts, f"written to {path}")
     return summary
 

@@ -17,6 +17,7 @@ from gpo.verifiers import function
 Judge = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "algebra": (),
     "bbh": ("options", "subject"),
     "exact": (),
     "gym": ("gym", "entry"),

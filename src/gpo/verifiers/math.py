@@ -61,11 +61,11 @@ def check(answer: str, columns: Mapping[str, Any]) -> None:
         raise ValueError(f"math-verify cannot parse {gold[:80]!r}")
 
 
-def score(text: str, answer: str, columns: Mapping[str, Any]) -> float:
+def score(text: str, answer: str, columns: Mapping[str, Any], *, is_fast: bool = True) -> float:
     """1.0 if the final answer is equivalent to the gold answer, else 0.0."""
     gold, shown = answers.gold(answer), answers.visible(text)
     readings = _readings(shown)
-    verdict = _fast_verdict(gold, readings)
+    verdict = _fast_verdict(gold, readings) if is_fast else None
     if verdict is None:
         check(answer, columns)
         verdict = _symbolic_verdict(gold, readings, shown)
@@ -86,15 +86,6 @@ def read(text: str, columns: Mapping[str, Any]) -> str | None:
     answer = readings[0] if is_marked and answers.last_boxed(shown) is not None else readings[-is_marked]
     is_answer = is_marked or "$" in shown.splitlines()[-1] or _plain_number(answer) is not None
     return spelling(answer) if is_answer else None
-
-
-def without_fast_path(completions: Sequence[str], answer: Sequence[str], **columns: Any) -> list[float]:
-    """The rewards by algebra alone, as a user's reward function: what the self-check compares with."""
-    del columns
-    return [
-        float(_symbolic_verdict(answers.gold(gold), _readings(answers.visible(text)), answers.visible(text)))
-        for text, gold in zip(completions, answer, strict=True)
-    ]
 
 
 def normalise(answer: str) -> str:
