@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-export lint demo-model benchmarks clean
+.PHONY: demo test test-export test-lm-eval lint demo-model benchmarks clean
 
 demo: $(VENV)/installed
 	$(BIN)/gpo demo $(ARGS)
@@ -15,6 +15,10 @@ test: $(VENV)/installed-test
 # The trainers that `gpo export` writes for read its files with their own loaders. Python 3.11, Linux.
 test-export: $(VENV)-export/installed
 	$(VENV)-export/bin/python -m pytest -W default tests_export $(ARGS)
+
+# EleutherAI's harness beside the environment of the tests, so that its pins change nothing there.
+test-lm-eval: $(VENV)-lm-eval/installed
+	GPO_LM_EVAL=$(abspath $(VENV)-lm-eval/bin/lm_eval) $(BIN)/python -m pytest tests/test_lm_eval.py $(ARGS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -29,6 +33,7 @@ benchmarks: $(VENV)/installed-test
 	$(BIN)/python benchmarks/sampling.py
 	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/learner.py
+	$(BIN)/python benchmarks/verifiers.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -52,5 +57,12 @@ $(VENV)-export/installed: pyproject.toml constraints.txt requirements-export.txt
 	$(VENV)-export/bin/pip install --quiet --no-deps --requirement requirements-export.txt
 	@touch $@
 
+$(VENV)-lm-eval/installed: $(VENV)/installed-test
+	$(PYTHON) -m venv $(VENV)-lm-eval
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > $$($(VENV)-lm-eval/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/shared.pth
+	$(VENV)-lm-eval/bin/python -m pip --disable-pip-version-check install --quiet lm-eval==0.4.13
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(VENV)-export build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-export $(VENV)-lm-eval build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

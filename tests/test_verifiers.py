@@ -11,7 +11,7 @@ import reasoning_gym
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpo.verifiers import answers, exact, gym, math, number, option
+from gpo.verifiers import algebra, answers, bbh, exact, gym, math, number, option
 
 RIGHT, WRONG = 1.0, 0.0
 BRACES = "{" * 1_000_000
@@ -94,6 +94,14 @@ def test_number_reads_the_final_number(text: str, answer: str, reward: float) ->
         row("(" * 1_000_000 + "B", "B", RIGHT, "a megabyte of brackets"),
         row("Answer: " + "(" * 1_000_000 + "B", "B", RIGHT, "the same after the phrase"),
         row("", "A", WRONG, "nothing"),
+        row("The final answer is $\\boxed{\\textbf{(C)}}$", "C", RIGHT, "bold in a box"),
+        row("\\boxed{\\mathrm{D}}", "D", RIGHT, "roman in a box"),
+        row("Correct option: C", "C", RIGHT, "without the phrase"),
+        row("<think>B looks right, B</think>\nC", "B", WRONG, "thought B and said C"),
+        row("Choices: A) 1 B) 2 C) 3. So the answer is", "C", WRONG, "echo and no answer"),
+        row("I choose C because A is wrong.\n\nFinal answer: C", "C", RIGHT, "final answer"),
+        row("\\boxed{\u0392}", "B", WRONG, "a Greek capital beta"),
+        row("\\boxed{E}", "E", RIGHT, "the fifth of more than four"),
     ],
 )
 def test_option_reads_the_chosen_letter(text: str, answer: str, reward: float) -> None:
@@ -124,6 +132,16 @@ def test_option_reads_the_chosen_letter(text: str, answer: str, reward: float) -
         row("\x00\ud800", "\ud800", WRONG, "NUL and a surrogate"),
         row("<answer>" * 100_000 + "no</answer>", "no", RIGHT, "a megabyte of tags"),
         row(" \n\t", "yes", WRONG, "white space"),
+        row("\\boxed{no} \\boxed{yes}", "no", WRONG, "two boxes"),
+        row("\\boxed{no} \\boxed{yes}", "yes", RIGHT, "the last of two boxes"),
+        row("#### yes", "yes", RIGHT, "after four hashes"),
+        row("**Answer:** *invalid*", "invalid", RIGHT, "markdown around it"),
+        row("Answer: invalid", "valid", WRONG, "a word inside another"),
+        row("Answer = True", "true", RIGHT, "an equals sign"),
+        row('The answer is "yes"', "yes", RIGHT, "quotes"),
+        row("the answer is \u0661\u0668", "18", WRONG, "Unicode digits"),
+        row("The answer is y e s", "yes", WRONG, "letters apart"),
+        row("\\boxed{" + BRACES, "yes", WRONG, "a megabyte of braces"),
     ],
 )
 def test_exact_compares_the_final_answer(text: str, answer: str, reward: float) -> None:
@@ -169,10 +187,191 @@ def test_exact_compares_the_final_answer(text: str, answer: str, reward: float) 
         row("\\boxed{" + BRACES, "3", WRONG, "a megabyte of braces"),
         row("\\boxed{\\boxed{3}}", "3", RIGHT, "a box in a box"),
         row("", "3", WRONG, "nothing"),
+        row("\\boxed{50\\%}", "0.5", RIGHT, "per cent"),
+        row("\\boxed{x<3}", "(-\\infty,3)", RIGHT, "an inequality is an interval"),
+        row("\\boxed{[1,2]}", "(1,2)", WRONG, "closed and open"),
+        row("\\boxed{(2,1)}", "(1,2)", WRONG, "a point the wrong way round"),
+        row("\\boxed{1\\frac{1}{2}}", "\\frac{3}{2}", RIGHT, "a mixed number"),
+        row("\\boxed{5\\text{ cm}}", "5", RIGHT, "units"),
+        row("\\boxed{025}", "25", RIGHT, "leading zeros"),
+        row("\\boxed{336^\\circ}", "336", RIGHT, "degrees"),
+        row("\\boxed{\u22127}", "-7", RIGHT, "typographic minus"),
+        row("\\boxed{\u0661\u0668}", "18", WRONG, "Unicode digits"),
+        row("\\boxed{3 = 4 = 5}", "5", WRONG, "a chain of three answers"),
+        row("\\boxed{3 \\approx 4}", "3", WRONG, "about another answer"),
+        row("\\boxed{\\frac23 \\approx 0.67}", "\\frac23", RIGHT, "about itself"),
+        row("\\boxed{3 \\text{ or } 4}", "3", WRONG, "a hedge"),
+        row("\\boxed{3, 4}", "3", WRONG, "a list"),
+        row("The answer is $3$ or $4$.", "3", WRONG, "a hedge of two formulas"),
+        row("The answer is $3$ since $x=4$.", "3", RIGHT, "a formula after the answer"),
+        row("The answer is $3$ since $x=4$.", "4", WRONG, "which is not the answer"),
+        row("The answer is 3 because $x=4$.", "4", WRONG, "even if it is the only formula"),
+        row("The cost is \\$5, so the answer is \\$5.", "\\$5", RIGHT, "dollars that are dollars"),
+        row("\\boxed{28_9}", "28", WRONG, "a number in another base"),
+        row("\\boxed{1011}", "1011_2", RIGHT, "the base that was asked for"),
+        row("\\boxed{1011_3}", "1011_2", WRONG, "not the base that was asked for"),
+        row("\\boxed{0}", "\\frac{1}{2^{98}}", WRONG, "tiny is not nothing"),
+        row("\\boxed{\\frac{3}{2^{98}}}", "\\frac{1}{2^{98}}", WRONG, "nor three times as tiny"),
+        row("\\boxed{2}", "\\frac \\pi4 + 2 - \\sqrt2", WRONG, "a part of a sum"),
+        row("\\boxed{\\frac{\\pi}{4}+2-\\sqrt{2}}", "\\frac \\pi4 + 2 - \\sqrt2", RIGHT, "braces left out"),
+        row("So it falls on $\\text{Sunday}$ in the end.", "\\text{Sunday}", RIGHT, "a word in a sentence"),
+        row("What is \\boxed{}? I do not know.", "3", WRONG, "an empty box in an echo"),
     ],
 )
 def test_math_finds_equivalent_answers(text: str, answer: str, reward: float) -> None:
     assert math.score(text, answer, {}) == reward
+
+
+OPTIONS = {"options": ["Paris", "17 rolls", "Paris, France", "P"], "subject": "geography"}
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "reward"),
+    [
+        row("The answer is: Paris", "A", RIGHT, "the text"),
+        row("The answer is Paris.", "A", RIGHT, "the text and a full stop"),
+        row("\\boxed{\\text{17 rolls}}", "B", RIGHT, "the text in a box"),
+        row("**Paris, France**", "C", RIGHT, "the text, bold, at the end"),
+        row("The answer is Paris, France", "A", WRONG, "the longer text"),
+        row("The answer is: P", "D", RIGHT, "a letter that is a text and no option"),
+        row("The answer is: D", "D", RIGHT, "a letter"),
+        row("The answer is (E)", "E", WRONG, "a letter beyond the options"),
+        row("The answer is 17", "B", WRONG, "a part of a text"),
+        row("<think>Paris</think> Hm.", "A", WRONG, "the text in the thinking"),
+    ],
+)
+def test_option_knows_the_texts_of_the_options(text: str, answer: str, reward: float) -> None:
+    assert option.score(text, answer, OPTIONS) == reward
+
+
+def test_two_options_of_one_text_are_one_answer() -> None:
+    columns = {"options": ["tea", "milk", "tea", "6'"]}
+    assert option.score("Answer: A", "C", columns) == option.score("Answer: tea", "C", columns) == RIGHT
+    assert option.score("Answer: 6", "D", {"options": ["6", "5", "4", "6'"]}) == WRONG
+
+
+LETTERED = {"subject": "navigate", "options": ["left", "right", "up"]}
+BRACKETS, WORDS = {"subject": "dyck_languages"}, {"subject": "word_sorting"}
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "columns", "reward"),
+    [
+        pytest.param(text, answer, columns, reward, id=why.replace(" ", "-"))
+        for text, answer, columns, reward, why in [
+            ("So the answer is (B).", "(B)", LETTERED, RIGHT, "the published form"),
+            ("So the answer is B.", "(B)", LETTERED, RIGHT, "without brackets"),
+            ("\\boxed{B}", "(B)", LETTERED, RIGHT, "boxed"),
+            ("\\boxed{\\text{(B)}}", "(B)", LETTERED, RIGHT, "boxed text"),
+            ("**(B)** right", "(B)", LETTERED, RIGHT, "bold"),
+            ("The answer is right.", "(B)", LETTERED, RIGHT, "the option's text"),
+            ("So the answer is (B) or (C).", "(B)", LETTERED, WRONG, "a hedge"),
+            ("So the answer is (A). No: the answer is (B).", "(A)", LETTERED, WRONG, "taken back"),
+            ("The options are (A), (B), (C).", "(B)", LETTERED, WRONG, "an echo of the options"),
+            ("<think>(B)</think>", "(B)", LETTERED, WRONG, "only in the thinking"),
+            ("So the answer is (D).", "(D)", LETTERED, WRONG, "beyond the options"),
+            ("So the answer is True.", "True", {}, RIGHT, "a truth value"),
+            ("So the answer is true", "True", {}, RIGHT, "in lower case"),
+            ("True", "True", {}, RIGHT, "the last line"),
+            ("not True", "True", {}, WRONG, "a longer last line"),
+            ("The argument is valid.", "valid", {}, WRONG, "a sentence without a marker"),
+            ("So the answer is valid.", "valid", {}, RIGHT, "a word"),
+            ("So the answer is invalid.", "valid", {}, WRONG, "the word inside another"),
+            ("So the answer is No. I am sure.", "No", {}, RIGHT, "a sentence after it"),
+            ("So the answer is Yes.", "No", {}, WRONG, "the other one"),
+            ("So the answer is -17.", "-17", {}, RIGHT, "a negative number"),
+            ("So the answer is \u221217.", "-17", {}, RIGHT, "typographic minus"),
+            ("So the answer is 17.", "-17", {}, WRONG, "without its sign"),
+            ("So the answer is \u0661\u0667.", "17", {}, WRONG, "Unicode digits"),
+            ("So the answer is ] }.", "] }", BRACKETS, RIGHT, "brackets"),
+            ("So the answer is ]}.", "] }", BRACKETS, RIGHT, "brackets without spaces"),
+            ("\\boxed{] \\}}", "] }", BRACKETS, RIGHT, "escaped brackets in a box"),
+            ("So the answer is } ].", "] }", BRACKETS, WRONG, "brackets in another order"),
+            ("So the answer is [ ] }.", "] }", BRACKETS, WRONG, "with the question's brackets"),
+            ("So the answer is ant bee cow.", "ant bee cow", WORDS, RIGHT, "words"),
+            ("So the answer is ant, bee, cow.", "ant bee cow", WORDS, RIGHT, "words with commas"),
+            ("So the answer is bee ant cow.", "ant bee cow", WORDS, WRONG, "words in another order"),
+            ("So the answer is antbee cow.", "ant bee cow", WORDS, WRONG, "words run together"),
+            ("So the answer is Monsters, Inc.", "Monsters, Inc", LETTERED, RIGHT, "a gold that is no letter"),
+            ("{" * 1_000_000, "] }", BRACKETS, WRONG, "a megabyte of braces"),
+            ("", "No", {}, WRONG, "nothing"),
+        ]
+    ],
+)
+def test_bbh_matches_as_its_tasks_mean_it(text: str, answer: str, columns: dict, reward: float) -> None:
+    assert bbh.score(text, answer, columns) == reward
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "columns", "answer"),
+    [
+        (number, "The answer is 1,500.0", {}, "1500"),
+        (number, "\\boxed{\\frac{2}{4}}", {}, "1/2"),
+        (number, "no idea", {}, None),
+        (option, "The answer is (b)", {}, "B"),
+        (option, "The answer is: 17 rolls", OPTIONS, "B"),
+        (option, "The answer is (A) or (B)", {}, None),
+        (option, "The answer is (J)", OPTIONS, None),
+        (exact, "Answer: **Yes.** Sure", {}, "yes"),
+        (exact, "x" * 200, {}, None),
+        (exact, "<think>yes", {}, None),
+        (bbh, "So the answer is (B).", LETTERED, "B"),
+        (bbh, "So the answer is ] }.", BRACKETS, "]}"),
+        (bbh, "", {}, None),
+        (math, "\\boxed{\\dfrac{2}{4}}", {}, "1/2"),
+        (math, "\\boxed{0.50}", {}, "1/2"),
+        (math, "\\boxed{x + 1}", {}, "x+1"),
+        (math, "The answer is $3$ since $x=4$", {}, "3"),
+        (math, "so we get $x = 7$", {}, "x=7"),
+        (math, "I give up.", {}, None),
+        (math, "12", {}, "12"),
+        (math, "\\boxed{3", {}, None),
+        (gym, "Answer:\n1 2\n3 4", {}, "1 2"),
+        (gym, "", {}, None),
+    ],
+)
+def test_equal_answers_are_read_in_one_spelling(
+    module: Any, text: str, columns: dict, answer: str | None
+) -> None:
+    assert module.read(text, columns) == answer
+
+
+EASY = [
+    "12",
+    "-3",
+    "0.25",
+    "\\frac{3}{4}",
+    "1{,}234",
+    "\\text{Friday}",
+    "x^2+1",
+    "\\sqrt{2}",
+    "(1,2)",
+    "\\$5",
+]
+
+
+@pytest.mark.parametrize("answer", EASY)
+@pytest.mark.parametrize("form", ["\\boxed{%s}", "The answer is $%s$.", "It comes to $%s$ then."])
+def test_the_fast_path_and_algebra_agree(answer: str, form: str) -> None:
+    for other in (answer, *EASY):
+        text = form % other
+        rewards = math.score(text, answer, {}), algebra.score(text, answer, {})
+        assert rewards == (float(other == answer),) * 2, (other, answer)
+
+
+def test_easy_answers_never_reach_algebra(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(text: str) -> None:
+        raise AssertionError(f"parsed {text}")
+
+    monkeypatch.setattr(math, "_parsed", fail)
+    assert math.score("\\boxed{\\dfrac12}", "\\frac{1}{2}", {}) == RIGHT
+    assert math.score("\\boxed{0.5}", "\\frac{1}{2}", {}) == RIGHT
+    assert math.score("\\boxed{7}", "1{,}234", {}) == WRONG
+    assert math.score("\\boxed{(1, 2)}", "\\left(1,2\\right)", {}) == RIGHT
+    assert math.score("\\boxed{Monday}", "\\text{Friday}", {}) == WRONG
+    math.check("\\frac{3}{4}", {})
+    with pytest.raises(AssertionError, match="parsed"):
+        math.score("\\boxed{x}", "y", {})
 
 
 def gym_columns(name: str, answer: str | None, **metadata: object) -> dict[str, Any]:
@@ -204,6 +403,20 @@ def gym_item(name: str) -> dict[str, Any]:
         row("<answer>12", "12", WRONG, "cut off"),
         row("", "12", WRONG, "nothing"),
         row("\ud800\x00" + BRACES, "12", WRONG, "rubbish"),
+        row("#### 12", "12", RIGHT, "four hashes"),
+        row("Final answer: **12**", "12", RIGHT, "bold"),
+        row("So it is 12.", "12", WRONG, "a sentence without a marker"),
+        row("Answer: `12`", "12", RIGHT, "a code span"),
+        row("Answer: 12.5", "12", WRONG, "more digits"),
+        row("Answer: -12", "12", WRONG, "the other sign"),
+        row("\\boxed{12} \\boxed{13}", "12", WRONG, "two boxes"),
+        row("\\boxed{13} \\boxed{12}", "12", RIGHT, "the last of two boxes"),
+        row("Answer: 12\nAnswer: 13", "12", WRONG, "taken back"),
+        row("Is the answer 12?", "12", WRONG, "an echo"),
+        row("<think>hm", "12", WRONG, "endless thinking"),
+        row("Answer: \u0661\u0662", "12", WRONG, "Unicode digits"),
+        row("Answer: twelve", "12", WRONG, "in words"),
+        row("<answer>" * 100_000 + "12</answer>", "12", RIGHT, "a megabyte of tags"),
     ],
 )
 def test_gym_wants_full_credit_for_the_final_answer(text: str, answer: str, reward: float) -> None:
@@ -329,8 +542,10 @@ MODEL_TEXT = st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=25
 @settings(max_examples=200, deadline=None)
 @given(MODEL_TEXT)
 def test_no_text_makes_a_verifier_raise_or_leave_the_unit_interval(text: str) -> None:
-    for module, answer in ((number, "18"), (option, "B"), (exact, "yes")):
-        assert module.score(text, answer, {}) in (RIGHT, WRONG)
+    for module, answer in ((number, "18"), (option, "B"), (exact, "yes"), (bbh, "(B)"), (bbh, "yes")):
+        assert module.score(text, answer, LETTERED) in (RIGHT, WRONG)
+        assert isinstance(module.read(text, LETTERED), str | None)
+    assert isinstance(math.read(text, {}), str | None)
     assert gym.score(text, "12", gym_columns("chain_sum", "12")) in (RIGHT, WRONG)
 
 
@@ -344,8 +559,9 @@ UNITS = ["\\boxed{", "{", "answer is ", "<answer>", "1,234", "\\boxed ", "answer
 )
 def test_a_megabyte_of_anything_is_read_in_linear_time(text: str) -> None:
     start = time.monotonic()
-    for module, answer in ((number, "18"), (option, "B"), (exact, "yes"), (math, "3")):
+    for module, answer in ((number, "18"), (option, "B"), (exact, "yes"), (math, "3"), (bbh, "yes")):
         module.score(text, answer, {})
+        module.read(text, {})
     assert time.monotonic() - start < 5  # quadratic time would take hours
 
 

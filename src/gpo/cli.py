@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gpo.types import InputError
+from gpo.types import DataWarning, InputError
 
 if TYPE_CHECKING:
     from gpo.config import Settings
@@ -25,6 +26,7 @@ COMMANDS = {
     "export": "Write rows of pairs in the format of another trainer, or of the hub.",
     "eval": "Measure a model's success rate.",
     "show": "Show a run: its rounds, and a trajectory step by step.",
+    "data": "Check a benchmark, or a training file against it: gpo data check TASK [--json].",
 }
 
 
@@ -55,6 +57,8 @@ def build_command(name: str) -> click.Command:
     """The click command `name`, with a flag for every setting."""
     if name == "show":
         return show_command()
+    if name == "data":
+        return data_group()
     from gpo import config, offline
 
     classes: dict[str, type[Settings]] = {
@@ -185,7 +189,7 @@ def start(name: str, settings: Any, ui: Any, resume: Path | None) -> dict[str, A
         from gpo.commands import export
 
         return export.run(settings, ui)
-    from gpo.commands import demo, pairs, preference, quiet, sweep, train
+    from gpo.commands import demo, evaluate, pairs, preference, quiet, sweep, train
 
     quiet()
     if name == "demo":
@@ -194,7 +198,7 @@ def start(name: str, settings: Any, ui: Any, resume: Path | None) -> dict[str, A
     commands: dict[str, Callable[..., dict[str, Any]]] = {
         "sample": sweep.sample,
         "locate": sweep.locate,
-        "eval": sweep.evaluate,
+        "eval": evaluate.run,
         "train": preference.run if is_offline else train.run,
         "pairs": pairs.run,
     }
@@ -217,6 +221,39 @@ def show_command() -> click.Command:
     return show
 
 
+def data_group() -> click.Group:
+    """`gpo data check TASK` and `gpo data overlap FILE`, each with one argument and its settings as flags."""
+    from gpo.config import CheckSettings, OverlapSettings
+
+    about = "Whether every gold answer of a benchmark is accepted, and another row's is refused."
+    compared = "Which rows of a training file are in the tests of the benchmarks at hand."
+    group = click.Group("data", help=COMMANDS["data"])
+    group.add_command(data_command("check", "task", CheckSettings, about))
+    group.add_command(data_command("overlap", "file", OverlapSettings, compared))
+    return group
+
+
+def data_command(name: str, argument: str, cls: type[Settings], about: str) -> click.Command:
+    """One of the commands of `gpo data`."""
+    from gpo.config import fields, load_settings
+
+    def call(as_json: bool, **options: Any) -> None:
+        from gpo.commands import check, overlap, quiet
+        from gpo.commands.ui import Ui
+
+        settings: Any = load_settings(cls, None, {k: v for k, v in options.items() if v is not None})
+        quiet()
+        summary = (check if name == "check" else overlap).run(settings, Ui(as_json))
+        finish(summary, as_json)
+        if name == "check" and not check.is_clean(summary):
+            raise SystemExit(1)
+
+    options = [setting_option(*field) for field in fields(cls) if field[0] != argument]
+    json_flag = click.Option(["--json", "as_json"], is_flag=True, help="print one JSON object last")
+    params: list[click.Parameter] = [click.Argument([argument]), *options, json_flag]
+    return click.Command(name, params=params, help=about, callback=call)
+
+
 def finish(summary: dict[str, Any], as_json: bool) -> None:
     """Prints the command's JSON object as the last line of standard output."""
     if as_json and os.environ.get("RANK", "0") == "0":
@@ -227,6 +264,25 @@ def finish(summary: dict[str, Any], as_json: bool) -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """The entry point: bad input is one line on standard error and exit code 2."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DataWarning)
+        shown = warnings.showwarning
+        warnings.showwarning = lambda *about, **more: warn(shown, *about, **more)
+        run(args)
+
+
+def warn(
+    otherwise: Callable[..., None], message: Warning | str, category: type[Warning], *about: Any
+) -> None:
+    """What is wrong with the data but stops nothing is one line on standard error."""
+    if issubclass(category, DataWarning):
+        print(f"gpo: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    else:
+        otherwise(message, category, *about)
+
+
+def run(args: Sequence[str] | None) -> None:
+    """Runs the command line; ends the program where it cannot."""
     try:
         cli.main(args=args, standalone_mode=False)
     except click.exceptions.Abort:

@@ -7,6 +7,7 @@ One class per command. Each field is at once a key of the YAML file and a flag (
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -57,26 +58,59 @@ class ModelSettings(Settings):
     batch_tokens: int = Field(
         65_536, ge=1, description="tokens of one sampling batch: rows times padded length"
     )
+    chat: bool = Field(True, description="ask through the model's chat template, where it has one")
     system_prompt: str | None = Field(None, description="system prompt for the chat template")
     template_args: dict[str, Any] = Field(
         {}, description="arguments for the chat template, such as enable_thinking=false"
     )
 
 
-class DataSettings(Settings):
+class BenchmarkSettings(Settings):
+    """Where the benchmarks' rows are."""
+
+    data_dir: str | None = Field(
+        None, description="folder with benchmark files in upstream's schema; $GPO_DATA, else the hub"
+    )
+
+    @property
+    def data_folder(self) -> str | None:
+        """The folder that was named, here or in the environment; None for the hub."""
+        return self.data_dir or os.environ.get("GPO_DATA") or None
+
+
+class CheckSettings(BenchmarkSettings):
+    """Settings of `gpo data check`."""
+
+    task: str = Field(description="the benchmark")
+    split: str | None = Field(None, description="one split; all by default")
+    limit: int | None = Field(None, ge=1, description="only so many rows of a split, evenly spread")
+    verifier_limit_s: float = Field(20.0, gt=0, description="seconds for one answer")
+    seed: int = Field(0, ge=0, description="of the choice of other rows' answers")
+
+
+class DataSettings(BenchmarkSettings):
     """The problems and how their answers are verified."""
 
-    task: str | None = Field(None, description="an embedded task, or gym/NAME for a reasoning-gym generator")
+    task: str | None = Field(
+        None, description="a benchmark, an embedded task, or gym/NAME for a reasoning-gym generator"
+    )
     data: str | None = Field(
         None, description="your own problems: FILE.jsonl, FILE.parquet or hub:OWNER/NAME[:CONFIG[:SPLIT]]"
     )
     prompt_column: str = Field("prompt", description="column with the question")
     answer_column: str = Field("answer", description="column with the known answer")
     verifier: str | None = Field(
-        None, description="exact, number, option, math, gym or module:function; the task's own by default"
+        None, description="exact, number, option, math, bbh, gym or module:function; default: the task's own"
     )
     verifier_limit_s: float = Field(10.0, gt=0, description="seconds for one answer, then it counts as wrong")
-    limit: int | None = Field(None, ge=1, description="use only the first so many problems")
+    prompt: str | None = Field(
+        None,
+        description="plain, zero-shot, few-shot or FILE.jinja; a benchmark's own is zero-shot, else plain",
+    )
+    shots: int | None = Field(None, ge=0, description="examples of a few-shot prompt; as in the literature")
+    limit: int | None = Field(
+        None, ge=1, description="use only so many problems: the first, or of a benchmark evenly spread ones"
+    )
     size: int = Field(512, ge=1, le=10_000_000, description="problems to draw from an embedded task")
     task_options: dict[str, Any] = Field(
         {}, description="options of a reasoning-gym generator, such as max_terms=4"
@@ -87,6 +121,14 @@ class DataSettings(Settings):
         if (self.task is None) == (self.data is None):
             raise ValueError("give either task or data")
         return self
+
+
+class OverlapSettings(BenchmarkSettings):
+    """Settings of `gpo data overlap`."""
+
+    file: str = Field(description="the training file")
+    prompt_column: str = Field("prompt", description="column with the question")
+    answer_column: str = Field("answer", description="column with the known answer")
 
 
 class RunSettings(Settings):
@@ -127,19 +169,31 @@ class StepSettings(Settings):
     group_size: int = Field(8, ge=1, description="rollouts from a prompt, and from a reset state")
 
 
-class SampleSettings(ModelSettings, DataSettings, RunSettings):
+class SplitSettings(Settings):
+    split: str = Field("test", description="of a task: test, train or what else a benchmark has")
+
+
+class SampleSettings(ModelSettings, DataSettings, SplitSettings, RunSettings):
     """Settings of `gpo sample`."""
 
     num: int = Field(4, ge=1, le=100_000, description="completions of each problem")
 
 
-class EvalSettings(ModelSettings, DataSettings, RunSettings):
+class EvalSettings(ModelSettings, DataSettings, SplitSettings, RunSettings):
     """Settings of `gpo eval`."""
 
     num: int = Field(1, ge=1, le=100_000, description="completions of each problem")
+    k: list[str] = Field([], description="of pass@k and maj@k, as often as wanted; by default 1 and num")
+    against: str | None = Field(
+        None, description="another model, checkpoint or finished `gpo eval` folder to compare with"
+    )
+    against_adapter: str | None = Field(None, description="PEFT adapter for that model")
+    export: Literal["lm-eval"] | None = Field(
+        None, description="also write the same evaluation for EleutherAI's harness"
+    )
 
 
-class LocateSettings(ModelSettings, DataSettings, RunSettings, StepSettings):
+class LocateSettings(ModelSettings, DataSettings, SplitSettings, RunSettings, StepSettings):
     """Settings of `gpo locate`."""
 
     completion_column: str | None = Field(
@@ -147,10 +201,17 @@ class LocateSettings(ModelSettings, DataSettings, RunSettings, StepSettings):
         description="column with your own trajectories, as text or token ids, to search instead",
     )
     reward_column: str | None = Field(None, description="column with their rewards; verified if not given")
-    split: Literal["train", "test"] = Field("test", description="of an embedded task")
 
 
-class TrainSettings(ModelSettings, DataSettings, RunSettings, StepSettings):
+class LearningDataSettings(DataSettings):
+    """The problems of anything that learns."""
+
+    decontaminate: bool = Field(
+        True, description="leave out questions that resemble one of the evaluation or of a benchmark at hand"
+    )
+
+
+class TrainSettings(ModelSettings, LearningDataSettings, RunSettings, StepSettings):
     """Settings of `gpo train`."""
 
     rounds: int = Field(100, ge=1, description="rounds of sampling and learning")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from gpo.config import DataSettings, LocateSettings, ModelSettings, RunSettings, Settings, StepSettings
+from gpo.config import LocateSettings, ModelSettings, RunSettings, Settings, StepSettings
 
 Method = Literal["dpo", "ipo", "kto", "simpo", "orpo"]
 
@@ -80,7 +80,7 @@ class ExportSettings(Settings):
     license: str | None = Field(None, description="for hub: the licence in the card, as the hub names it")
 
 
-class PreferenceSettings(ModelSettings, DataSettings, RunSettings, StepSettings, RowSettings):
+class PreferenceSettings(ModelSettings, LearningDataSettings, RunSettings, StepSettings, RowSettings):
     """Settings of `gpo train --method`."""
 
     method: Method = Field(description="offline: dpo, ipo, kto, simpo or orpo, on TRL")

@@ -28,6 +28,10 @@ class InputError(ValueError):
     """Something the user gave is wrong. The message names file, row, field and value; exit code 2."""
 
 
+class DataWarning(UserWarning):
+    """Rows were left out, or differ from what is known of them; the run goes on and says so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One question with its known answer; `prompt_ids` [L] already carry the chat template."""
@@ -291,7 +295,10 @@ class Policy(Protocol):
 class Verifier(Protocol):
     """Whether answers are right. Never raises on model text; a time-out is 0 and counted."""
 
-    num_timeouts: int
+    @property
+    def num_timeouts(self) -> int:
+        """Answers so far whose verification was stopped at the time limit."""
+        ...
 
     def score(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[float]:
         """Rewards in [0, 1], one for each (problem, completion text)."""

@@ -99,7 +99,11 @@ class Maker:
         self.fingerprint = fingerprint_of(source)
         ours = {
             "vocabulary": vocabulary_digest(self.tokenizer),
-            "template": template_digest(self.tokenizer, settings.system_prompt, settings.template_args),
+            "template": template_digest(
+                self.tokenizer.chat_template if settings.chat else None,
+                settings.system_prompt,
+                settings.template_args,
+            ),
         }
         check_same_prompts(source, self.fingerprint, ours, "named here")
         self.first_step = first_step_of(settings, RawTokenizer(self.tokenizer))

@@ -9,7 +9,7 @@ from gpo.gpo import Round
 from gpo.locate import Located
 from gpo.pool import Pool
 from gpo.record import RunFolder, curve_record, rollout_record
-from gpo.types import Policy, json_digest
+from gpo.types import Group, Policy, json_digest
 
 
 def write_round(folder: RunFolder, data: Round) -> None:
@@ -33,3 +33,10 @@ def write_curves(folder: RunFolder, located: Iterable[Located], policy: Policy, 
         estimate = {**asdict(one.estimate), "probabilities": one.probabilities, "tokens": one.tokens}
         labels = {"round": index, "policy_version": policy.version, "fingerprint": fingerprint}
         folder.write("curves", curve_record(one.curve, one.critical, estimate, policy.tokenizer, **labels))
+
+
+def write_evaluated(folder: RunFolder, groups: Iterable[Group], index: int) -> None:
+    """Every completion of an evaluation."""
+    for group in groups:
+        for rollout in group.rollouts:
+            folder.write("rollouts", rollout_record(rollout, round=index, purpose="evaluation"))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpo import DEMO_MODEL, proposals, steps, tasks, verifiers
+from gpo.commands.overlap import without_overlaps
+from gpo.commands.routing import Routed
 from gpo.config import DataSettings, LocateSettings, ModelSettings, TrainSettings
 from gpo.offline import PreferenceSettings
 from gpo.recipe import Recipe
@@ -48,52 +50,81 @@ def load_policy(settings: ModelSettings, checkpoint: Path | None = None) -> Tran
         top_p=settings.top_p,
         top_k=settings.top_k,
         max_tokens=settings.max_tokens,
-        stop=settings.stop,
+        stop=[*settings.stop, *_few_shot_stops(settings)],
         batch_tokens=settings.batch_tokens,
+        chat=settings.chat,
         system_prompt=settings.system_prompt,
         template_args=settings.template_args,
     )
 
 
+def _few_shot_stops(settings: ModelSettings) -> tuple[str, ...]:
+    return tasks.prompts.stops(getattr(settings, "prompt", None), getattr(settings, "task", None))
+
+
 def load_verifier(settings: DataSettings) -> Verifier:
-    """The verifier that the settings name, or the task's own."""
+    """The verifier that the settings name, or the task's own; and that of the task to evaluate on."""
     spec = settings.verifier
     if spec is None and settings.task is not None:
         spec = tasks.verifier(settings.task)
     if spec is None:
         raise InputError(
-            "--verifier: needed with --data: exact, number, option, math, gym or module:function"
+            "--verifier: needed with --data: exact, number, option, math, bbh, gym or module:function"
         )
-    return verifiers.load(spec, limit_s=settings.verifier_limit_s)
+    own = verifiers.load(spec, limit_s=settings.verifier_limit_s)
+    other = settings.eval_task if isinstance(settings, TrainSettings) else None
+    if other is None or tasks.verifier(other) == spec:
+        return own
+    judge = verifiers.load(tasks.verifier(other), limit_s=settings.verifier_limit_s)
+    return Routed({source_name(settings): own, other: judge})
+
+
+def source_name(settings: DataSettings) -> str:
+    """What the problems of these settings have as their task."""
+    return settings.task or str(settings.data)
 
 
 def load_problems(
     settings: DataSettings, policy: Policy, verifier: Verifier, *, split: str = "test", seed: int = 0
 ) -> list[Problem]:
     """The problems of a task's split or of the user's data, each with a gold answer that was checked."""
-    if settings.task is not None:
-        rows = tasks.load(
-            settings.task, split, settings.limit or settings.size, seed, **settings.task_options
-        )
-    else:
+    rows = load_rows(settings, split, seed)
+    prompt = tasks.prompt(settings.prompt, settings.task, settings.data_folder, settings.shots)
+    name = source_name(settings)
+    return tasks.problems(rows, policy.prompt_ids, name, verifier.check, prompt)
+
+
+def load_rows(settings: DataSettings, split: str, seed: int) -> list[tasks.Row]:
+    """The rows of a task's split or of the user's data, as many as the settings want."""
+    if settings.task is None:
         rows = tasks.read_rows(str(settings.data), settings.prompt_column, settings.answer_column)
-    name = settings.task or str(settings.data)
-    return tasks.problems(rows[: settings.limit], policy.prompt_ids, name, verifier.check)
+        return rows[: settings.limit]
+    if settings.task in tasks.BENCHMARKS:
+        return tasks.load(
+            settings.task, split, settings.limit, data_dir=settings.data_folder, **settings.task_options
+        )
+    return tasks.load(settings.task, split, settings.limit or settings.size, seed, **settings.task_options)
 
 
 def load_splits(
     settings: TrainSettings | PreferenceSettings, policy: Policy, verifier: Verifier
 ) -> tuple[list[Problem], list[Problem]]:
     """Problems to train on, and held-out ones to evaluate on, none of whose questions is trained on."""
+    if settings.task in tasks.BENCHMARKS and "train" not in tasks.BENCHMARKS[str(settings.task)].splits:
+        raise InputError(f"--task {settings.task}: is for tests only; gsm8k and math have a train split")
     train = load_problems(settings, policy, verifier, split="train", seed=settings.seed)
     task = settings.eval_task or (None if settings.eval_data else settings.task)
     if task is None and settings.eval_data is None:
-        return hold_out(train, settings.eval_problems, settings.seed)
-    source = {"task": task, "data": settings.eval_data, "size": settings.eval_problems, "limit": None}
-    held_out = load_problems(settings.model_copy(update=source), policy, verifier, seed=settings.seed)
-    held_out = held_out[: settings.eval_problems]
+        train, held_out = hold_out(train, settings.eval_problems, settings.seed)
+    else:
+        source = {"task": task, "data": settings.eval_data, "size": settings.eval_problems, "limit": None}
+        source |= {"limit": settings.eval_problems} if task in tasks.BENCHMARKS else {}
+        held_out = load_problems(settings.model_copy(update=source), policy, verifier, seed=settings.seed)
+        held_out = held_out[: settings.eval_problems]
     seen = {problem.question for problem in held_out}
-    kept = [problem for problem in train if problem.question not in seen]
+    kept = without_overlaps(
+        [problem for problem in train if problem.question not in seen], held_out, settings
+    )
     if not kept:
         raise InputError("no problem is left to train on: all their questions are in the evaluation data")
     return kept, held_out

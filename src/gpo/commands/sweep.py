@@ -1,4 +1,4 @@
-"""`gpo sample`, `gpo locate`, `gpo eval`: once over the problems, without learning, in resumable chunks."""
+"""`gpo sample` and `gpo locate`: once over the problems, without learning, in resumable chunks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gpo.commands import setup
 from gpo.commands.given import given_rollouts
 from gpo.commands.records import write_round
 from gpo.commands.ui import Ui
-from gpo.config import EvalSettings, LocateSettings, SampleSettings
+from gpo.config import LocateSettings, SampleSettings
 from gpo.evaluation import mean_and_stderr, success_rate
 from gpo.gpo import Memory, Round, locate_given, run_round
 from gpo.paths import PathPrior
@@ -25,20 +25,13 @@ FIFTHS = 5
 CHUNK = 32
 """Problems between two commits: what a killed run loses at most."""
 
-AnySettings = SampleSettings | LocateSettings | EvalSettings
+AnySettings = SampleSettings | LocateSettings
 
 
 def sample(settings: SampleSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     """Samples and verifies `num` completions of each problem."""
     summary = sweep("sample", settings, _plain(settings), ui, resume)
     ui.print(_rate(summary), terminal.ledger(summary["tokens"]), f"written to {summary['run']}")
-    return summary
-
-
-def evaluate(settings: EvalSettings, ui: Ui, *, resume: Path | None = None) -> Json:
-    """The success rate over the problems, with its standard error, on random streams of its own."""
-    summary = sweep("eval", settings, _plain(settings), ui, resume)
-    ui.print(_rate(summary), f"written to {summary['run']}")
     return summary
 
 
@@ -115,8 +108,7 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
         RunFolder.check_new(path, stored)
     policy = setup.load_policy(settings)
     verifier = setup.load_verifier(settings)
-    split = getattr(settings, "split", "test")
-    problems = setup.load_problems(settings, policy, verifier, split=split, seed=settings.seed)
+    problems = setup.load_problems(settings, policy, verifier, split=settings.split, seed=settings.seed)
     explore = _explorer(settings, recipe, policy, verifier, problems)
     chunks = [problems[first : first + CHUNK] for first in range(0, len(problems), CHUNK)]
     with RunFolder.resume(path) if resume else RunFolder.create(path, command, stored) as folder:
@@ -163,7 +155,7 @@ def _explorer(
     )
 
 
-def _plain(settings: SampleSettings | EvalSettings) -> Recipe:
+def _plain(settings: SampleSettings) -> Recipe:
     return Recipe.named("base", group_size=settings.num, success_at=settings.success_at)
 
 

@@ -19,9 +19,11 @@ def vocabulary_digest(tokenizer: Any) -> str:
     return json_digest([tokenizer.get_vocab(), sorted(map(str, tokenizer.all_special_tokens))])
 
 
-def template_digest(tokenizer: Any, system_prompt: str | None, template_args: Mapping[str, Any]) -> str:
+def template_digest(
+    chat_template: str | None, system_prompt: str | None, template_args: Mapping[str, Any]
+) -> str:
     """Of all that makes a prompt of a question."""
-    return json_digest([tokenizer.chat_template, system_prompt, dict(template_args)])
+    return json_digest([chat_template, system_prompt, dict(template_args)])
 
 
 def weights_digest(model: torch.nn.Module) -> str:

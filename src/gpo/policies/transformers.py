@@ -35,6 +35,7 @@ class Settings(TypedDict, total=False):
     max_tokens: int
     stop: Sequence[str]
     batch_tokens: int
+    chat: bool
     system_prompt: str | None
     template_args: Mapping[str, Any]
 
@@ -66,7 +67,8 @@ class TransformersPolicy:
     model's context limits prompt plus completion. `batch_tokens` bounds the tokens held in the key-value
     cache at once: rows x (longest prompt and prefix + longest continuation), but at least one row.
     `system_prompt` and `template_args` (such as enable_thinking) go to the chat template, which does as it
-    likes with them; without a template they are an error. InputError if a setting is out of range or no
+    likes with them; without a template, or with `chat` off, they are an error. With `chat` off a question is
+    asked as it stands, as a base model needs it. InputError if a setting is out of range or no
     end token is known.
     """
 
@@ -81,6 +83,7 @@ class TransformersPolicy:
         max_tokens: int = 1024,
         stop: Sequence[str] = (),
         batch_tokens: int = 65_536,
+        chat: bool = True,
         system_prompt: str | None = None,
         template_args: Mapping[str, Any] | None = None,
     ) -> None:
@@ -91,8 +94,9 @@ class TransformersPolicy:
             raise InputError(f"stop is {stop!r}; give a list of strings, none of them empty")
         if taken := _OURS & set(template_args or {}):
             raise InputError(f"template_args: {min(taken)!r} is not for the user to give")
-        if not tokenizer.chat_template and (system_prompt or template_args):
-            raise InputError("the tokenizer has no chat template; leave system_prompt and template_args out")
+        if not (chat and tokenizer.chat_template) and (system_prompt or template_args):
+            why = "the tokenizer has no chat template" if chat else "no chat template is used (chat is off)"
+            raise InputError(f"{why}; leave system_prompt and template_args out")
         self.version = 0
         self.model = model
         self.sampling = Sampling(temperature, top_p, top_k)
@@ -101,6 +105,7 @@ class TransformersPolicy:
         self.tokenizer: Tokenizer = RawTokenizer(tokenizer)
         self._tokenizer = tokenizer
         self._batch_tokens = batch_tokens
+        self._chat_template = tokenizer.chat_template if chat else None
         self._system_prompt = system_prompt
         self._template_args = dict(template_args or {})
         self._ending = Ending(_end_ids(model, tokenizer), tuple(stop), self.tokenizer)
@@ -148,7 +153,7 @@ class TransformersPolicy:
         begin token is never doubled. InputError if it is empty, does not leave room in the context, or
         the template refuses it.
         """
-        if self._tokenizer.chat_template:
+        if self._chat_template:
             ids = self.tokenizer.encode(self._render(question))
         else:
             ids = self._raw_prompt(question)
@@ -190,7 +195,7 @@ class TransformersPolicy:
         return {
             "weights": weights_digest(self.model),
             "vocabulary": vocabulary_digest(self._tokenizer),
-            "template": template_digest(self._tokenizer, self._system_prompt, self._template_args),
+            "template": template_digest(self._chat_template, self._system_prompt, self._template_args),
             "temperature": self.sampling.temperature,
             "top_p": self.sampling.top_p,
             "top_k": self.sampling.top_k,

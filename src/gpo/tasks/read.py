@@ -1,4 +1,4 @@
-"""The user's own data: JSON Lines, Parquet or a hub dataset, as records with the place each came from."""
+"""Data sets as records with the place each came from: JSON Lines, JSON, Parquet or the hub."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ HUB = "hub:"
 def read_records(data: str) -> list[tuple[str, Record]]:
     """[(where, record)] of a data set, `where` being 'FILE row N' (JSON Lines: 'FILE line N'), from 1.
 
-    `data` is a path ending in .jsonl or .parquet, or 'hub:OWNER/NAME[:CONFIG[:SPLIT]]' (split 'test'
+    `data` is a path ending in .jsonl, .parquet or .json (a list, or {"examples": [...]} as BIG-bench has
+    it), or 'hub:OWNER/NAME[:CONFIG[:SPLIT]]' (split 'test'
     unless given), which `datasets` downloads. Raises InputError when it is missing, of another
     kind, unreadable, torn, not made of objects, or empty.
     """
@@ -31,7 +32,7 @@ def read_records(data: str) -> list[tuple[str, Record]]:
 
 
 def _reader(path: Path) -> Callable[[Path], Iterator[tuple[str, Record]]]:
-    readers = {".jsonl": _read_jsonl, ".parquet": _read_parquet}
+    readers = {".jsonl": _read_jsonl, ".parquet": _read_parquet, ".json": _read_json}
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give one .jsonl or .parquet file")
     if not path.exists():
@@ -52,6 +53,18 @@ def _read_jsonl(path: Path) -> Iterator[tuple[str, Record]]:
             yield where, _parse(line, where)
 
 
+def _read_json(path: Path) -> Iterator[tuple[str, Record]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error}); mend it") from error
+    records = content.get("examples") if isinstance(content, dict) else content
+    if not isinstance(records, list):
+        raise InputError(f"{path}: holds neither a list of rows nor one under 'examples'; write it as .jsonl")
+    for number, record in enumerate(records, start=1):
+        yield f"{path} row {number}", _object(record, f"{path} row {number}")
+
+
 def _parse(line: str, where: str) -> Record:
     try:
         record = json.loads(line)
@@ -59,6 +72,10 @@ def _parse(line: str, where: str) -> Record:
         raise InputError(
             f"{where}: is no JSON ({error.msg} at column {error.colno}); mend or remove it"
         ) from error
+    return _object(record, where)
+
+
+def _object(record: Any, where: str) -> Record:
     if not isinstance(record, dict):
         raise InputError(f"{where}: is a {type(record).__name__}, not an object with columns; write {{...}}")
     return record

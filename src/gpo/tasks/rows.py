@@ -46,16 +46,19 @@ def problems(
     prompt_ids: Callable[[str], Ids],
     task: str = "",
     check: Callable[[Problem], None] | None = None,
+    prompt: Callable[[Row], str] | None = None,
 ) -> list[Problem]:
     """Each row as a problem for the model whose chat template `prompt_ids` applies.
 
+    `prompt` says how a row is put, see `gpo.tasks.prompt`; the bare question without it.
     `check` is a verifier's, and raises ValueError for a gold answer that it cannot use. What either
     raises comes out as InputError with the row's place in front.
     """
     made = []
     for row in rows:
         try:
-            problem = Problem(row.id, prompt_ids(row.question), row.answer, task, row.question, row.columns)
+            asked = row.question if prompt is None else prompt(row)
+            problem = Problem(row.id, prompt_ids(asked), row.answer, task, row.question, row.columns)
             if check is not None:
                 check(problem)
         except ValueError as error:
@@ -80,31 +83,32 @@ def _is_name(value: Any) -> bool:
 
 def _prompt(record: Record, column: str, where: str) -> str:
     _refuse_media_and_tools(record, where)
-    value = _column(record, column, where)
+    value = column_of(record, column, where)
     if isinstance(value, list):
         value = _single_user_turn(value, f"{where}: prompt column '{column}'")
     if not isinstance(value, str):
-        raise InputError(f"{where}: prompt '{column}' is {_show(value)}, not text; give a string")
+        raise InputError(f"{where}: prompt '{column}' is {shown(value)}, not text; give a string")
     if not value.strip():
         raise InputError(f"{where}: prompt '{column}' is empty; fill it in or remove the row")
     return value
 
 
 def _answer(record: Record, column: str, where: str) -> str:
-    value = _column(record, column, where)
+    value = column_of(record, column, where)
     if isinstance(value, float) and math.isfinite(value):
         # Parquet and data frames turn whole numbers into floats; the answer is 18, not 18.0.
         value = int(value) if value.is_integer() else value
     if isinstance(value, int | float) and math.isfinite(value):
         value = str(value)
     if not isinstance(value, str):
-        raise InputError(f"{where}: answer '{column}' is {_show(value)}; give a string or a number")
+        raise InputError(f"{where}: answer '{column}' is {shown(value)}; give a string or a number")
     if not value.strip():
         raise InputError(f"{where}: answer '{column}' is empty; fill it in or remove the row")
     return value
 
 
-def _column(record: Record, column: str, where: str) -> Any:
+def column_of(record: Mapping[str, Any], column: str, where: str) -> Any:
+    """The value in a column; InputError, with the nearest name, if there is none."""
     if column in record:
         return record[column]
     near = difflib.get_close_matches(column, record, n=1)
@@ -139,6 +143,7 @@ def _single_user_turn(messages: list[Any], where: str) -> Any:
     return messages[0]["content"]
 
 
-def _show(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value in a message, at most 40 characters."""
     text = repr(value)
     return text if len(text) <= 40 else text[:37] + "..."

@@ -3,7 +3,7 @@
     with load("math") as verifier:
         rewards = verifier.score(problems, texts)
 
-exact, number, option, math and gym read the final answer of a completion, outside of its <think> part.
+exact, number, option, math, bbh and gym read the final answer of a completion, outside of its <think> part.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import re
 _BOX = re.compile(r"\\(?:boxed|fbox)\s{0,3}(?:\{|(-?[0-9]+))")  # "\boxed 2" is legal too
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped brace is text
 _PHRASE = re.compile(r"\banswer\b[\s*_]{0,4}(?:is\b|:|=)", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"\.[*_`\"')]{0,4}(?:\s|$)")
 _MARKUP = " \t\r\n*_`"
 
 
@@ -44,7 +45,10 @@ def marked(text: str) -> str | None:
     if "####" in text:
         return text.rpartition("####")[2].strip()
     phrase = last_match(_PHRASE, text)
-    return None if phrase is None else text[phrase.end() :].lstrip(_MARKUP + ":").rstrip()
+    if phrase is None:
+        return None
+    rest = text[phrase.end() :].rstrip()
+    return rest.lstrip(_MARKUP + ":") or rest.lstrip(" :")  # an answer may be nothing but markup
 
 
 def first_line(text: str) -> str:
@@ -62,7 +66,7 @@ def readings(text: str) -> list[str]:
         lines = text.rstrip(_MARKUP).splitlines()
         answer = lines[-1].strip(_MARKUP) if lines else ""
     line = first_line(answer)
-    sentence = line.partition(". ")[0].rstrip(". ").strip(_MARKUP)
+    sentence = _SENTENCE_END.split(line, maxsplit=1)[0].rstrip(". ").strip(_MARKUP)
     return [reading for reading in dict.fromkeys((answer, line, sentence)) if reading]
 
 

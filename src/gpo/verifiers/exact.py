@@ -11,6 +11,9 @@ from typing import Any
 
 from gpo.verifiers import answers
 
+MAX_UNMARKED = 80
+"""Characters; a longer last line without a marker is taken for a sentence, not an answer."""
+
 _TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{(.*)\}", re.DOTALL)
 _QUOTES = "\"'`*_$“” "
 
@@ -27,6 +30,16 @@ def score(text: str, answer: str, columns: Mapping[str, Any]) -> float:
     check(answer, columns)
     gold = normalise(answer)
     return float(any(normalise(reading) == gold for reading in answers.readings(answers.visible(text))))
+
+
+def read(text: str, columns: Mapping[str, Any]) -> str | None:
+    """The final answer, normalised; None if nothing marks it and the last line is no short answer."""
+    del columns
+    shown = answers.visible(text)
+    readings = answers.readings(shown)
+    if not readings or (answers.marked(shown) is None and len(readings[-1]) > MAX_UNMARKED):
+        return None
+    return normalise(readings[-1])
 
 
 def normalise(answer: str) -> str:

@@ -77,6 +77,18 @@ class IsolatedVerifier:
         if "error" in reply:
             raise ValueError(reply["error"])
 
+    def read(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[str | None] | None:
+        """The final answer of each completion in one spelling, None where there is none.
+
+        Equal answers are equal texts, so that votes can be counted. A worker that fails on a completion
+        has found no answer. None instead of a list for a user's function, which only gives rewards.
+        """
+        if self._columns is None:
+            return None
+        pairs = list(zip(problems, texts, strict=True))
+        frames = [self._frame({"read": self._item(problem, text)}, [problem]) for problem, text in pairs]
+        return [None if isinstance(r, Failure) else r["answer"] for r in self._pool.ask(frames)]
+
     def close(self) -> None:
         """Ends all processes; a collected or forgotten verifier is closed when Python ends."""
         self._zygote.close()

@@ -1,8 +1,9 @@
 """What runs in a worker: requests to replies, for the built-in verifiers and for the user's function.
 
-Requests are {"items": [{question, text, answer, columns}, ...]} or {"check": one such item}. Replies are
-{"rewards": [...]}, {"ok": True} or {"error": why}: the user's data or function is wrong. What a judge
-raises ends its worker, and the answer at hand counts as failed.
+Requests are {"items": [{question, text, answer, columns}, ...]}, {"check": one such item} or {"read": one
+such item}. Replies are {"rewards": [...]}, {"ok": True}, {"answer": text or None} or {"error": why}: the
+user's data or function is wrong. What a judge raises ends its worker, and the answer at hand counts as
+failed.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from gpo.verifiers import function
 Judge = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "algebra": (),
+    "bbh": ("options", "subject"),
     "exact": (),
     "gym": ("gym", "entry"),
     "math": (),
     "number": (),
-    "option": (),
+    "option": ("options",),
 }
 """The built-in verifiers, and which columns of a row each needs."""
 
@@ -34,6 +37,10 @@ class BuiltIn(Protocol):
 
     def score(self, text: str, answer: str, columns: Mapping[str, Any]) -> float:
         """The reward of the completion `text`, in [0, 1], whatever the text."""
+        ...
+
+    def read(self, text: str, columns: Mapping[str, Any]) -> str | None:
+        """The final answer in one spelling, so that equal answers are equal texts; None if there is none."""
         ...
 
 
@@ -50,6 +57,8 @@ def of_module(verifier: BuiltIn) -> Judge:
     def judge(request: Mapping[str, Any]) -> Mapping[str, Any]:
         if "check" in request:
             return _check(verifier, request["check"])
+        if "read" in request:
+            return {"answer": verifier.read(request["read"]["text"], request["read"]["columns"])}
         try:
             return {"rewards": [_score(verifier, item) for item in request["items"]]}
         except ValueError:

@@ -34,13 +34,24 @@ def check(answer: str, columns: Mapping[str, Any]) -> None:
 def score(text: str, answer: str, columns: Mapping[str, Any]) -> float:
     """1.0 if the completion's number equals the gold number, else 0.0."""
     del columns
+    return float(_number(text) == _gold(answer))
+
+
+def read(text: str, columns: Mapping[str, Any]) -> str | None:
+    """The completion's number in lowest terms; None if there is none."""
+    del columns
+    number = _number(text)
+    return None if number is None else str(number)
+
+
+def _number(text: str) -> Fraction | None:
     shown = answers.visible(text)
     marked = answers.marked(shown)
     if marked is None:
         match = answers.last_match(_NUMBER, _spelled(shown))
     else:
         match = _NUMBER.search(_result(_spelled(answers.first_line(marked))))
-    return float(match is not None and _value(match) == _gold(answer))
+    return match and _value(match)
 
 
 def _gold(answer: str) -> Fraction:

@@ -1,0 +1,183 @@
+"""`gpo eval`: rates with their errors, by subject, against another model; in resumable chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.text import Text
+
+from gpo.commands import setup
+from gpo.commands.harness import check_export, export
+from gpo.commands.records import write_evaluated
+from gpo.commands.ui import Ui
+from gpo.config import EvalSettings
+from gpo.evaluation import Outcome, Scores, compare, evaluate, scores
+from gpo.record import Json, RunFolder, read_lines, write_json
+from gpo.report import scores as table
+from gpo.types import InputError, Policy, Problem, Verifier
+
+CHUNK = 32
+"""Problems between two commits: what a killed run loses at most."""
+
+
+def run(settings: EvalSettings, ui: Ui, *, resume: Path | None = None) -> Json:
+    """Evaluates, compares if asked to, writes summary.json and prints the tables."""
+    ks = checked_ks(settings)
+    check_export(settings)
+    path = resume or setup.output_folder(settings.output, "eval", settings.seed)
+    finished = finished_rival(settings)
+    summary = measured(settings, path, ui, resume, finished) | {"run": str(path)}
+    outcomes = read_outcomes(path)
+    found = scores(outcomes, ks)
+    summary |= as_json(found)
+    parts = [*table.report(settings.task or str(settings.data), found, summary)]
+    if settings.against is not None:
+        theirs, where = (finished, settings.against) if finished else rival(settings, path, ui)
+        difference = compare(outcomes, theirs)
+        summary |= {"against": as_json(scores(theirs, ks)) | {"run": where}, "comparison": asdict(difference)}
+        parts += table.comparison(settings.model, settings.against, difference)
+    if settings.export is not None:
+        summary["exported"] = export(settings, path)
+        command = Text(summary["exported"]["command"], no_wrap=True, overflow="ignore")
+        parts += ["", "the same evaluation by lm-evaluation-harness:", command]
+    write_json(path / "summary.json", summary)
+    ui.print(*parts, f"written to {path}")
+    return summary
+
+
+def checked_ks(settings: EvalSettings) -> list[int]:
+    """The k of pass@k and maj@k: those asked for, else 1 and all samples where there are several."""
+    if settings.num > 1 and settings.temperature == 0:
+        raise InputError(f"--num {settings.num}: greedy samples of a problem are all alike; give --num 1")
+    try:
+        ks = [int(k) for k in settings.k]
+    except ValueError:
+        raise InputError(f"--k: must be whole numbers, got {settings.k}") from None
+    for k in ks:
+        if not 1 <= k <= settings.num:
+            raise InputError(f"--k {k}: is not between 1 and the {settings.num} samples of a problem (--num)")
+    return ks or ([1, settings.num] if settings.num > 1 else [])
+
+
+def measured(
+    settings: EvalSettings, path: Path, ui: Ui, resume: Path | None, others: Sequence[Outcome] | None = None
+) -> Json:
+    """Samples what is still to be sampled of the evaluation at `path`; returns its costs.
+
+    InputError before anything is sampled if the problems are not those of `others`.
+    """
+    stored = settings.model_dump()
+    if resume is None:
+        RunFolder.check_new(path, stored)
+    policy = setup.load_policy(settings)
+    verifier = setup.load_verifier(settings)
+    problems = setup.load_problems(settings, policy, verifier, split=settings.split, seed=settings.seed)
+    if others is not None and {one.problem for one in others} != {problem.id for problem in problems}:
+        raise InputError(
+            f"--against {settings.against}: is of {len(others)} other problems than these {len(problems)}"
+        )
+    with RunFolder.resume(path) if resume else RunFolder.create(path, "eval", stored) as folder:
+        folder.extend(stored)
+        folder.belongs_to(policy.fingerprint)
+        folder.discard_torn()
+        sampled(settings, folder, policy, verifier, problems, ui)
+        lines = folder.rounds()
+    return {
+        "given": len(problems),
+        "verifier_timeouts": sum(line["timeouts"] for line in lines),
+        "tokens": {"evaluation": spent(lines)},
+    }
+
+
+def sampled(
+    settings: EvalSettings,
+    folder: RunFolder,
+    policy: Policy,
+    verifier: Verifier,
+    problems: Sequence[Problem],
+    ui: Ui,
+) -> None:
+    """Chunk after chunk of problems, each committed when it is whole, until the budget is spent."""
+    lines = folder.rounds()
+    with ui.progress() as bar:
+        done = sum(len(line["outcomes"]) for line in lines)
+        task = bar.add_task("eval", total=len(problems), completed=done, note="")
+        for index in range(len(lines), -(-len(problems) // CHUNK)):
+            if spent(folder.rounds()) >= (settings.budget_tokens or float("inf")):
+                break
+            chunk = problems[index * CHUNK : (index + 1) * CHUNK]
+            timeouts = verifier.num_timeouts
+            result = evaluate(
+                policy,
+                verifier,
+                chunk,
+                num=settings.num,
+                seed=settings.seed,
+                success_at=settings.success_at,
+                read=getattr(verifier, "read", None),
+            )
+            write_evaluated(folder, result.groups, index)
+            folder.commit_round(
+                {
+                    "round": index,
+                    "tokens": {"evaluation": result.tokens},
+                    "outcomes": [asdict(outcome) for outcome in result.outcomes],
+                    "timeouts": verifier.num_timeouts - timeouts,
+                }
+            )
+            bar.update(task, advance=len(chunk))
+
+
+def spent(lines: Sequence[Json]) -> int:
+    """Tokens generated by all chunks."""
+    return sum(line["tokens"]["evaluation"] for line in lines)
+
+
+def read_outcomes(path: Path) -> list[Outcome]:
+    """The outcomes that the evaluation at `path` has written."""
+    RunFolder.stored_settings(path, "eval")  # says so if it is no such run
+    return [
+        Outcome(
+            problem=one["problem"],
+            subject=one["subject"],
+            successes=tuple(one["successes"]),
+            finished=tuple(one["finished"]),
+            answers=None if one["answers"] is None else tuple(one["answers"]),
+        )
+        for line in read_lines(path / "rounds.jsonl")
+        for one in line["outcomes"]
+    ]
+
+
+def finished_rival(settings: EvalSettings) -> list[Outcome] | None:
+    """The outcomes of the run folder to compare with; None if that is a model, or nothing."""
+    is_run = settings.against is not None and (Path(settings.against) / "run.json").is_file()
+    return read_outcomes(Path(str(settings.against))) if is_run else None
+
+
+def rival(settings: EvalSettings, path: Path, ui: Ui) -> tuple[list[Outcome], str]:
+    """What the model to compare with came to on the same problems, in a run folder of its own."""
+    own = path / "against"
+    changes = {"model": settings.against, "adapter": settings.against_adapter, "against": None}
+    changes |= {"against_adapter": None, "export": None, "output": str(own)}
+    measured(settings.model_copy(update=changes), own, ui, own if (own / "run.json").is_file() else None)
+    return read_outcomes(own), str(own)
+
+
+def as_json(found: Scores) -> Json:
+    """The scores; 'accuracy' is avg@G."""
+    average = next(iter(found.metrics.values()))
+    return {
+        "problems": found.num_problems,
+        "samples": found.num_samples,
+        "accuracy": average.mean,
+        "accuracy_stderr": average.stderr,
+        "interval": average.interval,
+        "metrics": {name: asdict(rate) for name, rate in found.metrics.items()},
+        "subjects": {name: {"problems": num, **asdict(one)} for name, (num, one) in found.subjects.items()},
+        "macro": asdict(found.macro) if found.macro else None,
+        "truncated_frac": found.truncated_frac,
+        "unparsed_frac": found.unparsed_frac,
+    }

@@ -1,0 +1,153 @@
+"""Rates over problems and what they are worth: errors clustered by problem, intervals, paired differences.
+
+Samples of one problem are not independent, so everywhere a problem, not a sample, is the unit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from statistics import NormalDist
+
+import numpy as np
+
+Z = NormalDist().inv_cdf(0.975)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A mean over problems with its standard error (nan for a single problem) and 95 % interval."""
+
+    mean: float
+    stderr: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How much better the first of two is on the same problems, in rate."""
+
+    mean: float
+    stderr: float
+    interval: tuple[float, float]
+    p_value: float
+    """Two-sided, of the exact sign-flip test: how often a coin flip for each problem that says which of the
+    two had which rate makes a mean as far from 0. With one sample each it is McNemar's exact test."""
+    num_problems: int
+    num_better: int
+    num_worse: int
+
+
+def mean_and_stderr(rates_P: Sequence[float]) -> tuple[float, float]:
+    """Mean over problems and its standard error; nan where there are too few."""
+    num = len(rates_P)
+    mean = sum(rates_P) / num if num else math.nan
+    if num < 2:
+        return mean, math.nan
+    return mean, math.sqrt(sum((rate - mean) ** 2 for rate in rates_P) / (num - 1) / num)
+
+
+def rate(values_P: Sequence[float], samples_per_problem: int = 1) -> Rate:
+    """The mean of values in [0, 1] with Wilson's interval for as many coin flips as have its standard error.
+
+    Unlike mean +- 2 s.e. it stays inside [0, 1] and has a width where all values are equal: all right or
+    all wrong counts as one flip a problem, and never are there more flips than samples.
+    """
+    mean, stderr = mean_and_stderr(values_P)
+    most = float(len(values_P) * samples_per_problem)
+    flips = float(len(values_P))
+    if 0 < mean < 1 and not math.isnan(stderr):
+        flips = most if stderr == 0 else min(most, mean * (1 - mean) / stderr**2)
+    return Rate(mean, stderr, wilson(mean, flips))
+
+
+def wilson(mean: float, num: float) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of `num` independent coin flips (Wilson 1927); nan for none."""
+    if not num > 0:
+        return math.nan, math.nan
+    centre = (mean + Z**2 / (2 * num)) / (1 + Z**2 / num)
+    half = Z / (1 + Z**2 / num) * math.sqrt(mean * (1 - mean) / num + Z**2 / (4 * num**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def pass_at(num: int, num_right: int, k: int) -> float:
+    """Unbiased estimate of P(at least one of k samples is right), 1 - C(n-c, k) / C(n, k), from n >= k.
+
+    Chen et al. 2021, arXiv 2107.03374; plugging the rate into 1 - (1-p)^k would be biased.
+    """
+    if not 1 <= k <= num:
+        raise ValueError(f"k is {k} and there are {num} samples")
+    return 1.0 - math.comb(num - num_right, k) / math.comb(num, k)
+
+
+def majority_at(answers: Sequence[str | None], is_right: Sequence[float], k: int) -> float:
+    """The rate at which the commonest answer of k samples is right, over the n // k disjoint blocks of k.
+
+    A sample without an answer has no vote. Answers with equally many votes share: the chance that a random
+    one of them is right. No votes at all are wrong.
+    """
+    if not 1 <= k <= len(answers):
+        raise ValueError(f"k is {k} and there are {len(answers)} samples")
+    blocks = [range(start, start + k) for start in range(0, len(answers) - k + 1, k)]
+    return sum(_majority([(answers[i], is_right[i]) for i in block]) for block in blocks) / len(blocks)
+
+
+def _majority(votes: Sequence[tuple[str | None, float]]) -> float:
+    counts = Counter(answer for answer, _ in votes if answer is not None)
+    most = max(counts.values(), default=0)
+    winners = [answer for answer, count in counts.items() if count == most]
+    shares = [[right for answer, right in votes if answer == winner] for winner in winners]
+    return sum(sum(share) / len(share) for share in shares) / len(shares) if shares else 0.0
+
+
+def paired(first_P: Sequence[float], second_P: Sequence[float]) -> Difference:
+    """first - second on the same problems, in order.
+
+    The interval is the mean +- 1.96 s.e. after two problems are added, one won and one lost (Agresti and
+    Min 2005): where no problem tells the two apart it still has a width.
+    """
+    differences = [a - b for a, b in zip(first_P, second_P, strict=True)]
+    num = len(differences)
+    mean, stderr = mean_and_stderr(differences)
+    padded = [*differences, 1.0, -1.0]
+    middle = sum(padded) / len(padded)
+    half = Z * math.sqrt(sum((d - middle) ** 2 for d in padded)) / len(padded)
+    return Difference(
+        mean,
+        stderr,
+        (max(-1.0, middle - half), min(1.0, middle + half)),
+        sign_flip_p_value(differences),
+        num,
+        sum(d > 0 for d in differences),
+        sum(d < 0 for d in differences),
+    )
+
+
+def sign_flip_p_value(differences: Sequence[float]) -> float:
+    """P(|sum of +-d| >= |sum of d|) if every sign is a fair coin's, exactly: no draws, no normal curve.
+
+    The differences are shares of small numbers of samples, so they are whole multiples of one unit, and the
+    sum's distribution is the inverse Fourier transform of the product of cos(2 pi d_i t).
+    """
+    units = _in_units(differences)
+    span = sum(abs(unit) for unit in units)
+    if span == 0:
+        return 1.0
+    size = 2 * span + 1
+    angles = 2 * np.pi * np.arange(size // 2 + 1) / size
+    transform = np.ones_like(angles)
+    for unit, count in Counter(abs(unit) for unit in units if unit).items():
+        transform *= np.cos(unit * angles) ** count
+    chances = np.fft.irfft(transform, n=size)  # of the sums 0, 1, ..., span, -span, ..., -1
+    far = abs(sum(units))
+    return float(min(1.0, max(0.0, chances[far : size - far + 1].sum() if far else 1.0)))
+
+
+def _in_units(differences: Sequence[float]) -> list[int]:
+    """The differences as whole multiples of their largest common unit."""
+    fractions = [Fraction(d).limit_denominator(1_000_000) for d in differences]
+    unit = math.lcm(*(fraction.denominator for fraction in fractions)) if fractions else 1
+    return [int(fraction * unit) for fraction in fractions]
