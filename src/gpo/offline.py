@@ -6,7 +6,14 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from gpo.config import LocateSettings, ModelSettings, RunSettings, Settings, StepSettings
+from gpo.config import (
+    LearningDataSettings,
+    LocateSettings,
+    ModelSettings,
+    RunSettings,
+    Settings,
+    StepSettings,
+)
 
 Method = Literal["dpo", "ipo", "kto", "simpo", "orpo"]
 
