@@ -175,7 +175,7 @@ def test_a_column_that_cannot_travel_is_named_unless_nobody_needs_it() -> None:
     [
         (
             "maths",
-            "unknown verifier 'maths': did you mean 'math'? There are exact, gym, math, number, option",
+            "unknown verifier 'maths': did you mean 'math'? There are algebra, bbh, exact, gym,",
         ),
         ("", "unknown verifier ''"),
         ("mine:", "unknown verifier 'mine:'"),

@@ -546,6 +546,7 @@ def test_no_text_makes_a_verifier_raise_or_leave_the_unit_interval(text: str) ->
         assert module.score(text, answer, LETTERED) in (RIGHT, WRONG)
         assert isinstance(module.read(text, LETTERED), str | None)
     assert isinstance(math.read(text, {}), str | None)
+    assert math.score(text, "\\frac{1}{3}", {}) in (RIGHT, WRONG)
     assert gym.score(text, "12", gym_columns("chain_sum", "12")) in (RIGHT, WRONG)
 
 
