@@ -149,7 +149,7 @@ def test_train_learns_records_and_is_reproducible(capsys) -> None:
     before, after = load_file(DEMO_MODEL / "model.safetensors"), load_file("a/model/model.safetensors")
     assert any((before[name] != after[name]).any() for name in before)
     purposes = {json.loads(line)["purpose"] for line in Path("a/rollouts.jsonl").read_text().splitlines()}
-    assert {"explore", "values"} <= purposes <= {"explore", "values", "resets"}
+    assert {"explore", "values"} <= purposes <= {"explore", "values", "resets", "archive"}
     rate = gpo(capsys, "eval", *SMALL, "--model", "a/model", "--limit", "4", "--output", "c")["accuracy"]
     assert 0 <= rate <= 1
 

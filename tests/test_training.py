@@ -58,7 +58,7 @@ def test_ppo_with_an_adapter_resumes_with_equal_weights_and_its_folder_loads(cap
 
 
 def test_full_weights_are_held_to_where_they_started_and_so_they_are_after_resuming(capsys) -> None:
-    args = [*TRAIN, "--kl-coef", "0.1", "--schedule", "linear"]
+    args = [*TRAIN, "--recipe", "base", "--kl-coef", "0.1", "--schedule", "linear"]
     gpo(capsys, *args, "--rounds", "2", "--output", "straight")
     gpo(capsys, *args, "--rounds", "2", "--budget-samples", "16", "--output", "halves")
     gpo(capsys, "train", "--resume", "halves", "--budget-samples", "32")
