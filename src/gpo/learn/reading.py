@@ -17,6 +17,8 @@ from gpo.learn.network import Network
 from gpo.learn.optimisation import Optimisation
 from gpo.types import Group, Rollout, StepValues
 
+_LEAST_STD = 0.1
+"""Advantages are divided by no less: where nearly all is as the critic believed, what is left is noise."""
 _NUM_PROBES = 8
 _SAME_NATS = 1e-3
 """An engine that is this close to the trainer on every token of so many rollouts is the trainer."""
@@ -172,7 +174,7 @@ def _criticise(
         returns.append(advantages[-1] + values[-1])
     mean, std = float(np.concatenate(advantages).mean()), float(np.concatenate(advantages).std())
     for example, advantages_T, returns_T in zip(examples, advantages, returns, strict=True):
-        example.advantages_T = _tensor((advantages_T - mean) / (std + 1e-8))
+        example.advantages_T = _tensor((advantages_T - mean) / max(std, _LEAST_STD))
         example.targets_T = _tensor(targets(returns_T, steps.get(trajectory_key(example.rollout))))
     errors = np.concatenate([r.sum() - v[:1] for r, v in zip(rewards, values, strict=True)])
     outcomes = np.array([r.sum() for r in rewards])
@@ -183,11 +185,14 @@ def _criticise(
 def metrics(groups: Sequence[Group], examples: Sequence[Example], settings: Optimisation) -> dict[str, float]:
     """What a round gave to learn from."""
     rollouts = [rollout for group in groups for rollout in group.rollouts]
+    several = [group for group in groups if len(group.rollouts) > 1]
     entropies = [x for example in examples for x in example.rollout.entropies]
     return {
         "train/rollouts": float(len(examples)),
         "train/tokens": float(sum(len(example.rollout.action_ids) for example in examples)),
-        "train/signal_groups_frac": sum(g.has_signal for g in groups) / max(1, len(groups)),
+        "train/signal_groups_frac": sum(g.has_signal for g in several) / len(several)
+        if several
+        else math.nan,
         "train/masked_rollouts": float(sum(is_masked(rollout, settings) for rollout in rollouts)),
         "train/entropy": sum(entropies) / len(entropies) if entropies else math.nan,
     }
