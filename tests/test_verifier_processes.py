@@ -32,7 +32,7 @@ def problems(num: int) -> list[Problem]:
 
 def is_running(pid: int) -> bool:
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout
-    return state.strip() not in ("", "Z", "Zs", "Z+")
+    return state.strip()[:1] not in ("", "Z")  # ps adds letters: a niced zombie is "ZN"
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
