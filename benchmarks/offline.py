@@ -36,8 +36,8 @@ from gpo.learn.preference import NLL_METHODS, PreferenceOptimisation, train
 from gpo.recipe import Recipe
 from gpo.types import Labelled, Request, Sample, derive_seed
 
-PLACES = ("prompt", "random", "entropy", "critical")
-RULES = {"critical": "drop", "entropy": "entropy"}
+PLACES = ("prompt", "random", "entropy", "critical", "every")
+RULES = {"critical": "drop", "every": "drop", "entropy": "entropy"}
 CHUNK = 16
 
 

@@ -214,6 +214,29 @@ def test_a_baseline_uses_no_rollout_that_the_search_paid_for() -> None:
     assert pairs.build([one], Options(at="as-released")).fine_tuning == [good]
 
 
+def test_every_rollout_parts_at_its_own_state_the_critical_one_first() -> None:
+    at_prompt, at_critical, further = (
+        rollout(R, R, R),
+        rollout(R, R, R, R, given=1),
+        rollout(R, W, W, given=2),
+    )
+    one = trajectory(OWN, explored=[OWN, at_prompt], searched=[at_critical, further])
+    made = pairs.build([one], Options(at="every", pairs_per_problem=9)).pairs
+    assert [(pair.step, pair.chosen.ids) for pair in made] == [(1, ids_of(R, R, R)), (0, ids_of(R, R, R))]
+    assert all(pair.rejected.source == "own" for pair in made)
+    assert [pair.step for pair in pairs.build([one], Options(at="every")).pairs] == [1]
+    assert pairs.missing_side(one, Options(at="every")) is None
+    lone = trajectory(OWN, explored=[OWN], searched=[further])
+    assert pairs.missing_side(lone, Options(at="every")) == State(PROBLEM, R)
+    assert pairs.build([lone], Options(at="every")).counts["trajectories without a right answer"] == 1
+    # A step weighs its own advantage: 0.6 before the critical step, 0.1 before the first.
+    weights = [
+        p.weight
+        for p in pairs.build([one], Options(at="every", pairs_per_problem=2, weight="advantage")).pairs
+    ]
+    assert weights == pytest.approx([0.6, 0.1])
+
+
 def test_rows_of_steps_have_the_value_after_each_and_its_label(tmp_path) -> None:
     from gpo.commands.rows import Writer
 

@@ -44,7 +44,7 @@ def matched(
     for i, one in enumerate(trajectories):
         step = pairs.step_before_which(one, at, seed)
         if step is not None:
-            places[i] = whole(pairs.state_before(one, step))
+            places[i] = whole(one.state_before(step))
     budgets = {state: trajectories[i].search_tokens for i, state in places.items()}
     before = {state: len(pool.at(state)) for state in budgets}
     while wanted := {

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
-from gpo.pairs import Answer, Options, Pair, Rows, Trajectory, state_before
+from gpo.pairs import Answer, Options, Pair, Rows, Trajectory
 from gpo.record import Json, read_lines
 from gpo.types import Ids, InputError, Labelled, Preference, Rollout
 
@@ -55,7 +55,7 @@ class Writer:
         }
 
     def one(self, trajectory: Trajectory, step: int, answer: Answer) -> Json:
-        prompt = state_before(trajectory, step).ids
+        prompt = trajectory.state_before(step).ids
         return {
             **self.where(trajectory, step),
             "prompt_ids": prompt,
