@@ -19,7 +19,7 @@ from gpo.types import (
 
 AT = ("critical", "every", "prompt", "random", "entropy", "as-released")
 """Where the two continuations part. critical: before the critical step. every: before each step that rollouts
-were sampled at, the critical one first. prompt: nowhere, these are whole trajectories. random: before any step.
+were sampled at, the critical one first. prompt: nowhere, these are whole trajectories. random: before any.
 entropy: before the step of the highest mean token entropy. as-released: before the step whose start has the
 highest value (the authors' code)."""
 
