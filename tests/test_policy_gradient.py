@@ -348,6 +348,18 @@ def test_autocast_and_recomputation_leave_the_gradient_as_it_is() -> None:
     assert not torch.equal(plain, half)
 
 
+def test_minibatches_are_even_and_a_small_one_takes_a_smaller_step() -> None:
+    learn = learner(llama(), minibatch=4, epochs=2)
+    plan = list(learn._minibatches(9, 0))
+    assert [len(rows) for rows in plan] == [3, 3, 3, 3, 3, 3]
+    for one_pass in (plan[:3], plan[3:]):
+        assert sorted(i for rows in one_pass for i in rows) == list(range(9))
+    assert plan[:3] != plan[3:]
+    assert list(learn._minibatches(0, 0)) == []
+    data = groups(learn.model)[:1]  # three rollouts of a minibatch of four
+    assert learn.update(data)["train/learning_rate"] == pytest.approx(1e-2 * math.sqrt(3 / 4))
+
+
 def test_several_passes_keep_the_ratio_to_the_first() -> None:
     model = llama()
     data = groups(model)

@@ -14,7 +14,7 @@ from gpo.learn.watchdog import warnings
 
 TRAIN = ["train", "--task", "chain_sum", "--max-tokens", "64", "--min-step-tokens", "1", "--size", "32"]
 TRAIN += ["--problems-per-round", "4", "--group-size", "4", "--recipe", "base", "--eval-problems", "4"]
-TRAIN += ["--eval-every", "0", "--learning-rate", "1e-3", "--warmup-updates", "1"]
+TRAIN += ["--eval-every", "0", "--learning-rate", "1e-3", "--warmup-updates", "1", "--minibatch", "16"]
 
 
 @pytest.fixture(autouse=True)

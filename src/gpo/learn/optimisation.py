@@ -27,7 +27,7 @@ class Optimisation:
     warmup_updates: int = 8
     """Updates over which the learning rate rises linearly from 0; without it tiny models collapse."""
     minibatch: int = 32
-    """Rollouts per update."""
+    """Rollouts per update; one that has fewer takes a smaller step, by the square root of its share."""
     epochs: int = 1
     """Passes over the rollouts of a round; the ratio to the policy before the first is clipped."""
     clip: float = 0.2

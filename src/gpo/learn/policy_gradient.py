@@ -85,15 +85,17 @@ class PolicyGradient:
         return {"train/updates": float(len(steps)), **measured}
 
     def _minibatches(self, num: int, round_index: int) -> Iterator[list[int]]:
-        """Every pass in an order of its own."""
-        for epoch in range(self.settings.epochs):
+        """Every pass in an order of its own, cut evenly: a few left over would make a step of their own."""
+        num_parts = -(-num // self.settings.minibatch)
+        for epoch in range(self.settings.epochs if num else 0):
             seed = derive_seed(self.seed, "shuffle", round_index, epoch)
-            order = np.random.default_rng(seed).permutation(num).tolist()
-            for first in range(0, num, self.settings.minibatch):
-                yield order[first : first + self.settings.minibatch]
+            order = np.random.default_rng(seed).permutation(num)
+            yield from (part.tolist() for part in np.array_split(order, num_parts))
 
     def _step(self, minibatch: Sequence[Example], round_index: int) -> dict[str, float]:
-        factor = self.settings.rate_factor(self.num_updates, round_index)
+        # Adam's steps are as long for few rollouts as for many, but noisier: arXiv 2205.10287's scaling.
+        share = min(1.0, len(minibatch) / self.settings.minibatch)
+        factor = self.settings.rate_factor(self.num_updates, round_index) * math.sqrt(share)
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
         self.optimizer.zero_grad(set_to_none=True)
