@@ -3,10 +3,12 @@
     python benchmarks/online.py [--tasks ...] [--arms ...] [--seeds N] [--tokens N] [--output DIR]
 
 Every arm starts from the tiny model and trains on the same problems with the same learner; all that differs
-is the recipe. Accuracy is measured on held-out problems as generated tokens, rounds and trained rollouts
-add up, so one run gives the comparison at equal tokens, at equal rounds and at equal samples. Evaluation is
-not counted and has its own random streams. Writes runs.jsonl as it goes (an interrupted benchmark goes on
-where it was), then tables.md and curves.png.
+is the recipe, and the learning rate: each arm has the best of one grid, by its learning curve on validation
+problems and seeds that nothing is reported on (`--learning-rate` gives all of them one). Accuracy is measured
+on held-out problems as generated tokens, rounds and trained rollouts add up, so one run gives the comparison
+at equal tokens, at equal rounds and at equal samples. Evaluation is not counted and has its own streams.
+Writes grid.jsonl and runs.jsonl as it goes (an interrupted benchmark goes on where it was), then tables.md
+and curves.png.
 """
 
 from __future__ import annotations
@@ -15,7 +17,10 @@ import argparse
 import itertools
 import json
 import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +46,11 @@ ARMS: dict[str, dict[str, Any]] = {
 }
 PROBLEMS_PER_ROUND = 16
 MAX_TOKENS = 96
-LEARNING_RATE = 1e-4
+LEARNING_RATES = (3e-5, 1e-4, 3e-4)
+"""The grid of every arm."""
+GRID_SEEDS = (0, 1)
+FIRST_SEED = 10
+"""Of the runs that are reported. The recipes were made while looking at seeds 0 to 4."""
 
 
 class EveryLine:
@@ -56,26 +65,48 @@ class EveryLine:
         del problem
 
 
-def problems_of(task: str, policy, seed: int):
-    """Training and held-out problems and the verifier of a task; training ones differ by seed."""
+@dataclass(frozen=True)
+class Job:
+    """One training run, as a line of grid.jsonl or runs.jsonl names it."""
+
+    task: str
+    arm: str
+    seed: int
+    tokens: int
+    lr: float
+    changes: str
+    """The recipe's name and settings, as JSON."""
+    is_grid: bool = False
+
+    @property
+    def key(self) -> tuple:
+        return self.task, self.arm, self.seed, self.lr
+
+
+def problems_of(job: Job, policy):
+    """Training and evaluation problems and the verifier of a task; training ones differ by seed.
+
+    Validation problems are drawn from the training split, with a seed of their own; questions that are
+    evaluated are never trained, but for the fixed set, which is both, as in the paper.
+    """
     import gpo
 
-    if task == "rare":
-        test = rare_rows(EVAL_PROBLEMS, 0, set())
-        rows = {"test": test, "train": rare_rows(256, 1 + seed, {row.question for row in test})}
-        verifier: Any = EveryLine()
+    if job.task == "rare":
+        taken: set[str] = set()
+        test, validation = (rare_rows(EVAL_PROBLEMS, seed, taken) for seed in (0, 999))
+        train, verifier = rare_rows(256, 1 + job.seed, taken), EveryLine()
+    elif job.task == "fixed set":
+        train = test = validation = gpo.tasks.load("chain_sum", "train", size=32, seed=job.seed)
+        verifier = gpo.verifiers.load(gpo.tasks.verifier("chain_sum"))
     else:
-        name = "chain_sum" if task == "fixed set" else task
-        size = 32 if task == "fixed set" else 2048
-        rows = {
-            "train": gpo.tasks.load(name, "train", size=size, seed=seed),
-            "test": gpo.tasks.load(name, "test", size=EVAL_PROBLEMS, seed=0),
-        }
-        verifier = gpo.verifiers.load(gpo.tasks.verifier(name))
-        if task == "fixed set":
-            rows["test"] = rows["train"]
-    train, test = (gpo.tasks.problems(rows[split], policy.prompt_ids) for split in ("train", "test"))
-    return train, test, verifier
+        train = gpo.tasks.load(job.task, "train", size=2048, seed=job.seed)
+        test = gpo.tasks.load(job.task, "test", size=EVAL_PROBLEMS, seed=0)
+        validation = gpo.tasks.load(job.task, "train", size=EVAL_PROBLEMS, seed=999)
+        held_out = {row.question for row in (*test, *validation)}
+        train = [row for row in train if row.question not in held_out]
+        verifier = gpo.verifiers.load(gpo.tasks.verifier(job.task))
+    evaluated = validation if job.is_grid else test
+    return *(gpo.tasks.problems(rows, policy.prompt_ids) for rows in (train, evaluated)), verifier
 
 
 def rare_rows(num: int, seed: int, taken: set[str]) -> list:
@@ -99,60 +130,61 @@ def rare_rows(num: int, seed: int, taken: set[str]) -> list:
     return rows
 
 
-def one_run(task: str, arm: str, seed: int, num_tokens: int, changes: dict[str, Any], lr: float) -> dict:
+def recipe_of(job: Job):
+    """The arm's recipe; a step is a line, which the authors' code finds in its own way."""
+    import gpo
+
+    changes = json.loads(job.changes)
+    name = changes.pop("recipe")
+    splitter = gpo.steps.as_released if name == "as-released" else gpo.steps.newline
+    settings = {"splitter": splitter(min_tokens=1), "problems_per_round": PROBLEMS_PER_ROUND, **changes}
+    return gpo.Recipe.named(name, **settings)
+
+
+def one_run(job: Job) -> dict:
     """One training run: what was spent and how accurate the policy was, evaluation by evaluation."""
-    os.environ["OMP_NUM_THREADS"] = "1"
     import torch
 
     import gpo
-    from gpo.gpo import rounds
 
     torch.set_num_threads(1)
     policy = gpo.TransformersPolicy.load(gpo.DEMO_MODEL, max_tokens=MAX_TOKENS)
-    train, test, verifier = problems_of(task, policy, seed)
-    changes = dict(changes)
-    name = changes.pop("recipe")
-    if name != "as-released":
-        changes["splitter"] = gpo.steps.newline(min_tokens=1)
-    else:
-        changes["splitter"] = gpo.steps.as_released(min_tokens=1)
-    recipe = gpo.Recipe.named(name, problems_per_round=PROBLEMS_PER_ROUND, **changes)
-    learner = gpo.PolicyGradient(policy.model, gpo.Optimisation(learning_rate=lr), temperature=1.0, seed=seed)
+    train, evaluated, verifier = problems_of(job, policy)
+    recipe = recipe_of(job)
+    settings = gpo.Optimisation(learning_rate=job.lr)
+    learner = gpo.PolicyGradient(policy.model, settings, temperature=1.0, seed=job.seed)
 
     def accuracy() -> float:
-        num = max(1, EVAL_PROBLEMS // len(test))
-        return gpo.evaluate(policy, verifier, test, num=num, seed=10_000).accuracy
+        num = max(1, EVAL_PROBLEMS // len(evaluated))
+        return gpo.evaluate(policy, verifier, evaluated, num=num, seed=10_000).accuracy
 
     points = [{"tokens": 0, "rounds": 0, "samples": 0, "accuracy": accuracy()}]
-    spent = samples = 0
-    ledger: dict[str, int] = {}
-    signals = []
-    for data in rounds(policy, verifier, train, recipe, seed=seed, budget_tokens=num_tokens):
-        metrics = learner.update(data.groups, round_index=data.index)
+    samples, ledger, signals = 0, defaultdict(int), []
+    for data in gpo.rounds(policy, verifier, train, recipe, seed=job.seed, budget_tokens=job.tokens):
+        samples += int(learner.update(data.groups, round_index=data.index)["train/rollouts"])
         policy.version += 1
-        spent += sum(data.tokens.values())
-        samples += int(metrics["train/rollouts"])
-        ledger = {k: ledger.get(k, 0) + v for k, v in data.tokens.items()}
-        signals.append(
-            {
-                "fresh": float(np.mean([g.has_signal for g in data.explored])),
-                "all": float(np.mean([g.has_signal for g in data.groups])),
-                "reset_value": float(np.mean(values)) if (values := reset_values(data)) else None,
-                "share": dict(data.memory.share.levels),
-                "archive": len(data.memory.archive.traces),
-                "archive_value": float(np.mean([g.value for g in data.archived])) if data.archived else None,
-            }
-        )
-        if (
-            spent >= len(points) * num_tokens / CHECKPOINTS
-            or spent + recipe.group_size * MAX_TOKENS > num_tokens
-        ):
+        for purpose, num in data.tokens.items():
+            ledger[purpose] += num
+        spent = sum(ledger.values())
+        signals.append(signal(data))
+        is_last = spent + recipe.group_size * MAX_TOKENS > job.tokens
+        if is_last or spent >= len(points) * job.tokens / CHECKPOINTS:
             point = {"tokens": spent, "rounds": data.index + 1, "samples": samples}
             points.append({**point, "accuracy": accuracy()})
+    named = {key: getattr(job, key) for key in ("task", "arm", "seed", "tokens", "lr", "is_grid")}
+    return {**named, "points": points, "ledger": ledger, "signals": signals}
+
+
+def signal(data) -> dict[str, Any]:
+    """Which states of a round got the rollouts, and what they carried."""
     return {
-        "task": task, "arm": arm, "seed": seed, "tokens": num_tokens, "lr": lr,
-        "points": points, "ledger": ledger, "signals": signals,
-    }  # fmt: skip
+        "fresh": float(np.mean([g.has_signal for g in data.explored])),
+        "all": float(np.mean([g.has_signal for g in data.groups])),
+        "reset_value": float(np.mean(values)) if (values := reset_values(data)) else None,
+        "share": dict(data.memory.share.levels),
+        "archive": len(data.memory.archive.traces),
+        "archive_value": float(np.mean([g.value for g in data.archived])) if data.archived else None,
+    }
 
 
 def reset_values(data) -> list[float]:
@@ -206,16 +238,16 @@ def tables(runs: list[dict]) -> str:
         lines += [f"## {task} ({len(seeds)} seeds)", ""]
         axes = ("tokens", "samples", "rounds")
         lines.append(
-            "| arm | "
+            "| arm | learning rate | "
             + " | ".join(f"at equal {a} | minus base" for a in axes)
             + " | tokens to 10 %: base / arm |"
         )
-        lines.append("|---" * 8 + "|")
+        lines.append("|---" * 9 + "|")
         ends = {
             axis: min(found[s]["points"][-1][axis] for found in arms.values() for s in seeds) for axis in axes
         }
         for arm, found in arms.items():
-            cells = []
+            cells = [f"{found[seeds[0]]['lr']:.0e}"]
             for axis in axes:
                 values = [at(found[s], axis, ends[axis]) for s in seeds]
                 gaps = [v - at(base[s], axis, ends[axis]) for v, s in zip(values, seeds, strict=True)]
@@ -280,40 +312,75 @@ def picture(runs: list[dict], path: Path) -> None:
     figure.savefig(path, dpi=90)
 
 
-def main() -> None:
+def done_or_run(jobs: Sequence[Job], path: Path, workers: int) -> Iterator[dict]:
+    """The runs of the jobs: those in the file, then the others, as they end."""
+    wanted = {job.key: job for job in jobs}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        run = json.loads(line)
+        if wanted.pop((run["task"], run["arm"], run["seed"], run["lr"]), None):
+            yield run
+    with ProcessPoolExecutor(workers) as pool, path.open("a") as file:
+        for future in as_completed([pool.submit(one_run, job) for job in wanted.values()]):
+            run = future.result()
+            file.write(json.dumps(run) + "\n")
+            file.flush()
+            row = " ".join(f"{p['accuracy']:.3f}" for p in run["points"])
+            print(f"{run['task']:10} {run['arm']:12} {run['lr']:.0e} {run['seed']:2} {row}", flush=True)
+            yield run
+
+
+def chosen_rates(runs: Sequence[dict]) -> dict[tuple[str, str], float]:
+    """Of each task and arm, the learning rate whose curves are highest on average over the tokens."""
+    heights = defaultdict(list)
+    for run in runs:
+        grid = np.linspace(0, run["tokens"], 50)
+        heights[run["task"], run["arm"], run["lr"]].append(np.mean([at(run, "tokens", x) for x in grid]))
+    best: dict[tuple[str, str], float] = {}
+    for task, arm, lr in heights:
+        if np.mean(heights[task, arm, lr]) > np.mean(heights.get((task, arm, best.get((task, arm))), -1)):
+            best[task, arm] = lr
+    return best
+
+
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--tasks", nargs="*", default=list(TASKS))
     parser.add_argument("--arms", nargs="*", default=list(ARMS))
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--tokens", type=int, default=None, help="of each run; by default the task's")
-    parser.add_argument("--lr", type=float, default=LEARNING_RATE)
+    parser.add_argument("--learning-rate", type=float, default=None, help="of every arm, without the grid")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--try", dest="tried", nargs="*", default=[], help="ARM=JSON: further arms to try")
     parser.add_argument("--output", type=Path, default=Path("runs/online-benchmark"))
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"
+    args = arguments()
     args.output.mkdir(parents=True, exist_ok=True)
-    arms = {name: ARMS[name] for name in args.arms if name in ARMS}
-    for item in args.tried:
-        name, _, text = item.partition("=")
-        arms[name] = json.loads(text)
-    path = args.output / "runs.jsonl"
-    done = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    keys = {(r["task"], r["arm"], r["seed"]) for r in done}
+    arms = {name: json.dumps(ARMS[name]) for name in args.arms if name in ARMS}
+    arms |= {name: text for name, _, text in (item.partition("=") for item in args.tried)}
+    pairs = list(itertools.product(args.tasks, arms))
+    tokens = {task: args.tokens or TASKS[task]["tokens"] for task in args.tasks}
+    rates = dict.fromkeys(pairs, args.learning_rate)
+    if args.learning_rate is None:
+        grid = [
+            Job(task, arm, seed, tokens[task], lr, arms[arm], is_grid=True)
+            for seed, lr, (task, arm) in itertools.product(GRID_SEEDS, LEARNING_RATES, pairs)
+        ]
+        rates = chosen_rates(list(done_or_run(grid, args.output / "grid.jsonl", args.workers)))
     jobs = [
-        (task, arm, seed, args.tokens or TASKS[task]["tokens"], arms[arm], args.lr)
-        for seed, task, arm in itertools.product(range(args.seeds), args.tasks, arms)
-        if (task, arm, seed) not in keys
+        Job(task, arm, seed, tokens[task], rates[task, arm], arms[arm])
+        for seed, (task, arm) in itertools.product(
+            range(args.first_seed, args.first_seed + args.seeds), pairs
+        )
     ]
-    with ProcessPoolExecutor(args.workers) as pool, path.open("a") as file:
-        for future in as_completed([pool.submit(one_run, *job) for job in jobs]):
-            run = future.result()
-            file.write(json.dumps(run) + "\n")
-            file.flush()
-            row = " ".join(f"{p['accuracy']:.3f}" for p in run["points"])
-            print(f"{run['task']:12} {run['arm']:14} {run['seed']} {row} {run['ledger']}", flush=True)
-            done.append(run)
+    done = list(done_or_run(jobs, args.output / "runs.jsonl", args.workers))
+    done.sort(key=lambda run: (args.tasks.index(run["task"]), list(arms).index(run["arm"]), run["seed"]))
     text = tables(done)
     (args.output / "tables.md").write_text(text + "\n")
     picture(done, args.output / "curves.png")
