@@ -60,7 +60,9 @@ def test_ppo_with_an_adapter_resumes_with_equal_weights_and_its_folder_loads(cap
 def test_full_weights_are_held_to_where_they_started_and_so_they_are_after_resuming(capsys) -> None:
     args = [*TRAIN, "--recipe", "base", "--kl-coef", "0.1", "--schedule", "linear"]
     gpo(capsys, *args, "--rounds", "2", "--output", "straight")
-    gpo(capsys, *args, "--rounds", "2", "--budget-samples", "16", "--output", "halves")
+    short, _ = gpo(capsys, *args, "--rounds", "2", "--budget-samples", "18", "--output", "halves")
+    assert short["rounds"] == 1
+    assert short["unspent"] == {"samples": 2}
     gpo(capsys, "train", "--resume", "halves", "--budget-samples", "32")
     for run in ("straight", "halves"):
         assert [line["metrics"].get("train/learning_rate") for line in lines(run)[1:]][-1] == 5e-4

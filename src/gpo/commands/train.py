@@ -55,7 +55,8 @@ def complete(folder: RunFolder, training: Training, ui: Ui) -> Json:
         training.policy.save(folder.path / "model")
     training.ranks.close()
     lines = folder.rounds()
-    summary = summarise(lines) | {"discarded": discarded, "run": str(folder.path)}
+    summary = summarise(lines) | {"unspent": training.unspent(lines), "discarded": discarded}
+    summary |= {"run": str(folder.path)}
     ui.print(*report(lines, summary))
     return summary
 
@@ -109,6 +110,11 @@ class Training:
         samples = sum(line.get("samples", 0) for line in lines)
         settings = self.settings
         return (settings.budget_tokens or math.inf) - tokens, (settings.budget_samples or math.inf) - samples
+
+    def unspent(self, lines: list[Json]) -> Json:
+        """What is left of each budget that was set."""
+        left = zip(("tokens", "samples"), self.left(lines), strict=True)
+        return {name: int(num) for name, num in left if math.isfinite(num)}
 
     def has_room(self, lines: list[Json]) -> bool:
         """Whether another group fits into the budgets, however long its completions."""
@@ -260,6 +266,7 @@ def report(lines: list[Json], summary: Json) -> list[RenderableType]:
         terminal.rounds(lines),
         "",
         terminal.ledger(summary["tokens"]),
+        *(f"left of the budget: {num:,} {name}" for name, num in summary["unspent"].items()),
         "",
         f"accuracy on held-out problems: {before} before, {after} after {summary['rounds']} rounds",
         f"written to {summary['run']}",
