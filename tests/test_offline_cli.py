@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gpo.cli import main
 from gpo.record import read_json, read_lines, write_json, write_lines
@@ -178,7 +179,7 @@ def test_rounds_sample_pair_and_train_and_a_resumed_run_ends_with_the_same_weigh
 
 
 def test_an_adapter_is_trained_over_rounds_and_saved_alone(capsys) -> None:
-    lora = ["--lora-rank", "4", "--lora-targets", "q_proj"]
+    lora = ["--lora-rank", "4", "--lora-targets", "q_proj", "--track", "tensorboard"]
     gpo(
         capsys,
         "train",
@@ -198,6 +199,10 @@ def test_an_adapter_is_trained_over_rounds_and_saved_alone(capsys) -> None:
     assert gpo(capsys, "train", "--resume", "out", "--rounds", "2")["rounds"] == 2
     second = load_file("out/model/adapter_model.safetensors")
     assert all(("q_proj" in name) for name in second)
+    events = EventAccumulator("out/trackers/gpo")
+    events.Reload()
+    updates = sum(int(line["metrics"]["train/updates"]) for line in lines_of(Path("out"), "rounds")[1:])
+    assert sorted({event.step for event in events.Scalars("train/loss")}) == list(range(1, updates + 1))
     assert any((first[name] != second[name]).any() for name in first)
 
 

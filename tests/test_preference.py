@@ -12,7 +12,7 @@ import torch.nn.functional as F
 import gpo
 from gpo import DEMO_MODEL, Request, State
 from gpo.learn import preference
-from gpo.learn.lora import with_lora
+from gpo.learn.adapter import new_adapter
 from gpo.learn.preference import METHODS, PreferenceOptimisation, check_trl, make_trainer, train
 from gpo.types import InputError, Labelled, Preference
 
@@ -311,7 +311,7 @@ def test_an_adapter_is_trained_alone_twice_in_a_row_and_its_reference_is_what_it
 ) -> None:
     model, tokenizer = one_model(sampled)
     frozen = {name: p.clone() for name, p in model.named_parameters()}
-    model = with_lora(model, rank=4, alpha=8, targets=[], seed=0)
+    model = new_adapter(model, 4, 8, [], 0)
     optimisation = settings("dpo", epochs=3, learning_rate=1e-3)
     first = train(model, tokenizer, rows, optimisation, folder=tmp_path, seed=0)
     assert first["train/rewards/margins"] > 0
@@ -324,9 +324,9 @@ def test_an_adapter_is_trained_alone_twice_in_a_row_and_its_reference_is_what_it
         if "lora" not in name:
             assert torch.equal(weights, frozen[name.replace(".base_layer", "")])
     with pytest.raises(InputError, match="lora_rank: the model has an adapter already"):
-        with_lora(model, rank=4, alpha=8, targets=[], seed=0)
+        new_adapter(model, 4, 8, [], 0)
     with pytest.raises(InputError, match=r"lora_targets: Target modules .*nowhere"):
-        with_lora(one_model(sampled)[0], rank=4, alpha=8, targets=["nowhere"], seed=0)
+        new_adapter(one_model(sampled)[0], 4, 8, ["nowhere"], 0)
 
 
 def test_what_a_method_cannot_honour_is_refused() -> None:

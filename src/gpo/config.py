@@ -10,7 +10,7 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -211,7 +211,25 @@ class LearningDataSettings(DataSettings):
     )
 
 
-class TrainSettings(ModelSettings, LearningDataSettings, RunSettings, StepSettings):
+class AdapterSettings(ModelSettings):
+    """A model whose weights are trained, or a new adapter of it."""
+
+    lora_rank: int | None = Field(None, ge=1, description="train a new LoRA adapter of this rank instead")
+    lora_alpha: float | None = Field(
+        None, gt=0, description="its scale times its rank; twice the rank by default"
+    )
+    lora_targets: list[str] = Field([], description="modules it adapts; all linear ones by default")
+
+    @model_validator(mode="after")
+    def _one_adapter(self) -> Self:
+        if self.lora_rank and self.adapter:
+            raise ValueError("lora_rank: makes a new adapter; with adapter a given one is trained")
+        if not self.lora_rank and (self.lora_alpha or self.lora_targets):
+            raise ValueError("lora_alpha and lora_targets: are those of a new adapter; give lora_rank too")
+        return self
+
+
+class TrainSettings(AdapterSettings, LearningDataSettings, RunSettings, StepSettings):
     """Settings of `gpo train`."""
 
     rounds: int = Field(100, ge=1, description="rounds of sampling and learning")
@@ -296,11 +314,6 @@ class TrainSettings(ModelSettings, LearningDataSettings, RunSettings, StepSettin
     mixed_precision: Literal["no", "bf16"] = Field(
         "no", description="bf16: compute in bfloat16, keep float32 weights"
     )
-    lora_rank: int | None = Field(None, ge=1, description="train a new LoRA adapter of this rank instead")
-    lora_alpha: float | None = Field(
-        None, gt=0, description="its scale times its rank; twice the rank by default"
-    )
-    lora_targets: list[str] = Field([], description="modules it adapts; all linear ones by default")
     eval_task: str | None = Field(
         None, description="task to evaluate on; the training task's test split by default"
     )
@@ -323,10 +336,6 @@ class TrainSettings(ModelSettings, LearningDataSettings, RunSettings, StepSettin
                 "top_p and top_k: a token that they make likelier would train as if it were not; "
                 "training samples from all tokens"
             )
-        if self.lora_rank and self.adapter:
-            raise ValueError("lora_rank: makes a new adapter; with adapter a given one is trained")
-        if not self.lora_rank and (self.lora_alpha or self.lora_targets):
-            raise ValueError("lora_alpha and lora_targets: are those of a new adapter; give lora_rank too")
         return self
 
 

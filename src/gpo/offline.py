@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from gpo.config import (
+    AdapterSettings,
     LearningDataSettings,
     LocateSettings,
-    ModelSettings,
     RunSettings,
     Settings,
     StepSettings,
@@ -89,7 +89,7 @@ class ExportSettings(Settings):
     license: str | None = Field(None, description="for hub: the licence in the card, as the hub names it")
 
 
-class PreferenceSettings(ModelSettings, LearningDataSettings, RunSettings, StepSettings, RowSettings):
+class PreferenceSettings(AdapterSettings, LearningDataSettings, RunSettings, StepSettings, RowSettings):
     """Settings of `gpo train --method`."""
 
     method: Method = Field(description="offline: dpo, ipo, kto, simpo or orpo, on TRL")
@@ -115,13 +115,12 @@ class PreferenceSettings(ModelSettings, LearningDataSettings, RunSettings, StepS
     max_length: int | None = Field(
         None, ge=2, description="rows with more tokens of prompt and answer are left out"
     )
-    lora_rank: int = Field(0, ge=0, description="train a LoRA adapter of this rank; 0 trains all weights")
-    lora_alpha: int = Field(32, ge=1, description="scale of the adapter")
-    lora_targets: list[str] = Field([], description="modules to adapt; all linear ones by default")
     gradient_checkpointing: bool = Field(False, description="recompute activations to save memory")
     bf16: bool = Field(False, description="mixed precision, on hardware that has it")
     save_every: int = Field(0, ge=0, description="updates between checkpoints inside a round; 0 is none")
-    report_to: list[str] = Field([], description="trackers of TRL: tensorboard, wandb, trackio, ...")
+    track: list[Literal["tensorboard", "wandb", "trackio"]] = Field(
+        [], description="where else metrics go; rounds.jsonl always has them"
+    )
     eval_task: str | None = Field(
         None, description="task to evaluate on; the training task's test split by default"
     )

@@ -11,6 +11,7 @@ from gpo.commands import setup
 from gpo.config import TrainSettings
 from gpo.learn.optimisation import Optimisation
 from gpo.learn.policy_gradient import PolicyGradient
+from gpo.offline import PreferenceSettings
 from gpo.ranks import Ranks
 from gpo.types import derive_seed
 
@@ -31,7 +32,9 @@ def is_cpu(settings: TrainSettings) -> bool:
     return (settings.device or "").startswith("cpu")
 
 
-def load_policy(settings: TrainSettings, ranks: Ranks, checkpoint: Path | None) -> TransformersPolicy:
+def load_policy(
+    settings: TrainSettings | PreferenceSettings, ranks: Ranks, checkpoint: Path | None
+) -> TransformersPolicy:
     """The policy to train, with an adapter if one is asked for, on this process's device."""
     changes: dict[str, Any] = {}
     if ranks.num > 1:

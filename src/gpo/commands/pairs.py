@@ -81,13 +81,8 @@ def locate_first(settings: PairsSettings, path: Path, ui: Ui) -> None:
 
 def rule_for(settings: PairsSettings | PreferenceSettings) -> str:
     """The rule to locate by for rows parted where the settings say: a baseline searches nothing."""
-    rules = {
-        "critical": settings.rule,
-        "every": settings.rule,
-        "as-released": "as-released",
-        "entropy": "entropy",
-    }
-    return rules.get(settings.at, "random")
+    own = {"as-released": "as-released", "entropy": "entropy", "random": "random", "prompt": "random"}
+    return own.get(settings.at, settings.rule)
 
 
 class Maker:

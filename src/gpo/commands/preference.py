@@ -8,19 +8,20 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import datasets
 from rich.console import RenderableType
 from rich.table import Table
 
 from gpo import pairs
-from gpo.commands import setup
+from gpo.commands import learning, setup, trackers
 from gpo.commands.filling import filled
 from gpo.commands.located import check_same_prompts, fingerprint_of, of_round
 from gpo.commands.pairs import OUTCOMES, first_step_of, nothing_left, options_of, rule_for
 from gpo.commands.records import write_round
 from gpo.commands.rows import FILES, Writer, fitting, read_labelled, read_preferences
+from gpo.commands.trackers import Trackers
 from gpo.commands.ui import Ui
 from gpo.evaluation import evaluate
 from gpo.gpo import Memory, problem_order, run_round
@@ -28,12 +29,10 @@ from gpo.learn.preference import PreferenceOptimisation, check_trl, train
 from gpo.offline import PreferenceSettings
 from gpo.paths import PathPrior
 from gpo.pool import Watch
+from gpo.ranks import Ranks
 from gpo.record import Json, RunFolder, read_lines, write_lines
 from gpo.report import terminal
 from gpo.types import InputError, Labelled, Policy, Preference, Problem, Verifier, derive_seed
-
-if TYPE_CHECKING:
-    from gpo.policies.transformers import TransformersPolicy
 
 Rows = Sequence[Preference] | Sequence[Labelled]
 
@@ -74,14 +73,16 @@ class PreferenceTraining:
 
     def __init__(self, settings: PreferenceSettings, checkpoint: Path | None = None) -> None:
         self.settings = settings
+        trackers.check(settings.track)
         self.optimisation = optimisation_of(settings)
         self.options = options_of(settings)
-        self.policy = load_policy(settings, checkpoint)
+        self.policy = learning.load_policy(settings, Ranks(), checkpoint / "model" if checkpoint else None)
         self.problems: list[Problem] = []
         self.held_out: list[Problem] = []
         self.given: Rows = []
         self.num_left_out = {"too long": 0, "held out": 0}
         self.memory = Memory()
+        self.num_updates = 0
         if settings.task or settings.data or settings.eval_task or settings.eval_data:
             self.verifier = setup.load_verifier(settings)
             self.held_out = held_out_problems(settings, self.policy, self.verifier)
@@ -126,6 +127,13 @@ class PreferenceTraining:
         done = lines[-1]["round"] if lines else 0
         if done and "prior" in lines[-1]:
             self.memory = Memory(PathPrior.from_json(lines[-1]["prior"]))
+        self.num_updates = int(sum(line["metrics"].get("train/updates", 0) for line in lines))
+        self.tracked = Trackers(
+            self.settings.track,
+            folder.path,
+            self.settings.model_dump(),
+            is_cpu=self.policy.model.device.type == "cpu",
+        )
         spent = sum(sum(line["tokens"].values()) - line["tokens"].get("evaluation", 0) for line in lines)
         with ui.progress() as bar:
             total = self.settings.rounds
@@ -141,6 +149,7 @@ class PreferenceTraining:
                     break
                 spent += self.round(folder, index, watch)
                 bar.update(task, completed=index)
+        self.tracked.close()
 
     def round(self, folder: RunFolder, index: int, watch: Watch) -> int:
         """Round `index`, from 1: rows, training, evaluation; returns the tokens it sampled."""
@@ -148,6 +157,7 @@ class PreferenceTraining:
         line: Json = {"round": index, "tokens": {}, "left_out": dict(self.num_left_out)}
         rows = self.given if self.settings.pairs else self.sampled_rows(folder, index, line, watch)
         metrics = self.learn(folder, rows, index, watch) if rows else {"train/rows": 0.0}
+        self.num_updates += int(metrics.get("train/updates", 0))
         self.policy.version = index
         watch("evaluating", 0, len(self.held_out) * self.settings.eval_num)
         evaluation = self.evaluation()
@@ -157,6 +167,7 @@ class PreferenceTraining:
         self.policy.save(part / "model")
         folder.finish_checkpoint(part, index)
         folder.commit_round(line)
+        self.tracked.log(line, self.num_updates)
         folder.prune_checkpoints(self.settings.keep_checkpoints)
         return sum(tokens.values())
 
@@ -170,6 +181,7 @@ class PreferenceTraining:
             folder=folder.path / "trainer" / f"{index:04d}",
             seed=derive_seed(self.settings.seed, "preference", index),
             watch=partial(watch, "updates"),
+            note=lambda update, found: self.tracked.numbers(found, self.num_updates + update),
         )
 
     def sampled_rows(self, folder: RunFolder, index: int, line: Json, watch: Watch) -> Rows:
@@ -242,30 +254,10 @@ class PreferenceTraining:
 
 def optimisation_of(settings: PreferenceSettings) -> PreferenceOptimisation:
     values = {key: getattr(settings, key) for key in PreferenceOptimisation.__dataclass_fields__}
-    found = PreferenceOptimisation(**{**values, "report_to": tuple(settings.report_to)})
+    found = PreferenceOptimisation(**values)
     if settings.weight != "none" and settings.method == "kto":
         raise InputError("weight: kto cannot weigh a row; use none, or a method that trains pairs")
     return found
-
-
-def load_policy(settings: PreferenceSettings, checkpoint: Path | None) -> TransformersPolicy:
-    """The policy to train, with a fresh adapter if one was asked for, or as the checkpoint has it."""
-    saved = checkpoint / "model" if checkpoint else None
-    if not settings.lora_rank:
-        return setup.load_policy(settings, saved)
-    if saved:
-        return setup.load_policy(settings.model_copy(update={"adapter": str(saved)}))
-    from gpo.learn.lora import with_lora
-
-    policy = setup.load_policy(settings)
-    policy.model = with_lora(
-        policy.model,
-        rank=settings.lora_rank,
-        alpha=settings.lora_alpha,
-        targets=settings.lora_targets,
-        seed=settings.seed,
-    )
-    return policy
 
 
 def held_out_problems(settings: PreferenceSettings, policy: Policy, verifier: Verifier) -> list[Problem]:

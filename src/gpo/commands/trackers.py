@@ -6,7 +6,7 @@ rounds.jsonl always has them; a tracker is a copy to look at.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -35,15 +35,20 @@ class Trackers:
         plain = {k: v if isinstance(v, str | int | float | bool) else str(v) for k, v in settings.items()}
         self.accelerator.init_trackers("gpo", config=plain)
 
-    def log(self, line: Json) -> None:
-        """The numbers of a line of rounds.jsonl, at the step that is its round."""
-        if self.accelerator is None:
-            return
+    def log(self, line: Json, step: int | None = None) -> None:
+        """The numbers of a line of rounds.jsonl; its round is the step if there is no other."""
         numbers = dict(line["metrics"])
         numbers |= {f"tokens/{purpose}": float(num) for purpose, num in line["tokens"].items()}
         numbers |= {f"evaluation/{key}": value for key, value in line.get("evaluation", {}).items()}
-        finite = {key: value for key, value in numbers.items() if value is not None and math.isfinite(value)}
-        self.accelerator.log(finite, step=line["round"])
+        self.numbers(numbers, line["round"] if step is None else step)
+
+    def numbers(self, found: Mapping[str, float | None], step: int) -> None:
+        """Those of the numbers that are finite, at this step."""
+        if self.accelerator is not None:
+            finite = {
+                key: value for key, value in found.items() if value is not None and math.isfinite(value)
+            }
+            self.accelerator.log(finite, step=step)
 
     def close(self) -> None:
         if self.accelerator is not None:

@@ -15,10 +15,12 @@ def new_adapter(model: Any, rank: int, alpha: float | None, targets: Sequence[st
     """The model with a LoRA adapter (arXiv 2106.09685) of its linear modules, which at first changes nothing.
 
     `targets` are names of modules, all linear ones but the head if empty; `alpha` is twice the rank by
-    default. InputError for a target that the model does not have.
+    default. InputError for a target that the model does not have, and for a model with an adapter already.
     """
     from peft import LoraConfig, get_peft_model
 
+    if hasattr(model, "peft_config"):
+        raise InputError("lora_rank: the model has an adapter already, which is trained; leave it out")
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=rank,

@@ -43,6 +43,9 @@ NLL_METHODS = ("dpo", "ipo", "simpo")
 Watch = Callable[[int, int], None]
 """Told (updates done, updates in all)."""
 
+Note = Callable[[int, dict[str, float]], None]
+"""Told (updates done, TRL's metrics of the last one)."""
+
 
 @dataclass(frozen=True)
 class PreferenceOptimisation:
@@ -64,7 +67,6 @@ class PreferenceOptimisation:
     gradient_checkpointing: bool = False
     bf16: bool = False
     save_every: int = 0
-    report_to: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -90,6 +92,7 @@ def train(
     folder: Path,
     seed: int,
     watch: Watch | None = None,
+    note: Note | None = None,
 ) -> dict[str, float]:
     """Trains the model in place; returns the means of TRL's metrics over the last epoch.
 
@@ -98,7 +101,7 @@ def train(
     """
     check_trl()
     check_rows(rows, settings)
-    progress = Progress(watch)
+    progress = Progress(watch, note)
     with as_found(model):
         trainer = make_trainer(model, tokenizer, rows, settings, folder, seed)
         trainer.remove_callback(PrinterCallback)
@@ -190,7 +193,7 @@ def common(settings: PreferenceOptimisation, model: Any, folder: Path, seed: int
         "max_length": None if settings.method in ("dpo", "ipo", "kto") else 2**30,
         "remove_unused_columns": False,
         "logging_steps": 1,
-        "report_to": list(settings.report_to) or "none",
+        "report_to": "none",
         "save_strategy": "steps" if settings.save_every else "no",
         "save_steps": settings.save_every or 500,
         "save_total_limit": 1,
@@ -243,16 +246,20 @@ OWN: dict[str, Callable[[PreferenceOptimisation, Sequence[Any]], dict[str, Any]]
 
 
 class Progress(TrainerCallback):
-    """Tells how far training is, and stops it where a gradient is not finite."""
+    """Tells how far training is and what it measured, and stops it where a gradient is not finite."""
 
-    def __init__(self, watch: Watch | None) -> None:
-        self.watch = watch
+    def __init__(self, watch: Watch | None, note: Note | None) -> None:
+        self.watch, self.note = watch, note
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         if self.watch:
             self.watch(state.global_step, state.max_steps)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ARG002
+        if self.note and "loss" in (logs or {}):
+            self.note(
+                state.global_step, {f"train/{k}": v for k, v in logs.items() if k not in ("epoch", "step")}
+            )
         norm = (logs or {}).get("grad_norm", 0.0)
         if not math.isfinite(norm):
             raise FloatingPointError(f"the gradient is {norm}; lower the learning rate or use float32")
