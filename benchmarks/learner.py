@@ -147,22 +147,22 @@ def update_works(bench: Bench) -> tuple[Callable[[], Any], Callable[[], Any], in
 
 def round_works(
     bench: Bench, num_prompts: int, num_rounds: int, repeats: int
-) -> tuple[Callable[[], Clock], Callable[[], Any]]:
-    """What some rounds do on each side; ours says where its time went."""
+) -> tuple[Callable[[], tuple[Clock, float]], Callable[[], Any]]:
+    """What some rounds do on each side; ours says where its time went, and its share of padding."""
     problems = bench.problems[: num_prompts * num_rounds]
     recipe = gpo.Recipe(rule="base", group_size=GROUP_SIZE, problems_per_round=num_prompts)
     sampler, verifier = SharedPolicy(bench.ours, Ranks()), SharedVerifier(bench.verifier, Ranks())
 
-    def ours() -> Clock:
+    def ours() -> tuple[Clock, float]:
         learner = bench.learner()
-        clock = Clock({"sample": sampler, "verify": verifier})
+        clock, padding = Clock({"sample": sampler, "verify": verifier}), 0.0
         for i in range(num_rounds):
             batch = problems[i * num_prompts : (i + 1) * num_prompts]
             data = run_round(sampler, verifier, batch, recipe, index=i, seed=0)
             clock.lap("other")
-            learner.update(data.groups, round_index=i)
+            padding += learner.update(data.groups, round_index=i)["train/padding_frac"] / num_rounds
             clock.lap("train")
-        return clock
+        return clock, padding
 
     # A trainer is made before it is timed, anew for every repeat.
     trainers = iter([bench.trainer(problems, num_rounds) for _ in range(repeats + 1)])
@@ -206,10 +206,10 @@ def main() -> None:
     ours, theirs = round_works(bench, args.prompts, args.rounds, args.repeats)
     num_rollouts = args.prompts * args.rounds * GROUP_SIZE
     compare(bench, "end to end: rollouts", ours, theirs, num_rollouts, args.repeats)
-    clock = ours()
+    clock, padding = ours()
     total = sum(clock.seconds.values())
     shares = ", ".join(f"{name} {s / total:.0%}" for name, s in clock.seconds.items() if name != "evaluation")
-    print(f"our time: {shares}")
+    print(f"our time: {shares}; padding: {padding:.1%} of the places of a batch")
 
 
 if __name__ == "__main__":
