@@ -36,15 +36,17 @@ def test_an_arm_grows_by_more_than_the_margin_shrinks_to_nothing_below_and_is_pr
     for _ in range(20):
         share = share.after(poor)
     assert share.levels["archive"] == 0.0
-    assert [share.num("archive", 8, i) for i in range(5)] == [1, 0, 0, 0, 1]
-    assert share.num("archive", 0, 0) == 0
+    assert [share.num("archive", 8, i, 1.0) for i in range(5)] == [1, 0, 0, 0, 1]
+    assert share.num("archive", 0, 0, 1.0) == 0
     levels = []
     for _ in range(20):
         share = share.after(rich)
         levels.append(share.levels["archive"])
     grown = levels[levels.index(REGROWTH) :]
     assert grown[:4] == [REGROWTH, 2 * REGROWTH, 4 * REGROWTH, 1.0]
-    assert share.num("archive", 8, 1) == 8
+    assert share.num("archive", 8, 1, 1.0) == 8
+    assert share.num("archive", 8, 1, 0.3) == 3  # where most prompts teach something, they need no help
+    assert [share.num("archive", 8, i, 0.0) for i in range(5)] == [1, 0, 0, 0, 1]
 
 
 def test_an_arm_without_evidence_keeps_its_share() -> None:

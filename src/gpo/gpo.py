@@ -25,7 +25,7 @@ from gpo.locate import Located, bounds_of, choose, locate
 from gpo.paths import PathPrior
 from gpo.pool import Kept, Pool, Watch
 from gpo.recipe import Recipe
-from gpo.share import Share, measured
+from gpo.share import ARMS, Share, measured
 from gpo.types import (
     Group,
     InputError,
@@ -200,11 +200,12 @@ def run_round(
     pool.fill(dict.fromkeys(prompts, recipe.group_size), "explore", is_whole=True)
     explored = [Group(state, tuple(pool.at(state))) for state in prompts if pool.at(state)]
     is_weighed = recipe.share == "signal" or (recipe.share == "auto" and budget_tokens < math.inf)
-    most = recipe.max_located, recipe.archived
+    most = dict(zip(ARMS, (recipe.max_located, recipe.archived), strict=True))
     if is_weighed:
-        most = memory.share.num("search", most[0], index), memory.share.num("archive", most[1], index)
-    located, prior = _locate(pool, explored, recipe, memory.prior, most[0])
-    archive, archived = _from_archive(pool, located, recipe, memory.archive, known or {}, most[1])
+        idle_frac = sum(not group.has_signal for group in explored) / max(1, len(explored))
+        most = {arm: memory.share.num(arm, num, index, idle_frac) for arm, num in most.items()}
+    located, prior = _locate(pool, explored, recipe, memory.prior, most["search"])
+    archive, archived = _from_archive(pool, located, recipe, memory.archive, known or {}, most["archive"])
     archive = _into_archive(archive, explored, located, recipe, policy) if recipe.archived else archive
     groups = pool.groups(recipe.trained)
     if recipe.splice:
