@@ -19,8 +19,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from gpo.policies.decoding import Ending, Row, batches
+from gpo.policies.prompting import RawTokenizer
 from gpo.policies.sampler import Sampling, cut, draw, invert, uniforms
-from gpo.policies.transformers import RawTokenizer, TransformersPolicy
+from gpo.policies.transformers import TransformersPolicy
 from gpo.types import InputError, Problem, Request, Sample, State
 
 SPECIALS = ("<s>", "<|im_start|>", "<|im_end|>")

@@ -91,7 +91,7 @@ class Maker:
     def __init__(self, settings: PairsSettings, source: Path) -> None:
         from gpo.policies.fingerprint import template_digest, vocabulary_digest
         from gpo.policies.loading import load_tokenizer
-        from gpo.policies.transformers import RawTokenizer
+        from gpo.policies.prompting import RawTokenizer
 
         self.settings, self.source, self.options = settings, source, options_of(settings)
         name = DEMO_MODEL if settings.model == "demo" else settings.model

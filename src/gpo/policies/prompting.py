@@ -1,0 +1,184 @@
+"""What every engine shares: questions to prompt ids, ids to text, what ends a completion and its limit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+from jinja2 import TemplateError
+
+from gpo.policies.fingerprint import template_digest, vocabulary_digest
+from gpo.policies.sampler import Sampling
+from gpo.types import Ids, InputError, State, Tokenizer
+
+_OURS = {"conversation", "messages", "tokenize", "add_generation_prompt", "continue_final_message"}
+"""Arguments of the chat template that a policy gives itself."""
+
+
+class Prompting(TypedDict, total=False):
+    """How a policy asks and samples; see PromptedPolicy."""
+
+    temperature: float
+    top_p: float
+    top_k: int
+    max_tokens: int
+    stop: Sequence[str]
+    chat: bool
+    system_prompt: str | None
+    template_args: Mapping[str, Any]
+
+
+class RawTokenizer:
+    """gpo.types.Tokenizer over a transformers tokenizer: no special tokens added, none dropped.
+
+    Text that spells a special token becomes that token, as everywhere in transformers, so that decoding
+    and encoding are inverse to each other; this holds for a question too. A data set whose questions
+    spell "<|im_end|>" and mean the letters has to escape them.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def encode(self, text: str) -> list[int]:
+        return list(self._tokenizer.encode(text, add_special_tokens=False))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(ids), clean_up_tokenization_spaces=False))
+
+
+class PromptedPolicy:
+    """The half of a gpo.types.Policy that no engine does: prompts, texts, limits.
+
+    A completion ends with one of `end_ids`, or as soon as its sampled text contains a string of `stop`; both
+    are part of the sample. `max_tokens` limits prefix plus continuation, and `context` prompt plus
+    completion. `system_prompt` and `template_args` (such as enable_thinking) go to the chat template, which
+    does as it likes with them; without a template, or with `chat` off, they are an error. With `chat` off a
+    question is asked as it stands, as a base model needs it. InputError if a setting is out of range.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        *,
+        end_ids: Ids,
+        context: int | None,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        top_k: int = 0,
+        max_tokens: int = 1024,
+        stop: Sequence[str] = (),
+        chat: bool = True,
+        system_prompt: str | None = None,
+        template_args: Mapping[str, Any] | None = None,
+    ) -> None:
+        if max_tokens < 1:
+            raise InputError(f"max_tokens is {max_tokens}; give at least 1")
+        if isinstance(stop, str) or "" in stop:
+            raise InputError(f"stop is {stop!r}; give a list of strings, none of them empty")
+        if taken := _OURS & set(template_args or {}):
+            raise InputError(f"template_args: {min(taken)!r} is not for the user to give")
+        if not (chat and tokenizer.chat_template) and (system_prompt or template_args):
+            why = "the tokenizer has no chat template" if chat else "no chat template is used (chat is off)"
+            raise InputError(f"{why}; leave system_prompt and template_args out")
+        self.version = 0
+        self.sampling = Sampling(temperature, top_p, top_k)
+        self.max_tokens = max_tokens
+        self.context = context
+        self.end_ids = end_ids
+        """Every token that ends a completion, ascending."""
+        self.stop = tuple(stop)
+        self.tokenizer: Tokenizer = RawTokenizer(tokenizer)
+        self._tokenizer = tokenizer
+        self._chat_template = tokenizer.chat_template if chat else None
+        self._system_prompt = system_prompt
+        self._template_args = dict(template_args or {})
+
+    @property
+    def temperature(self) -> float:
+        """What log-probabilities are relative to; 0 is greedy, whose log-probabilities are at 1."""
+        return self.sampling.temperature
+
+    @property
+    def raw_tokenizer(self) -> Any:
+        """The transformers tokenizer, as it was loaded."""
+        return self._tokenizer
+
+    def prompt_ids(self, question: str) -> Ids:
+        """[L] the question as a user's turn of the chat template, up to where the assistant begins.
+
+        Without a template it is the bare question, after a begin token if the tokenizer adds one. The
+        begin token is never doubled. InputError if it is empty, does not leave room in the context, or
+        the template refuses it.
+        """
+        if self._chat_template:
+            ids = self.tokenizer.encode(self._render(question))
+        else:
+            ids = self._raw_prompt(question)
+        return self._checked(tuple(ids), question)
+
+    def _render(self, question: str) -> str:
+        system = [] if self._system_prompt is None else [{"role": "system", "content": self._system_prompt}]
+        turns = [*system, {"role": "user", "content": question}]
+        arguments = {**self._template_args, "tokenize": False, "add_generation_prompt": True}
+        try:
+            return str(self._tokenizer.apply_chat_template(turns, **arguments))
+        except (TemplateError, ValueError) as error:
+            raise InputError(f"the chat template refuses the prompt {question[:60]!r}: {error}") from error
+
+    def _raw_prompt(self, question: str) -> list[int]:
+        bare, begin = self.tokenizer.encode(question), self._tokenizer.bos_token_id
+        # A tokenizer may add other tokens, an end token too, that have no place in a prompt.
+        adds_begin = begin is not None and self._tokenizer.encode(question)[:1] == [begin]
+        return [begin, *bare] if adds_begin and bare[:1] != [begin] else bare
+
+    def _checked(self, prompt_ids: Ids, question: str) -> Ids:
+        if not prompt_ids:
+            raise InputError("the prompt is empty: the question has no text, and nothing is added to it")
+        if self.context is not None and len(prompt_ids) >= self.context:
+            raise InputError(
+                f"the prompt has {len(prompt_ids)} tokens and the model's context is {self.context}: "
+                f"nothing can follow {question[:60]!r}; shorten it"
+            )
+        return prompt_ids
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of completion ids without special tokens."""
+        text = self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return str(text)
+
+    def room(self, state: State) -> int:
+        """Tokens that may follow the state, 0 or less if none; InputError if its prompt is no prompt."""
+        self._checked(state.problem.prompt_ids, state.problem.question)
+        room = self.max_tokens - len(state.prefix_ids)
+        return room if self.context is None else min(room, self.context - len(state.ids))
+
+    def described(self, weights: Any) -> dict[str, Any]:
+        """The fingerprint of a policy with these weights: vocabulary, template, sampling settings."""
+        return {
+            "weights": weights,
+            "vocabulary": vocabulary_digest(self._tokenizer),
+            "template": template_digest(self._chat_template, self._system_prompt, self._template_args),
+            "temperature": self.sampling.temperature,
+            "top_p": self.sampling.top_p,
+            "top_k": self.sampling.top_k,
+            "stop": list(self.stop),
+            "max_tokens": self.max_tokens,
+        }
+
+
+def context_of(config: Any) -> int | None:
+    """Most tokens of prompt plus completion that the model has positions for; None if it needs none."""
+    length = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return length if isinstance(length, int) and length > 0 else None
+
+
+def end_ids_of(generation_config: Any, tokenizer: Any) -> Ids:
+    """The end tokens of generation_config, which may list several, and of the tokenizer together."""
+    configured = getattr(generation_config, "eos_token_id", None)
+    found = {*(configured if isinstance(configured, list) else [configured]), tokenizer.eos_token_id} - {None}
+    if not found:
+        raise InputError(
+            "neither the tokenizer nor generation_config names an end token, so no completion could end; "
+            "set eos_token in tokenizer_config.json or eos_token_id in generation_config.json"
+        )
+    return tuple(sorted(found))
