@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gpo.types import DataWarning, InputError
+from gpo.types import DataWarning, EngineError, InputError
 
 if TYPE_CHECKING:
     from gpo.config import Settings
@@ -296,7 +296,7 @@ def run(args: Sequence[str] | None) -> None:
         fail(" ".join(error.format_message().split()) + context, 2)
     except InputError as error:
         fail(" ".join(str(error).split()), 2)
-    except FloatingPointError as error:
+    except (FloatingPointError, EngineError) as error:
         fail(" ".join(str(error).split()), 1)
 
 

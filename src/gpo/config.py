@@ -65,6 +65,46 @@ class ModelSettings(Settings):
     )
 
 
+class EngineSettings(ModelSettings):
+    """The policy, and the engine that samples from it."""
+
+    engine: Literal["transformers", "vllm", "server"] = Field(
+        "transformers",
+        description="what samples: transformers or vLLM in this process, or servers that run already",
+    )
+    server: list[str] = Field(
+        [],
+        description="base URL of a server of the model, as often as there are servers; its key, if it wants "
+        "one, is read from $GPO_API_KEY",
+    )
+    served_model: str | None = Field(
+        None, description="the model's name there, or its adapter's; by default the only one it serves"
+    )
+    concurrency: int = Field(
+        64, ge=1, le=4096, description="rows that each server, or vLLM, works on at once"
+    )
+    request_timeout_s: float = Field(600.0, gt=0, description="time limit of one call of a server")
+    retries: int = Field(8, ge=0, description="times that a failed call of a server is tried again")
+    patience_s: float = Field(
+        300.0, ge=0, description="how long to wait for servers that are all gone, before giving up"
+    )
+    text_only: bool = Field(
+        False, description="use servers that know no token ids; log-probabilities are then unknown"
+    )
+
+    @model_validator(mode="after")
+    def _one_engine(self) -> EngineSettings:
+        if self.engine == "server" and not self.server:
+            raise ValueError("engine: server needs the URL of one; give server")
+        if self.engine != "server":
+            for key in ("server", "served_model", "text_only"):
+                if getattr(self, key):
+                    raise ValueError(f"{key}: is for engine server, not {self.engine}")
+        elif self.adapter:
+            raise ValueError("adapter: a server has its adapters already; name one with served_model")
+        return self
+
+
 class BenchmarkSettings(Settings):
     """Where the benchmarks' rows are."""
 
@@ -173,13 +213,13 @@ class SplitSettings(Settings):
     split: str = Field("test", description="of a task: test, train or what else a benchmark has")
 
 
-class SampleSettings(ModelSettings, DataSettings, SplitSettings, RunSettings):
+class SampleSettings(EngineSettings, DataSettings, SplitSettings, RunSettings):
     """Settings of `gpo sample`."""
 
     num: int = Field(4, ge=1, le=100_000, description="completions of each problem")
 
 
-class EvalSettings(ModelSettings, DataSettings, SplitSettings, RunSettings):
+class EvalSettings(EngineSettings, DataSettings, SplitSettings, RunSettings):
     """Settings of `gpo eval`."""
 
     num: int = Field(1, ge=1, le=100_000, description="completions of each problem")
@@ -193,7 +233,7 @@ class EvalSettings(ModelSettings, DataSettings, SplitSettings, RunSettings):
     )
 
 
-class LocateSettings(ModelSettings, DataSettings, SplitSettings, RunSettings, StepSettings):
+class LocateSettings(EngineSettings, DataSettings, SplitSettings, RunSettings, StepSettings):
     """Settings of `gpo locate`."""
 
     completion_column: str | None = Field(
@@ -229,7 +269,7 @@ class AdapterSettings(ModelSettings):
         return self
 
 
-class TrainSettings(AdapterSettings, LearningDataSettings, RunSettings, StepSettings):
+class TrainSettings(EngineSettings, AdapterSettings, LearningDataSettings, RunSettings, StepSettings):
     """Settings of `gpo train`."""
 
     rounds: int = Field(100, ge=1, description="rounds of sampling and learning")
@@ -331,6 +371,11 @@ class TrainSettings(AdapterSettings, LearningDataSettings, RunSettings, StepSett
 
     @model_validator(mode="after")
     def _trainable(self) -> TrainSettings:
+        if self.engine == "server":
+            raise ValueError(
+                "engine: a server's weights cannot be updated, so what it samples would soon be another "
+                "policy's; train with transformers or vllm, or offline on `gpo pairs --engine server`"
+            )
         if self.top_p < 1 or self.top_k > 0:
             raise ValueError(
                 "top_p and top_k: a token that they make likelier would train as if it were not; "
@@ -349,7 +394,10 @@ class DemoSettings(Settings):
     rounds: int = Field(20, ge=1, description="rounds of sampling and learning")
 
 
-EXTENDABLE = ("rounds", "budget_tokens", "budget_samples")
+SERVERS = ("server", "concurrency", "request_timeout_s", "retries", "patience_s")
+"""Settings of an engine that nothing which is sampled depends on."""
+
+EXTENDABLE = ("rounds", "budget_tokens", "budget_samples", *SERVERS)
 """Settings that may change when a run is resumed: nothing that was sampled depends on them."""
 
 S = TypeVar("S", bound=Settings)

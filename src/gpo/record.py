@@ -66,7 +66,7 @@ def rollout_of(record: Json) -> Rollout:
     return Rollout(
         state=State(problem, tuple(record["prefix_ids"])),
         action_ids=tuple(record["action_ids"]),
-        logprobs=tuple(record["logprobs"]),
+        logprobs=tuple(math.nan if x is None else x for x in record["logprobs"]),
         entropies=tuple(record["entropies"]),
         text=record["text"],
         finished=record["finished"],

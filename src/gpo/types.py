@@ -29,6 +29,10 @@ class InputError(ValueError):
     """Something the user gave is wrong. The message names file, row, field and value; exit code 2."""
 
 
+class EngineError(RuntimeError):
+    """An engine cannot go on sampling: gone, or no longer to be trusted. Exit code 1; --resume goes on."""
+
+
 class DataWarning(UserWarning):
     """Rows were left out, or differ from what is known of them; the run goes on and says so."""
 
@@ -83,7 +87,7 @@ class Sample:
 
     action_ids: Ids
     logprobs: tuple[float, ...]
-    """[T] nats at the sampling temperature, before any top-p or top-k cut."""
+    """[T] nats at the sampling temperature, before any top-p or top-k cut; nan if the engine cannot say."""
     entropies: tuple[float, ...]
     """[T] nats of the next-token distribution at each sampled token; empty if the engine has none."""
     finished: bool

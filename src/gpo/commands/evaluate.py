@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from gpo.commands import setup
+from gpo.commands import engines, setup
 from gpo.commands.harness import check_export, export
 from gpo.commands.records import write_evaluated
 from gpo.commands.ui import Ui
@@ -71,7 +71,7 @@ def measured(
     stored = settings.model_dump()
     if resume is None:
         RunFolder.check_new(path, stored)
-    policy = setup.load_policy(settings)
+    policy = engines.load_engine(settings)
     verifier = setup.load_verifier(settings)
     problems = setup.load_problems(settings, policy, verifier, split=settings.split, seed=settings.seed)
     if others is not None and {one.problem for one in others} != {problem.id for problem in problems}:
@@ -88,6 +88,7 @@ def measured(
         "given": len(problems),
         "verifier_timeouts": sum(line["timeouts"] for line in lines),
         "tokens": {"evaluation": spent(lines)},
+        **engines.engine_counts(policy),
     }
 
 
@@ -154,6 +155,11 @@ def read_outcomes(path: Path) -> list[Outcome]:
 def finished_rival(settings: EvalSettings) -> list[Outcome] | None:
     """The outcomes of the run folder to compare with; None if that is a model, or nothing."""
     is_run = settings.against is not None and (Path(settings.against) / "run.json").is_file()
+    if settings.against is not None and not is_run and settings.engine != "transformers":
+        raise InputError(
+            f"--against {settings.against}: engine {settings.engine} holds one model; evaluate the other one "
+            "first, and give the folder of that run"
+        )
     return read_outcomes(Path(str(settings.against))) if is_run else None
 
 

@@ -12,12 +12,12 @@ import numpy as np
 from rich.console import RenderableType
 
 from gpo import DEMO_MODEL, pairs, steps, tasks
-from gpo.commands import setup, sweep
+from gpo.commands import engines, setup, sweep
 from gpo.commands.filling import filled, matched
 from gpo.commands.located import check_same_prompts, fingerprint_of, read_trajectories
 from gpo.commands.rows import FILES, Writer
 from gpo.commands.ui import Ui
-from gpo.config import LocateSettings
+from gpo.config import SERVERS, LocateSettings
 from gpo.offline import PairsSettings, PreferenceSettings, RowSettings
 from gpo.pairs import SEARCHED, FirstStep, Options, Rows, Trajectory
 from gpo.pool import Pool, Watch
@@ -25,7 +25,7 @@ from gpo.record import Json, RunFolder, read_json, write_json, write_lines
 from gpo.report import terminal
 from gpo.types import Ids, InputError, Problem, State, Tokenizer, derive_seed
 
-PLACES = ("model", "adapter", "trust_remote_code", "device", "dtype", "threads", "batch_tokens")
+PLACES = ("model", "adapter", "trust_remote_code", "device", "dtype", "threads", "batch_tokens", *SERVERS)
 """Settings of a located run that may differ when pairs are built from it: where the model is and runs."""
 
 
@@ -114,7 +114,7 @@ class Maker:
     def pool(self) -> Pool:
         """Where more is sampled, by the model that was located and no other."""
         settings = self.settings
-        policy, verifier = setup.load_policy(settings), setup.load_verifier(settings)
+        policy, verifier = engines.load_engine(settings), setup.load_verifier(settings)
         for key, value in policy.fingerprint.items():
             if self.fingerprint.get(key) != value:
                 raise InputError(

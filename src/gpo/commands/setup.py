@@ -16,6 +16,7 @@ from gpo.recipe import Recipe
 from gpo.types import InputError, Policy, Problem, Verifier, derive_seed
 
 if TYPE_CHECKING:
+    from gpo.policies.prompting import Prompting
     from gpo.policies.transformers import TransformersPolicy
 
 
@@ -46,16 +47,23 @@ def load_policy(settings: ModelSettings, checkpoint: Path | None = None) -> Tran
         trust_remote_code=settings.trust_remote_code,
         device=settings.device,
         dtype=settings.dtype,
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        top_k=settings.top_k,
-        max_tokens=settings.max_tokens,
-        stop=[*settings.stop, *_few_shot_stops(settings)],
         batch_tokens=settings.batch_tokens,
-        chat=settings.chat,
-        system_prompt=settings.system_prompt,
-        template_args=settings.template_args,
+        **prompting(settings),
     )
+
+
+def prompting(settings: ModelSettings) -> Prompting:
+    """How any engine asks and samples."""
+    return {
+        "temperature": settings.temperature,
+        "top_p": settings.top_p,
+        "top_k": settings.top_k,
+        "max_tokens": settings.max_tokens,
+        "stop": [*settings.stop, *_few_shot_stops(settings)],
+        "chat": settings.chat,
+        "system_prompt": settings.system_prompt,
+        "template_args": settings.template_args,
+    }
 
 
 def _few_shot_stops(settings: ModelSettings) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from gpo.commands import setup
+from gpo.commands import engines, setup
 from gpo.commands.given import given_rollouts
 from gpo.commands.records import write_round
 from gpo.commands.ui import Ui
@@ -106,10 +106,10 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
     stored = settings.model_dump()
     if resume is None:
         RunFolder.check_new(path, stored)
-    policy = setup.load_policy(settings)
+    policy = engines.load_engine(settings)
     verifier = setup.load_verifier(settings)
     problems = setup.load_problems(settings, policy, verifier, split=settings.split, seed=settings.seed)
-    explore = _explorer(settings, recipe, policy, verifier, problems)
+    explore = _explorer(settings, engines.suited(recipe, policy), policy, verifier, problems)
     chunks = [problems[first : first + CHUNK] for first in range(0, len(problems), CHUNK)]
     with RunFolder.resume(path) if resume else RunFolder.create(path, command, stored) as folder:
         folder.extend(stored)
@@ -134,10 +134,8 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
                 folder.commit_round(_line(data, settings.success_at))
                 lines, memory = folder.rounds(), data.memory
                 bar.update(task, advance=len(chunk))
-    summary = _summarise(lines) | {
-        "given": len(problems),
-        "run": str(path),
-    }
+    summary = _summarise(lines) | engines.engine_counts(policy)
+    summary |= {"given": len(problems), "run": str(path)}
     write_json(path / "summary.json", summary)
     return summary
 

@@ -11,10 +11,18 @@ from typing import Any, cast
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
-from gpo.types import InputError
+from gpo.policies.prompting import context_of, end_ids_of
+from gpo.types import Ids, InputError
 
 _GENERIC_TOKENIZERS = {"PreTrainedTokenizerFast", "TokenizersBackend"}
 
@@ -100,3 +108,16 @@ def _one_line(what: str, source: str) -> Iterator[None]:
         if "trust_remote_code" in str(error):
             reason = "it brings code of its own; read that, then allow it with trust_remote_code"
         raise InputError(f"{what} {source!r} ({where}) cannot be loaded: {reason}") from error
+
+
+def load_description(name: str | Path, *, trust_remote_code: bool) -> tuple[Any, Ids, int | None]:
+    """Tokenizer, end tokens and context of a local folder or hub name, without its weights."""
+    source = _source("model", name)
+    tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
+    with _one_line("model", source):
+        config = AutoConfig.from_pretrained(source, trust_remote_code=trust_remote_code)
+        try:
+            generation: Any = GenerationConfig.from_pretrained(source)
+        except OSError:  # many models have none; transformers then makes it of the model's own config
+            generation = config.get_text_config()
+    return tokenizer, end_ids_of(generation, tokenizer), context_of(config)

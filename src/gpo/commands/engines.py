@@ -1,0 +1,65 @@
+"""Settings to the engine that samples, and what a run says of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from gpo import DEMO_MODEL
+from gpo.commands import setup
+from gpo.config import EngineSettings
+from gpo.recipe import Recipe
+from gpo.types import InputError, Policy
+
+if TYPE_CHECKING:
+    from gpo.policies.vllm import VllmPolicy
+
+
+def load_engine(settings: EngineSettings) -> Policy:
+    """The policy that the settings name, sampled by the engine that they name."""
+    if settings.engine == "transformers":
+        return setup.load_policy(settings)
+    if settings.engine == "vllm":
+        return load_vllm(settings)
+    from gpo.policies.replicas import Patience
+    from gpo.policies.server import ServerPolicy
+    from gpo.policies.text_only import TextOnlyPolicy
+
+    kind = TextOnlyPolicy if settings.text_only else ServerPolicy
+    return kind.load(
+        settings.server,
+        DEMO_MODEL if settings.model == "demo" else settings.model,
+        trust_remote_code=settings.trust_remote_code,
+        served_model=settings.served_model,
+        slots=settings.concurrency,
+        patience=Patience(settings.request_timeout_s, settings.retries, settings.patience_s),
+        **setup.prompting(settings),
+    )
+
+
+def load_vllm(settings: EngineSettings) -> VllmPolicy:
+    """vLLM in this process; InputError if it is not installed."""
+    try:
+        from gpo.policies.vllm import VllmPolicy
+    except ImportError as error:
+        raise InputError(f"--engine vllm: cannot be imported ({error}); pip install 'gpo[vllm]'") from None
+    return VllmPolicy.load(
+        DEMO_MODEL if settings.model == "demo" else settings.model,
+        adapters={"adapter": settings.adapter} if settings.adapter else {},
+        trust_remote_code=settings.trust_remote_code,
+        dtype=settings.dtype,
+        slots=settings.concurrency,
+        **setup.prompting(settings),
+    )
+
+
+def suited(recipe: Recipe, policy: Policy) -> Recipe:
+    """The recipe, with steps that begin only where the policy's engine can begin."""
+    restartable = getattr(policy, "restartable", None)
+    return replace(recipe, splitter=restartable(recipe.splitter)) if restartable else recipe
+
+
+def engine_counts(policy: Policy) -> dict[str, Any]:
+    """For a summary: what an engine had to try again or refused; nothing if there is nothing to say."""
+    counts = {name: num for name, num in getattr(policy, "counts", {}).items() if num}
+    return {"engine": counts} if counts else {}

@@ -1,0 +1,138 @@
+"""Whether a server can do what is needed, found out before anything is sampled from it.
+
+What a server leaves out it mostly leaves out in silence, so each need is asked for once and looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from gpo.policies.completions import PATH, Ask, body_of, choices_of, samples_of
+from gpo.policies.prompting import PromptedPolicy
+from gpo.policies.replicas import Json, MalformedError, RefusedError, Replica, Replicas
+from gpo.policies.sampler import Sampling
+from gpo.types import Ids, InputError, Sample
+
+QUESTION = "Count from 1 to 9, one number a line."
+_PLAIN, _GREEDY = Sampling(), Sampling(temperature=0.0)
+_NUM_TOKENS = 8
+_SURE = -15.0
+"""Log-probability of a sample which two rows draw alike by chance once in 3 million times."""
+
+
+class Examined:
+    """One server under examination; every method raises InputError with the reason why it will not do."""
+
+    def __init__(self, replicas: Replicas, replica: Replica, policy: PromptedPolicy, model: str) -> None:
+        self.replicas, self.replica, self.policy, self.model = replicas, replica, policy, model
+        self.ids = policy.prompt_ids(QUESTION)
+
+    def check(self) -> None:
+        """Token ids in and out, n rows, log-probabilities, and a continuation that begins where it should."""
+        answer = self.ask(self.asked(2), _PLAIN, dict)
+        self.check_fields(answer)
+        rows = self.ask(self.asked(2), _PLAIN, lambda found: samples_of(found, self.asked(2), self.policy))
+        if rows[0].action_ids == rows[1].action_ids and sum(rows[0].logprobs) < _SURE:
+            raise self.refused(
+                "draws all rows of a request alike: it ignores temperature, or n shares a seed"
+            )
+        self.check_continues()
+
+    def asked(self, num: int, ids: Ids | None = None, num_new: int = _NUM_TOKENS) -> Ask:
+        return Ask(self.ids if ids is None else ids, num_new, num, seed=0)
+
+    def ask(self, ask: Ask, sampling: Sampling, parse: Callable[[Any], Any], **more: Any) -> Any:
+        body = body_of(ask, self.policy, self.model, sampling) | more
+        try:
+            return self.replicas.call("POST", PATH, body, parse, only=self.replica)
+        except RefusedError as error:
+            reason = f"refuses a prompt of token ids with n, logprobs and return_token_ids: {error}"
+            raise self.refused(reason) from None
+
+    def check_fields(self, answer: Json) -> None:
+        try:
+            rows = choices_of(answer, 2)
+        except MalformedError:
+            raise self.refused("ignores n: two rows were asked for") from None
+        if any(not isinstance(row.get("token_ids"), list) for row in rows):
+            raise self.refused("returns no token ids (return_token_ids): vLLM from 0.10.2 on does")
+        read = [row["prompt_token_ids"] for row in rows if row.get("prompt_token_ids") is not None]
+        if any(ids != list(self.ids) for ids in read):
+            raise self.refused("changes the prompt: it tokenizes it again, or puts it in a template")
+        if any(not isinstance(row.get("logprobs"), dict) for row in rows):
+            raise self.refused("ignores logprobs")
+        self.check_text(rows)
+
+    def check_text(self, rows: list[Json]) -> None:
+        """Whether ids mean the same text here and there."""
+        for row in rows:
+            ids = row["token_ids"]
+            ours = {self.policy.tokenizer.decode(part).strip() for part in (ids, ids[:-1])}
+            theirs = str(row.get("text", "")).strip()
+            # A stop string is cut off the text, and half a character is shown in one way or another.
+            is_known = any(string in one for one in ours for string in self.policy.stop)
+            if not is_known and "\ufffd" not in theirs and theirs not in ours:
+                raise self.refused(
+                    f"has another tokenizer than --model: its {theirs[:30]!r} is {min(ours)[:30]!r} here"
+                )
+
+    def check_continues(self) -> None:
+        """A greedy continuation, begun again from its own middle, must come to the same end."""
+        whole = self.greedy(self.ids, _NUM_TOKENS)
+        middle = len(whole) // 2
+        if not middle:
+            return
+        rest = self.greedy(self.ids + whole[:middle], _NUM_TOKENS - middle)
+        if rest[:1] != whole[middle : middle + 1]:
+            raise self.refused("cannot continue an assistant's turn: from the middle it goes on otherwise")
+
+    def greedy(self, ids: Ids, num_new: int) -> Ids:
+        ask = self.asked(1, ids, num_new)
+        rows: list[Sample] = self.ask(ask, _GREEDY, lambda found: samples_of(found, ask, self.policy))
+        return rows[0].action_ids
+
+    def gives_raw_logprobs(self) -> bool:
+        """Whether log-probabilities are at temperature 1 whatever the temperature is (vLLM's default)."""
+        plain, hot = (self.top(sampling) for sampling in (_PLAIN, replace(_PLAIN, temperature=2.0)))
+        shared = plain.keys() & hot.keys()
+        if len(shared) < 2:
+            raise self.refused("gives no log-probabilities of the likeliest tokens (logprobs: 5)")
+        width, hot_width = (max(d[k] for k in shared) - min(d[k] for k in shared) for d in (plain, hot))
+        return abs(hot_width - width) < abs(hot_width - width / 2)
+
+    def top(self, sampling: Sampling) -> dict[str, float]:
+        def parse(answer: Any) -> dict[str, float]:
+            try:
+                found = choices_of(answer, 1)[0]["logprobs"]["top_logprobs"][0]
+                return {str(token): float(value) for token, value in found.items()}
+            except (LookupError, TypeError, AttributeError):
+                raise MalformedError("no top_logprobs") from None
+
+        top: dict[str, float] = self.ask(self.asked(1, num_new=1), sampling, parse, logprobs=5)
+        return top
+
+    def refused(self, reason: str) -> InputError:
+        return InputError(f"--server {self.replica.url}: {reason}")
+
+
+def served(replicas: Replicas, replica: Replica, name: str | None) -> Json:
+    """What the server says of the model it serves under `name`, or of its only one."""
+
+    def parse(answer: Any) -> list[Json]:
+        models = answer.get("data") if isinstance(answer, dict) else None
+        if not isinstance(models, list) or not all(isinstance(m, dict) and m.get("id") for m in models):
+            raise MalformedError("no list of models")
+        return models
+
+    try:
+        models = replicas.call("GET", "/v1/models", None, parse, only=replica)
+    except RefusedError as error:
+        raise InputError(f"--server {error}") from None
+    found = [model for model in models if name in (None, model["id"])]
+    if len(found) != 1:
+        names = ", ".join(str(model["id"]) for model in models) or "nothing"
+        wanted = f"no model {name!r}" if name else "several models; give --served-model"
+        raise InputError(f"--server {replica.url}: serves {wanted}: {names}")
+    return {key: found[0].get(key) for key in ("id", "root", "parent", "max_model_len")}
