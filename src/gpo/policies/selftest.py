@@ -16,10 +16,12 @@ from gpo.policies.sampler import Sampling
 from gpo.types import Ids, InputError, Sample
 
 QUESTION = "Count from 1 to 9, one number a line."
+ANYTHING = "Once"
+"""What may go on in many ways, so that draws which are all alike were no draws."""
 _PLAIN, _GREEDY = Sampling(), Sampling(temperature=0.0)
-_NUM_TOKENS = 8
+_NUM_TOKENS, _NUM_ROWS = 8, 8
 _SURE = -15.0
-"""Log-probability of a sample which two rows draw alike by chance once in 3 million times."""
+"""Log-probability of what is not put down to chance: once in 3 million times."""
 
 
 class Examined:
@@ -33,8 +35,10 @@ class Examined:
         """Token ids in and out, n rows, log-probabilities, and a continuation that begins where it should."""
         answer = self.ask(self.asked(2), _PLAIN, dict)
         self.check_fields(answer)
-        rows = self.ask(self.asked(2), _PLAIN, lambda found: samples_of(found, self.asked(2), self.policy))
-        if rows[0].action_ids == rows[1].action_ids and sum(rows[0].logprobs) < _SURE:
+        ask = self.asked(_NUM_ROWS, tuple(self.policy.tokenizer.encode(ANYTHING)), 4 * _NUM_TOKENS)
+        rows: list[Sample] = self.ask(ask, _PLAIN, lambda found: samples_of(found, ask, self.policy))
+        are_alike = len({row.action_ids for row in rows}) == 1
+        if are_alike and (_NUM_ROWS - 1) * sum(rows[0].logprobs) < _SURE:
             raise self.refused(
                 "draws all rows of a request alike: it ignores temperature, or n shares a seed"
             )

@@ -13,13 +13,11 @@ from typing import Any
 
 from gpo.policies.completions import PATH, choices_of
 from gpo.policies.replicas import Json, MalformedError, RefusedError, Replica
-from gpo.policies.selftest import QUESTION
+from gpo.policies.selftest import ANYTHING, QUESTION
 from gpo.policies.server import ServerPolicy
 from gpo.types import Ids, InputError, Request, Sample, Splitter, State, Tokenizer, derive_seed
 
 _NUM_TOKENS, _NUM_DRAWS = 16, 4
-_ANYTHING = "Once"
-"""What may go on in many ways, so that draws which are all alike were no draws."""
 
 
 class TextOnlyPolicy(ServerPolicy):
@@ -119,7 +117,7 @@ class TextOnlyPolicy(ServerPolicy):
             whole = ask(prompt, 0.0, 0, len(prompt_ids))
             half = whole[: len(whole) // 2]
             rest = ask(prompt + half, 0.0, 0)
-            draws = {ask(_ANYTHING, 1.0, seed) for seed in range(_NUM_DRAWS)}
+            draws = {ask(ANYTHING, 1.0, seed) for seed in range(_NUM_DRAWS)}
         except RefusedError as error:
             raise InputError(f"--server {error}") from None
         if not (half + rest).startswith(whole[: len(half) + 1]):
