@@ -147,7 +147,7 @@ def caller(name: str, cls: type[Settings]) -> Callable[..., None]:
 
 def parsed(key: str, value: Any) -> Any:
     """A flag's value; repeated KEY=VALUE flags become a mapping whose values are read as YAML."""
-    if key not in ("template_args", "task_options"):
+    if key not in ("template_args", "task_options", "vllm_args"):
         return list(value) if isinstance(value, tuple) else value
     import yaml
 

@@ -83,6 +83,9 @@ class EngineSettings(ModelSettings):
     concurrency: int = Field(
         64, ge=1, le=4096, description="rows that each server, or vLLM, works on at once"
     )
+    vllm_args: dict[str, Any] = Field(
+        {}, description="further arguments of vLLM's engine, such as tensor_parallel_size=2"
+    )
     request_timeout_s: float = Field(600.0, gt=0, description="time limit of one call of a server")
     retries: int = Field(8, ge=0, description="times that a failed call of a server is tried again")
     patience_s: float = Field(
@@ -100,7 +103,9 @@ class EngineSettings(ModelSettings):
             for key in ("server", "served_model", "text_only"):
                 if getattr(self, key):
                     raise ValueError(f"{key}: is for engine server, not {self.engine}")
-        elif self.adapter:
+        if self.engine != "vllm" and self.vllm_args:
+            raise ValueError(f"vllm_args: is for engine vllm, not {self.engine}")
+        if self.engine == "server" and self.adapter:
             raise ValueError("adapter: a server has its adapters already; name one with served_model")
         return self
 

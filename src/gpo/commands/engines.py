@@ -25,7 +25,7 @@ def load_engine(settings: EngineSettings) -> Policy:
     from gpo.policies.server import ServerPolicy
     from gpo.policies.text_only import TextOnlyPolicy
 
-    kind = TextOnlyPolicy if settings.text_only else ServerPolicy
+    kind: type[ServerPolicy] = TextOnlyPolicy if settings.text_only else ServerPolicy
     return kind.load(
         settings.server,
         DEMO_MODEL if settings.model == "demo" else settings.model,
@@ -49,6 +49,8 @@ def load_vllm(settings: EngineSettings) -> VllmPolicy:
         trust_remote_code=settings.trust_remote_code,
         dtype=settings.dtype,
         slots=settings.concurrency,
+        lora_rank=getattr(settings, "lora_rank", None),
+        engine=settings.vllm_args,
         **setup.prompting(settings),
     )
 

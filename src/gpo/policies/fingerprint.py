@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from gpo.types import json_digest
 
+_WEIGHTS = (".safetensors", ".bin")
+_FILE_PROBES = 4096
 _PROBES = 64
 """Weights of each tensor that are hashed: an update touches all of them."""
 
@@ -34,4 +37,20 @@ def weights_digest(model: torch.nn.Module) -> str:
         probes = flat[:: max(1, len(flat) // _PROBES)][:_PROBES]
         sums.update(name.encode() + str(tuple(weights.shape)).encode())
         sums.update(probes.float().cpu().numpy().tobytes())
+    return sums.hexdigest()
+
+
+def files_digest(name: str | Path) -> str:
+    """Of evenly spread bytes of every weight file of a local folder; a name on the hub is its own digest."""
+    files = sorted(path for suffix in _WEIGHTS for path in Path(name).glob(f"*{suffix}"))
+    if not files:
+        return str(name)
+    sums = hashlib.blake2b(digest_size=8)
+    for path in files:
+        size = path.stat().st_size
+        sums.update(f"{path.name} {size}".encode())
+        with path.open("rb") as file:
+            for place in range(_FILE_PROBES):
+                file.seek(place * size // _FILE_PROBES)
+                sums.update(file.read(_PROBES))
     return sums.hexdigest()

@@ -9,21 +9,22 @@ from __future__ import annotations
 import math
 import warnings
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 from gpo.policies.completions import PATH, Ask, body_of, prompt_logprobs_of, samples_of
 from gpo.policies.loading import load_description
 from gpo.policies.prompting import PromptedPolicy, Prompting
-from gpo.policies.replicas import Patience, RefusedError, Replicas
+from gpo.policies.replicas import Json, Patience, RefusedError, Replicas
 from gpo.policies.selftest import Examined, served
 from gpo.policies.streaming import Workers, all_of
 from gpo.types import DataWarning, Ids, InputError, Request, Sample, State
 
 SLOTS = 64
+T = TypeVar("T")
 
 
 class ServerPolicy(PromptedPolicy):
@@ -147,7 +148,7 @@ class ServerPolicy(PromptedPolicy):
             samples = [_without_logprobs(one) for one in samples]
         return samples * (request.num // num)
 
-    def _call(self, body: Any, parse: Any, state: State, rows: int) -> Any:
+    def _call(self, body: Json, parse: Callable[[Any], T], state: State, rows: int) -> T:
         try:
             return self._replicas.call("POST", PATH, body, parse, home=state.problem.id, rows=rows)
         except RefusedError as error:

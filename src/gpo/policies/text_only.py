@@ -74,8 +74,7 @@ class TextOnlyPolicy(ServerPolicy):
             ids = (tuple(self.tokenizer.encode(text))[: room - len(end)] + end)[:room]
             return Sample(ids, (math.nan,) * len(ids), (), is_finished)
 
-        sample: Sample = self._call(body, parse, state, 1)
-        return sample
+        return self._call(body, parse, state, 1)
 
     def _end_id(self) -> int:
         own = self._tokenizer.eos_token_id
