@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from gpo import DEMO_MODEL
 from gpo.commands import setup
-from gpo.config import EngineSettings
+from gpo.config import EngineSettings, TrainSettings
 from gpo.recipe import Recipe
 from gpo.types import InputError, Policy
 
 if TYPE_CHECKING:
     from gpo.policies.vllm import VllmPolicy
+    from gpo.ranks import Ranks
 
 
 def load_engine(settings: EngineSettings) -> Policy:
@@ -53,6 +54,15 @@ def load_vllm(settings: EngineSettings) -> VllmPolicy:
         engine=settings.vllm_args,
         **setup.prompting(settings),
     )
+
+
+def load_trained(settings: TrainSettings, ranks: Ranks) -> VllmPolicy | None:
+    """The engine that samples while another model learns; None where that one samples itself."""
+    if settings.engine == "transformers":
+        return None
+    if ranks.num > 1:
+        raise InputError("--engine vllm: updates of several processes are not handed over; train with one")
+    return load_vllm(settings)
 
 
 def suited(recipe: Recipe, policy: Policy) -> Recipe:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from gpo.commands import learning, setup, trackers
+from gpo.commands import engines, learning, setup, trackers
 from gpo.commands.clock import Clock
 from gpo.commands.log import Log, accuracies, diverged, is_stale
 from gpo.commands.records import write_round
@@ -23,7 +23,10 @@ from gpo.pool import PURPOSES, Watch
 from gpo.ranks import Ranks, SharedPolicy, SharedVerifier
 from gpo.record import Json, RunFolder, SilentFolder, read_json, write_json
 from gpo.report import terminal
-from gpo.types import Group
+from gpo.types import Group, State
+
+PROBES = 4
+"""Prompts at which an engine is compared with the trainer."""
 
 
 def run(settings: TrainSettings, ui: Ui, *, resume: Path | None = None) -> Json:
@@ -69,10 +72,12 @@ class Training:
         trackers.check(settings.track)
         self.recipe = setup.load_recipe(settings, **setup.training_changes(settings))
         self.policy = learning.load_policy(settings, self.ranks, checkpoint / "model" if checkpoint else None)
-        self.sampler = SharedPolicy(self.policy, self.ranks)
+        self.engine = engines.load_trained(settings, self.ranks)
+        self.sampler = SharedPolicy(self.engine or self.policy, self.ranks)
         self.verifier = SharedVerifier(setup.load_verifier(settings), self.ranks)
         self.problems, self.held_out = setup.load_splits(settings, self.policy, self.verifier)
         self.known = {problem.id: problem for problem in self.problems}
+        self.sync()
         self.learner = learning.load_learner(settings, self.policy, self.ranks)
         self.memory = Memory()
         if checkpoint:
@@ -124,7 +129,7 @@ class Training:
     def sample(self, folder: RunFolder, index: int, watch: Watch) -> Round:
         """Round `index` as far as the policy before it goes: sampled and written."""
         settings = self.settings
-        self.policy.version = index - 1
+        self.policy.version = self.sampler.version = index - 1
         order = problem_order(len(self.problems), settings.problems_per_round, index - 1, settings.seed)
         data = run_round(
             self.sampler,
@@ -156,6 +161,7 @@ class Training:
         clock.lap("train")
         metrics = sampling_metrics(data) | learned
         self.policy.version = index
+        metrics |= self.sync()
         line: Json = {"round": index, "tokens": data.tokens, "samples": num_samples, "metrics": metrics}
         is_last = index == settings.rounds or not self.has_room([*folder.rounds(), line])
         if is_last or (settings.eval_every and index % settings.eval_every == 0):
@@ -169,6 +175,13 @@ class Training:
         metrics |= clock.metrics(sum(data.tokens.values()), learned["train/tokens"])
         folder.commit_round(line)
         folder.prune_checkpoints(settings.keep_checkpoints)
+
+    def sync(self) -> dict[str, float]:
+        """Hands the weights to an engine that has a copy of its own; returns how far it is then off."""
+        if self.engine is None:
+            return {}
+        probes = [State(problem) for problem in self.problems[:PROBES]]
+        return {"engine/logprob_gap": self.engine.update(self.policy, probes)}
 
     def keep_best(self, folder: RunFolder, evaluation: Json) -> None:
         """Saves the model beside the run if none was better, where the run may stop after its best."""
