@@ -25,7 +25,7 @@ MAX_TOKENS = 64
 
 
 class Served:
-    """`python -m vllm.entrypoints.openai.api_server` with the demo model, which can be killed and begun again."""
+    """vLLM's API server with the demo model, which can be killed and begun again."""
 
     def __init__(self, *arguments: str) -> None:
         with socket.socket() as free:
