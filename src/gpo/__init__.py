@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gpo.evaluation import Evaluation, evaluate
     from gpo.gpo import Round, rounds
     from gpo.learn.policy_gradient import Optimisation, PolicyGradient
+    from gpo.policies.server import ServerPolicy
     from gpo.policies.transformers import TransformersPolicy
     from gpo.pool import sample
     from gpo.recipe import RECIPES, Recipe
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         Rollout,
         Sample,
         State,
+        StreamingPolicy,
         ValueCurve,
         Verifier,
     )
@@ -43,6 +45,7 @@ _NAMES = {
     "gpo.pool": ("sample",),
     "gpo.recipe": ("RECIPES", "Recipe"),
     "gpo.learn.policy_gradient": ("Optimisation", "PolicyGradient"),
+    "gpo.policies.server": ("ServerPolicy",),
     "gpo.policies.transformers": ("TransformersPolicy",),
     "gpo.types": (
         "CriticalStep",
@@ -54,6 +57,7 @@ _NAMES = {
         "Rollout",
         "Sample",
         "State",
+        "StreamingPolicy",
         "ValueCurve",
         "Verifier",
     ),
@@ -76,7 +80,9 @@ __all__ = [
     "Rollout",
     "Round",
     "Sample",
+    "ServerPolicy",
     "State",
+    "StreamingPolicy",
     "TransformersPolicy",
     "ValueCurve",
     "Verifier",

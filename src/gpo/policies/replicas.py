@@ -22,6 +22,7 @@ from gpo.types import EngineError, InputError, derive_seed
 
 KEY = "GPO_API_KEY"
 """The only place a key is taken from; it goes into a header and nowhere else."""
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _CONNECT_S = 10.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 30.0
 _FAILURES_TO_REST, _FIRST_REST_S = 3, 0.5
@@ -97,7 +98,16 @@ class Replicas:
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=slots)
         timeout = httpx2.Timeout(patience.timeout_s, connect=_CONNECT_S, pool=None)
         made = [
-            Replica(url, httpx2.Client(headers=headers, timeout=timeout, limits=limits))
+            Replica(
+                url,
+                # A proxy of the environment is for hosts elsewhere.
+                httpx2.Client(
+                    headers=headers,
+                    timeout=timeout,
+                    limits=limits,
+                    trust_env=httpx2.URL(url).host not in _LOOPBACK,
+                ),
+            )
             for url in map(_base, dict.fromkeys(urls))
         ]
         return cls(made, slots, patience, _key=key)
