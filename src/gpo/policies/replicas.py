@@ -66,6 +66,10 @@ class Replica:
         """Whether it is tried with one call at a time until it answers."""
         return self.num_failures >= _FAILURES_TO_REST
 
+    def is_open_at(self, now: float) -> bool:
+        """Whether it may be called: not while it rests, and while it is down only with one call."""
+        return self.rests_until <= now and not (self.is_down and self.num_open)
+
 
 @dataclass
 class Patience:
@@ -210,24 +214,23 @@ class Replicas:
         replica = only or self._home(home)
         if replica is None or replica.num_open == 0:
             return replica
-        # One that failed before gets one call at a time until it answers; a request of more rows than
-        # `slots` goes alone.
-        return None if replica.is_down or replica.num_open + rows > self.slots else replica
+        # A request of more rows than `slots` goes alone, above.
+        return None if replica.num_open + rows > self.slots else replica
 
     def _home(self, name: str) -> Replica | None:
         now = time.monotonic()
         home = self._homes.get(name)
-        if home and home.rests_until <= now:
+        if home and home.is_open_at(now):
             return home
-        awake = [replica for replica in self.replicas if replica.rests_until <= now]
+        awake = [replica for replica in self.replicas if replica.is_open_at(now)]
         if not awake:
             self._check_patience(now)
             return None
-        chosen = min(awake, key=lambda one: (one.num_failures, one.num_open, one.homes))
+        chosen = min(awake, key=lambda one: (one.is_down, one.num_open, one.homes))
         if home is None and name:
             chosen.homes += 1
             self._homes[name] = chosen
-        return chosen  # where its home rests, a trajectory is a guest, and goes home when that is back
+        return chosen  # while its home is down, a trajectory is a guest, and goes home when that is back
 
     def _check_patience(self, now: float) -> None:
         since = max(replica.failing_since or now for replica in self.replicas)

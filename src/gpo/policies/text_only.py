@@ -114,7 +114,8 @@ class TextOnlyPolicy(ServerPolicy):
 
         try:
             whole = ask(prompt, 0.0, 0, len(prompt_ids))
-            half = whole[: len(whole) // 2]
+            ids = self.tokenizer.encode(whole)
+            half = self.tokenizer.decode(ids[: len(ids) // 2])
             rest = ask(prompt + half, 0.0, 0)
             draws = {ask(ANYTHING, 1.0, seed) for seed in range(_NUM_DRAWS)}
         except RefusedError as error:
