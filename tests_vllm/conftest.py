@@ -87,8 +87,18 @@ def peft_model(seed: int) -> Any:
 
 
 @pytest.fixture(scope="session")
-def vllm_policy(adapter: Path) -> Iterator[Any]:
-    """In process, at temperature 1, with the adapter beside it; tests leave it as they found it."""
+def vllm_policy() -> Iterator[Any]:
+    """In process, at temperature 1; tests leave it as they found it."""
+    from gpo.policies.vllm import VllmPolicy
+
+    policy = VllmPolicy.load(DEMO_MODEL, max_tokens=MAX_TOKENS, engine=ENGINE)
+    yield policy
+    policy.close()
+
+
+@pytest.fixture(scope="module")
+def lora_policy(adapter: Path) -> Iterator[Any]:
+    """With the adapter `mine` beside the model, which it samples from; tests leave it as they found it."""
     from gpo.policies.vllm import VllmPolicy
 
     policy = VllmPolicy.load(DEMO_MODEL, adapters={"mine": adapter}, max_tokens=MAX_TOKENS, engine=ENGINE)

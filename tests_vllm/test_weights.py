@@ -15,7 +15,7 @@ from gpo import DEMO_MODEL
 from gpo.policies.loading import load_tokenizer
 from gpo.policies.transformers import TransformersPolicy
 from gpo.policies.vllm import VllmPolicy
-from gpo.types import EngineError, Problem, Request, State
+from gpo.types import EngineError, InputError, Problem, Request, State
 
 
 def states_of(policy, num=3):
@@ -33,31 +33,33 @@ def gap(policy, trainer) -> float:
     return found
 
 
-def test_an_adapter_is_sampled_from_by_its_name(vllm_policy, adapter) -> None:
+def test_an_adapter_is_sampled_from_by_its_name(lora_policy, adapter) -> None:
     base = TransformersPolicy.load(DEMO_MODEL, max_tokens=MAX_TOKENS)
     tuned = TransformersPolicy.load(DEMO_MODEL, adapter=adapter, max_tokens=MAX_TOKENS)
-    before = vllm_policy.fingerprint
-    assert gap(vllm_policy, base) < 1e-4
-    vllm_policy.adapter = "mine"
+    before = lora_policy.fingerprint
+    assert gap(lora_policy, base) < 1e-4
+    lora_policy.adapter = "mine"
     try:
-        assert gap(vllm_policy, tuned) < 1e-4
-        assert gap(vllm_policy, base) > 0.1
-        assert vllm_policy.fingerprint["weights"] != before["weights"]
+        assert gap(lora_policy, tuned) < 1e-4
+        assert gap(lora_policy, base) > 0.1
+        assert lora_policy.fingerprint["weights"] != before["weights"]
+        with pytest.raises(InputError, match="breaks off when it reads given text with adapters enabled"):
+            lora_policy.read([(states_of(lora_policy)[0], (5, 6))])
     finally:
-        vllm_policy.adapter = None
+        lora_policy.adapter = None
 
 
-def test_a_trained_adapter_takes_the_place_of_the_one_before(vllm_policy) -> None:
+def test_a_trained_adapter_takes_the_place_of_the_one_before(lora_policy) -> None:
     tokenizer = load_tokenizer(DEMO_MODEL, trust_remote_code=False)
     try:
         for seed in (3, 4):
             trainer = TransformersPolicy(peft_model(seed), tokenizer, max_tokens=MAX_TOKENS)
             trainer.version = seed
-            assert vllm_policy.update(trainer, states_of(vllm_policy)) < 1e-4
-            assert gap(vllm_policy, trainer) < 1e-4
-            assert vllm_policy.version == seed
+            assert lora_policy.update(trainer, states_of(lora_policy)) < 1e-4
+            assert gap(lora_policy, trainer) < 1e-4
+            assert lora_policy.version == seed
     finally:
-        vllm_policy.adapter = None
+        lora_policy.adapter = None
 
 
 def test_updated_weights_are_the_trainers_and_cached_prefixes_are_forgotten(vllm_policy) -> None:

@@ -71,6 +71,7 @@ class VllmPolicy(PromptedPolicy):
             for number, (name, path) in enumerate((adapters or {}).items(), start=1)
         }
         self._num_loras = len(self._loras)
+        self._has_loras = bool(engine.vllm_config.lora_config)
         self.adapter: str | None = next(iter(self._loras), None)
         is_scaled = self.sampling.temperature not in (0, 1)
         is_cut = self.sampling.top_p < 1 or self.sampling.top_k > 0
@@ -167,13 +168,18 @@ class VllmPolicy(PromptedPolicy):
     def read(self, given: Sequence[tuple[State, Ids]]) -> list[Sample]:
         """Log-probabilities of continuations that were not sampled here.
 
-        InputError at a temperature other than 1 or 0, as vLLM reads prompts at 1, and for a trajectory that
-        leaves no token of the context free.
+        InputError at a temperature other than 1 or 0, as vLLM reads prompts at 1, where adapters are enabled,
+        and for a trajectory that leaves no token of the context free.
         """
         if given and self.sampling.temperature not in (0, 1):
             raise InputError(
                 f"--engine vllm: gives log-probabilities of given text at temperature 1, not "
                 f"{self.sampling.temperature}; use --proposal none, or --temperature 1"
+            )
+        if given and self._has_loras:
+            raise InputError(
+                "--engine vllm: vLLM 0.32 breaks off when it reads given text with adapters enabled; use "
+                "--proposal none"
             )
         return all_of([self._read(state, ids) for state, ids in given])
 
