@@ -15,12 +15,9 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Self, Unpack
 
-from transformers import AutoConfig
 from vllm import SamplingParams
-from vllm.engine.arg_utils import EngineArgs
 from vllm.lora.request import LoRARequest
 from vllm.sampling_params import RequestOutputKind
-from vllm.v1.engine.llm_engine import LLMEngine
 
 from gpo.policies.fingerprint import files_digest, weights_digest
 from gpo.policies.loading import load_description
@@ -28,6 +25,7 @@ from gpo.policies.prompting import PromptedPolicy, Prompting
 from gpo.policies.stepping import Stepper
 from gpo.policies.streaming import all_of
 from gpo.policies.transformers import TransformersPolicy
+from gpo.policies.vllm_engine import load_engine, rank_of
 from gpo.types import DataWarning, EngineError, Ids, InputError, Request, Sample, State, derive_seed
 
 SLOTS = 64
@@ -35,11 +33,6 @@ TOLERANCE = {"float32": 1e-3}
 """Mean difference of log-probabilities that an update may leave, in nats, by the engine's dtype."""
 _HALF_TOLERANCE = 0.1
 _PROBE_TOKENS = 16
-_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-_OURS = {
-    "model", "tokenizer", "dtype", "trust_remote_code", "logprobs_mode", "max_num_seqs", "generation_config",
-    "enable_prefix_caching", "enable_lora", "max_lora_rank", "disable_log_stats",
-}  # fmt: skip
 
 
 class VllmPolicy(PromptedPolicy):
@@ -105,20 +98,16 @@ class VllmPolicy(PromptedPolicy):
         vLLM's EngineArgs, such as tensor_parallel_size. `dtype` auto is the checkpoint's. InputError if vLLM
         refuses any of it.
         """
-        if taken := _OURS & set(engine or {}):
-            raise InputError(f"--vllm-args: {min(taken)!r} is not for the user to give")
         tokenizer, end_ids, context = load_description(model, trust_remote_code=trust_remote_code)
-        config = AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code)
-        found = str(config.dtype or "float32").removeprefix("torch.") if dtype == "auto" else dtype
-        rank = max([lora_rank or 0, *(_rank_of(path) for path in (adapters or {}).values())])
-        arguments = {
-            "enable_lora": rank > 0,
-            **({"max_lora_rank": next((one for one in _RANKS if one >= rank), rank)} if rank else {}),
-            "logprobs_mode": _mode(settings.get("temperature", 1.0)),
-            "max_num_seqs": slots,
-            **(engine or {}),
-        }
-        made = _engine_of(str(model), trust_remote_code, found, arguments)
+        made, found = load_engine(
+            str(model),
+            trust_remote_code=trust_remote_code,
+            dtype=dtype,
+            slots=slots,
+            rank=max([lora_rank or 0, *map(rank_of, (adapters or {}).values())]),
+            temperature=settings.get("temperature", 1.0),
+            arguments=engine or {},
+        )
         length = made.vllm_config.model_config.max_model_len
         return cls(
             made,
@@ -292,38 +281,6 @@ class VllmPolicy(PromptedPolicy):
             return Sample(ids, logprobs, (), finished=True)
 
         return self._submit(whole, self._params(num=1, max_tokens=1, seed=0, prompt_logprobs=0), finish)
-
-
-def _mode(temperature: float) -> str:
-    """Log-probabilities at the sampling temperature; at 1, where both are, those before a cut."""
-    return "raw_logprobs" if temperature in (0, 1) else "processed_logprobs"
-
-
-def _engine_of(model: str, trust_remote_code: bool, dtype: str, arguments: Mapping[str, Any]) -> Any:
-    try:
-        made = EngineArgs(
-            model=model,
-            trust_remote_code=trust_remote_code,
-            dtype=dtype,
-            enable_prefix_caching=True,
-            generation_config="vllm",
-            disable_log_stats=True,
-            **arguments,
-        )
-        return LLMEngine.from_engine_args(made)
-    except (ValueError, TypeError, RuntimeError, OSError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise InputError(f"--engine vllm: cannot load {model!r}: {reason}") from error
-
-
-def _rank_of(adapter: str | Path) -> int:
-    import json
-
-    path = Path(adapter) / "adapter_config.json"
-    try:
-        return int(json.loads(path.read_text(encoding="utf-8"))["r"])
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"adapter {str(adapter)!r}: has no LoRA rank in adapter_config.json") from error
 
 
 def _reload(engine: Any, folder: str) -> None:
