@@ -31,12 +31,10 @@ def trials_and_rollouts(folder: Path) -> tuple[list, list]:
     curves = [json.loads(line) for line in (folder / "curves.jsonl").read_text().splitlines()]
     rollouts = [json.loads(line) for line in (folder / "rollouts.jsonl").read_text().splitlines()]
     keys = ("problem", "completion_ids", "bounds", "successes", "trials")
+    of_rollout = ("problem", "purpose", "prefix_ids", "action_ids", "reward")
     return (
-        [[curve[key] for key in keys] for curve in curves],
-        [
-            [line[key] for key in ("problem", "purpose", "prefix_ids", "action_ids", "reward")]
-            for line in rollouts
-        ],
+        sorted([curve[key] for key in keys] for curve in curves),
+        sorted([line[key] for key in of_rollout] for line in rollouts),
     )
 
 

@@ -133,9 +133,13 @@ class VllmPolicy(PromptedPolicy):
 
     def submit(self, request: Request) -> Future[list[Sample]]:
         """The `num` samples of this request, once they are there."""
-        room = self.room(request.state)
+        done: Future[list[Sample]] = Future()
+        try:
+            room = self.room(request.state)
+        except InputError as error:
+            done.set_exception(error)
+            return done
         if room < 1:
-            done: Future[list[Sample]] = Future()
             done.set_result([Sample((), (), (), finished=False)] * request.num)
             return done
         # Greedy rows are all alike, and vLLM refuses to draw one twice.
