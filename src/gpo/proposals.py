@@ -36,14 +36,9 @@ def none(policy: Policy, traces: Sequence[ValueCurve]) -> list[Scores]:
 
 
 def entropy(policy: Policy, traces: Sequence[ValueCurve]) -> list[Scores]:
-    """Mean entropy of each step's next-token distributions, in nats: free for what was sampled here.
-
-    Surprisal, whose mean it is, stands in where an engine gives no entropies.
-    """
+    """Mean entropy of each step's next-token distributions, in nats: free for what was sampled here."""
     return [
-        None
-        if rollout is None
-        else _finite(mean_over_steps(trace, rollout.entropies or [-x for x in rollout.logprobs]))
+        None if rollout is None else _finite(mean_over_steps(trace, rollout.entropies))
         for trace, rollout in zip(traces, _read(policy, traces), strict=True)
     ]
 

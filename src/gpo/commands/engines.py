@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gpo import DEMO_MODEL
+from gpo import DEMO_MODEL, proposals
 from gpo.commands import setup
 from gpo.config import EngineSettings, TrainSettings
+from gpo.curve import VALUE_RULES
 from gpo.recipe import Recipe
-from gpo.types import InputError, Policy
+from gpo.types import DataWarning, InputError, Policy
 
 if TYPE_CHECKING:
     from gpo.policies.vllm import VllmPolicy
@@ -66,7 +68,17 @@ def load_trained(settings: TrainSettings, ranks: Ranks) -> VllmPolicy | None:
 
 
 def suited(recipe: Recipe, policy: Policy) -> Recipe:
-    """The recipe, with steps that begin only where the policy's engine can begin."""
+    """The recipe, with steps that begin only where the policy's engine can begin.
+
+    A DataWarning where its proposal needs entropies and the engine has none.
+    """
+    is_searched = recipe.rule in VALUE_RULES and recipe.search == "adaptive"
+    if is_searched and recipe.proposal is proposals.entropy and not getattr(policy, "has_entropies", True):
+        warnings.warn(
+            "the engine gives no entropies, so the proposal has nothing to say; --proposal surprisal is as free",
+            DataWarning,
+            stacklevel=2,
+        )
     restartable = getattr(policy, "restartable", None)
     return replace(recipe, splitter=restartable(recipe.splitter)) if restartable else recipe
 

@@ -74,6 +74,7 @@ class Training:
         self.policy = learning.load_policy(settings, self.ranks, checkpoint / "model" if checkpoint else None)
         self.engine = engines.load_trained(settings, self.ranks)
         self.sampler = SharedPolicy(self.engine or self.policy, self.ranks)
+        self.recipe = engines.suited(self.recipe, self.engine or self.policy)
         self.verifier = SharedVerifier(setup.load_verifier(settings), self.ranks)
         self.problems, self.held_out = setup.load_splits(settings, self.policy, self.verifier)
         self.known = {problem.id: problem for problem in self.problems}

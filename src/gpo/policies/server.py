@@ -35,6 +35,8 @@ class ServerPolicy(PromptedPolicy):
     servers give them at another temperature or after a cut, and a DataWarning says so. No entropies.
     """
 
+    has_entropies = False
+
     def __init__(
         self,
         urls: Sequence[str],

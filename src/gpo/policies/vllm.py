@@ -43,6 +43,8 @@ class VllmPolicy(PromptedPolicy):
     DataWarning says so. No entropies.
     """
 
+    has_entropies = False
+
     def __init__(
         self,
         engine: Any,
