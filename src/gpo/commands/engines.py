@@ -75,7 +75,7 @@ def suited(recipe: Recipe, policy: Policy) -> Recipe:
     is_searched = recipe.rule in VALUE_RULES and recipe.search == "adaptive"
     if is_searched and recipe.proposal is proposals.entropy and not getattr(policy, "has_entropies", True):
         warnings.warn(
-            "the engine gives no entropies, so the proposal has nothing to say; --proposal surprisal is as free",
+            "the engine gives no entropies, so its proposal has nothing to say; --proposal surprisal is free",
             DataWarning,
             stacklevel=2,
         )
