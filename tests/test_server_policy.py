@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,6 +18,8 @@ from stub_server import Faulty, Serving, Stub
 
 from gpo import DEMO_MODEL, steps
 from gpo.cli import main
+from gpo.commands import engines
+from gpo.config import TrainSettings
 from gpo.policies.completions import Ask, samples_of
 from gpo.policies.replicas import KEY, MalformedError, Patience, Replicas
 from gpo.policies.server import ServerPolicy
@@ -461,6 +464,26 @@ def test_settings_that_contradict_each_other_are_one_line(arguments, reason, cap
     err = capsys.readouterr().err.strip()
     assert reason in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("_in_an_empty_folder")
+@pytest.mark.parametrize("command", ["sample", "train"])
+def test_without_vllm_its_engine_is_refused_before_anything_is_written(command, monkeypatch, capsys) -> None:
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--engine", "vllm", "--task", "chain_sum", "--output", "out"])
+    assert stopped.value.code == 2
+    assert "--engine vllm: cannot be imported" in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
+def test_updates_of_several_processes_are_not_handed_over() -> None:
+    class Two:
+        num = 2
+
+    settings = TrainSettings(task="chain_sum", engine="vllm")
+    with pytest.raises(InputError, match="train with one"):
+        engines.load_trained(settings, Two())
 
 
 def text_policy(url: str, **settings: Any) -> TextOnlyPolicy:
