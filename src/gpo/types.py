@@ -17,6 +17,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -289,6 +290,23 @@ class Policy(Protocol):
 
     def read(self, given: Sequence[tuple[State, Ids]]) -> list[Sample]:
         """What `sample` would have noted of these continuations, had it drawn them; none is generated."""
+        ...
+
+
+class StreamingPolicy(Policy, Protocol):
+    """A policy that takes one request at a time, so that whoever asks can keep its engine full.
+
+    What a request draws is named by its state, seed and rows alone: it is the same whether it is given to
+    `submit` or to `sample`, and in whatever order. `submit` may be called from any thread and does not
+    wait; more rows than `slots` are queued in order. A request that fails, fails its own future. The
+    weights must not change while a future is open.
+    """
+
+    slots: int
+    """Rows that the engine works on at once."""
+
+    def submit(self, request: Request) -> Future[list[Sample]]:
+        """The `num` samples of this request, once they are there."""
         ...
 
 
