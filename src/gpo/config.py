@@ -173,7 +173,13 @@ class SplitSettings(Settings):
     split: str = Field("test", description="of a task: test, train or what else a benchmark has")
 
 
-class SampleSettings(ModelSettings, DataSettings, SplitSettings, RunSettings):
+class ScaleSettings(Settings):
+    slots: int | None = Field(
+        None, ge=1, description="rows sampled at once; by default as many as batch_tokens surely hold"
+    )
+
+
+class SampleSettings(ModelSettings, DataSettings, SplitSettings, RunSettings, ScaleSettings):
     """Settings of `gpo sample`."""
 
     num: int = Field(4, ge=1, le=100_000, description="completions of each problem")
@@ -193,7 +199,7 @@ class EvalSettings(ModelSettings, DataSettings, SplitSettings, RunSettings):
     )
 
 
-class LocateSettings(ModelSettings, DataSettings, SplitSettings, RunSettings, StepSettings):
+class LocateSettings(ModelSettings, DataSettings, SplitSettings, RunSettings, StepSettings, ScaleSettings):
     """Settings of `gpo locate`."""
 
     completion_column: str | None = Field(
@@ -349,7 +355,7 @@ class DemoSettings(Settings):
     rounds: int = Field(20, ge=1, description="rounds of sampling and learning")
 
 
-EXTENDABLE = ("rounds", "budget_tokens", "budget_samples")
+EXTENDABLE = ("rounds", "budget_tokens", "budget_samples", "slots")
 """Settings that may change when a run is resumed: nothing that was sampled depends on them."""
 
 S = TypeVar("S", bound=Settings)

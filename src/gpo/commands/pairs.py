@@ -25,7 +25,7 @@ from gpo.record import Json, RunFolder, read_json, write_json, write_lines
 from gpo.report import terminal
 from gpo.types import Ids, InputError, Problem, State, Tokenizer, derive_seed
 
-PLACES = ("model", "adapter", "trust_remote_code", "device", "dtype", "threads", "batch_tokens")
+PLACES = ("model", "adapter", "trust_remote_code", "device", "dtype", "threads", "batch_tokens", "slots")
 """Settings of a located run that may differ when pairs are built from it: where the model is and runs."""
 
 

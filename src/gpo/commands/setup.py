@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from gpo import DEMO_MODEL, proposals, steps, tasks, verifiers
 from gpo.commands.overlap import without_overlaps
 from gpo.commands.routing import Routed
-from gpo.config import DataSettings, LocateSettings, ModelSettings, TrainSettings
+from gpo.config import DataSettings, LocateSettings, ModelSettings, SampleSettings, TrainSettings
 from gpo.offline import PreferenceSettings
 from gpo.recipe import Recipe
 from gpo.types import InputError, Policy, Problem, Verifier, derive_seed
@@ -60,6 +61,12 @@ def load_policy(settings: ModelSettings, checkpoint: Path | None = None) -> Tran
 
 def _few_shot_stops(settings: ModelSettings) -> tuple[str, ...]:
     return tasks.prompts.stops(getattr(settings, "prompt", None), getattr(settings, "task", None))
+
+
+def slots(settings: SampleSettings | LocateSettings, policy: Policy, problems: Sequence[Problem]) -> int:
+    """Rows of a wave: those asked for, else as many as `batch_tokens` hold where all are of full length."""
+    longest = max((len(problem.prompt_ids) for problem in problems), default=0)
+    return settings.slots or max(1, settings.batch_tokens // (longest + policy.max_tokens))
 
 
 def load_verifier(settings: DataSettings) -> Verifier:

@@ -1,20 +1,21 @@
-"""`gpo sample` and `gpo locate`: once over the problems, without learning, in resumable chunks."""
+"""`gpo sample` and `gpo locate`: once over the problems, without learning, in lock-step; resumable."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from gpo.commands import setup
-from gpo.commands.given import given_rollouts
-from gpo.commands.records import write_round
+from gpo.commands.given import given_tasks
+from gpo.commands.progress import Recorded, Writer
 from gpo.commands.ui import Ui
 from gpo.config import LocateSettings, SampleSettings
-from gpo.evaluation import mean_and_stderr, success_rate
-from gpo.gpo import Memory, Round, locate_given, run_round
-from gpo.paths import PathPrior
+from gpo.evaluation import mean_and_stderr
+from gpo.lockstep import Finished, Lockstep, Task
+from gpo.lockstep.engine import FULL, Fill
+from gpo.pool import PURPOSES
 from gpo.recipe import Recipe
 from gpo.record import Json, RunFolder, read_lines, write_json
 from gpo.report import terminal
@@ -22,16 +23,15 @@ from gpo.search import CREDIBLE
 from gpo.types import Policy, Problem, Verifier, derive_seed
 
 FIFTHS = 5
-CHUNK = 32
-"""Problems between two commits: what a killed run loses at most."""
-
 AnySettings = SampleSettings | LocateSettings
 
 
 def sample(settings: SampleSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     """Samples and verifies `num` completions of each problem."""
     summary = sweep("sample", settings, _plain(settings), ui, resume)
-    ui.print(_rate(summary), terminal.ledger(summary["tokens"]), f"written to {summary['run']}")
+    ui.print(
+        _rate(summary), terminal.ledger(summary["tokens"]), _busy(summary), f"written to {summary['run']}"
+    )
     return summary
 
 
@@ -40,7 +40,7 @@ def locate(settings: LocateSettings, ui: Ui, *, resume: Path | None = None) -> J
     summary = sweep(
         "locate",
         settings,
-        setup.load_recipe(settings, max_located=CHUNK, resets=False, archived=0),
+        setup.load_recipe(settings, resets=False, archived=0),
         ui,
         resume,
     )
@@ -55,6 +55,7 @@ def locate(settings: LocateSettings, ui: Ui, *, resume: Path | None = None) -> J
         *_signal(settings, summary),
         *_found(summary),
         terminal.ledger(summary["tokens"]),
+        _busy(summary),
         f"written to {summary['run']}",
     )
     return summary
@@ -101,7 +102,7 @@ def _signal(settings: LocateSettings, summary: Json) -> list[str]:
 
 
 def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: Path | None) -> Json:
-    """One round of the recipe without learning for each chunk of problems; returns the totals."""
+    """All problems in lock-step, without learning; returns the totals."""
     path = resume or setup.output_folder(settings.output, command, settings.seed)
     stored = settings.model_dump()
     if resume is None:
@@ -109,76 +110,78 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
     policy = setup.load_policy(settings)
     verifier = setup.load_verifier(settings)
     problems = setup.load_problems(settings, policy, verifier, split=settings.split, seed=settings.seed)
-    explore = _explorer(settings, recipe, policy, verifier, problems)
-    chunks = [problems[first : first + CHUNK] for first in range(0, len(problems), CHUNK)]
+    tasks = _tasks(settings, policy, verifier, problems)
     with RunFolder.resume(path) if resume else RunFolder.create(path, command, stored) as folder:
         folder.extend(stored)
         folder.belongs_to(policy.fingerprint)
-        folder.discard_torn()
-        lines = folder.rounds()
-        memory = Memory(PathPrior.from_json(lines[-1]["prior"])) if lines else Memory()
-        with ui.progress() as bar:
-            done = sum(len(line["rates"]) for line in lines)
-            task = bar.add_task(command, total=len(problems), completed=done, note="")
-            for index, chunk in enumerate(chunks[len(lines) :], start=len(lines)):
-                if _spent(lines) >= (settings.budget_tokens or float("inf")):
-                    break
-                data = explore(
-                    chunk,
-                    index=index,
-                    seed=derive_seed(settings.seed, command),
-                    memory=memory,
-                    watch=lambda purpose, _, num: bar.update(task, note=f"{purpose}: {num} rollouts"),
-                )
-                write_round(folder, data)
-                folder.commit_round(_line(data, settings.success_at))
-                lines, memory = folder.rounds(), data.memory
-                bar.update(task, advance=len(chunk))
-    summary = _summarise(lines) | {
-        "given": len(problems),
-        "run": str(path),
-    }
+        for name, size in folder.repair().items():
+            ui.log(f"{path / name}: its last line was torn and is cut off ({size} bytes)")
+        summary = _run(folder, tasks, settings, recipe, policy, verifier, ui, command)
+    summary |= {"given": len(problems), "run": str(path)}
     write_json(path / "summary.json", summary)
     return summary
 
 
-def _explorer(
-    settings: AnySettings, recipe: Recipe, policy: Policy, verifier: Verifier, problems: list[Problem]
-) -> Callable[..., Round]:
-    """What makes a round of a chunk of problems: fresh samples, or the trajectories that came with them."""
-    if not isinstance(settings, LocateSettings) or settings.completion_column is None:
-        return lambda chunk, **place: run_round(policy, verifier, chunk, recipe, **place)
-    rollouts = given_rollouts(problems, settings, policy, verifier)
-    given = {rollout.state.problem.id: rollout for rollout in rollouts}
-    return lambda chunk, **place: locate_given(
-        policy, verifier, [given[problem.id] for problem in chunk], recipe, **place
+def _tasks(settings: AnySettings, policy: Policy, verifier: Verifier, problems: list[Problem]) -> list[Task]:
+    """The queue: problems to sample afresh, or the trajectories that came with them."""
+    if isinstance(settings, LocateSettings) and settings.completion_column is not None:
+        return given_tasks(problems, settings, policy, verifier)
+    return [Task(place, problem) for place, problem in enumerate(problems)]
+
+
+def _run(
+    folder: RunFolder,
+    tasks: Sequence[Task],
+    settings: AnySettings,
+    recipe: Recipe,
+    policy: Policy,
+    verifier: Verifier,
+    ui: Ui,
+    command: str,
+) -> Json:
+    """Does what is left of the tasks and writes every line as it comes."""
+    seed = derive_seed(settings.seed, command)
+    recorded = Recorded.read(folder.path, tasks, seed, policy.version)
+    if recorded.rollouts:
+        ui.log(f"{folder.path}: {len(recorded.rollouts)} rollouts of unfinished problems are there already")
+    done = {line["problem"] for line in recorded.finished}
+    lockstep = Lockstep(
+        policy,
+        verifier,
+        recipe,
+        seed=seed,
+        slots=setup.slots(settings, policy, [task.problem for task in tasks]),
+        recorded=recorded.rollouts,
+        lessons=recorded.lessons(),
+        budget_tokens=(settings.budget_tokens or math.inf) - recorded.tokens,
     )
+    writer = Writer(folder, policy, verifier, recorded, settings.success_at)
+    with ui.progress() as bar:
+        shown = bar.add_task(command, total=len(tasks), completed=len(done), note="")
+        for event in lockstep.run(task for task in tasks if task.problem.id not in done):
+            writer.write(event)
+            if isinstance(event, Finished):
+                bar.update(shown, advance=1, note=f"{lockstep.tokens:,} tokens")
+    return _summarise(writer.finished) | {"engine": _engine(lockstep.engine.fill)}
+
+
+def _engine(fill: Fill) -> Json:
+    """How well this process kept the engine busy."""
+    return {
+        "slots": fill.slots,
+        "seconds": fill.total_s,
+        "full_frac": fill.utilisation,
+        "filled_frac": fill.mean,
+    }
 
 
 def _plain(settings: SampleSettings) -> Recipe:
     return Recipe.named("base", group_size=settings.num, success_at=settings.success_at)
 
 
-def _line(data: Round, success_at: float) -> Json:
-    rollouts = [rollout for group in data.explored for rollout in group.rollouts]
-    return {
-        "round": data.index,
-        "tokens": data.tokens,
-        "rates": [success_rate(group, success_at) for group in data.explored],
-        "no_signal": sum(not group.has_signal for group in data.explored),
-        "rollouts": len(rollouts),
-        "truncated": sum(not rollout.finished for rollout in rollouts),
-        "timeouts": data.num_timeouts,
-        "prior": asdict(data.memory.prior),
-    }
-
-
-def _spent(lines: list[Json]) -> int:
-    return sum(sum(line["tokens"].values()) for line in lines)
-
-
 def _summarise(lines: list[Json]) -> Json:
-    tokens: Counter[str] = Counter()
+    lines = sorted(lines, key=lambda line: int(line["place"]))  # they finished in another order
+    tokens = Counter(dict.fromkeys(PURPOSES, 0))
     for line in lines:
         tokens.update(line["tokens"])
     rates = [rate for line in lines for rate in line["rates"]]
@@ -202,4 +205,12 @@ def _rate(summary: Json) -> str:
         f"{terminal.percent(summary['accuracy'], summary['accuracy_stderr'])}, "
         f"cut by the token limit {terminal.percent(summary['truncated_frac'], None)}"
         + (f"; {left} problems left when the budget was spent" if left else "")
+    )
+
+
+def _busy(summary: Json) -> str:
+    engine = summary["engine"]
+    return (
+        f"engine: {engine['slots']} slots, {engine['filled_frac']:.0%} of them filled on average, at least "
+        f"{FULL:.0%} for {engine['full_frac']:.0%} of {engine['seconds']:.1f} s"
     )

@@ -1,7 +1,7 @@
 """An engine as the scheduler sees it: requests go in one at a time, and its slots are watched.
 
-A policy that streams has a future for each request. One that samples whole batches does so in a thread of its own:
-what was asked for while one wave ran makes the next, so that searching and verifying go on meanwhile.
+A policy that streams has a future for each request. One that samples whole batches does so in a thread of its
+own: what was asked for while one wave ran makes the next, so that searching and verifying go on meanwhile.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from gpo.types import Policy, Request, Sample, StreamingPolicy
@@ -157,8 +158,8 @@ class Waves:
                 self._settle([future], lambda function=function: [function()])
             if wave:
                 self.fill.add(num := sum(request.num for request, _ in wave))
-                requests = [request for request, _ in wave]
-                self._settle([future for _, future in wave], lambda: self.policy.sample(requests), num)
+                sample = partial(self.policy.sample, [request for request, _ in wave])
+                self._settle([future for _, future in wave], sample, num)
 
     def _is_ready(self) -> bool:
         is_full = self._num_rows >= self.fill.slots

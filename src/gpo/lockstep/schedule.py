@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -12,8 +13,8 @@ from typing import Any
 from gpo.locate import Located
 from gpo.lockstep.engine import Engine, engine_of
 from gpo.lockstep.lessons import Lessons
-from gpo.lockstep.work import Ask, Await, Look, Need, Search_, Work, chosen, explored, searched
-from gpo.pool import verified
+from gpo.lockstep.work import Ask, Await, Look, Need, Searched, Work, chosen, explored, searched
+from gpo.pool import PURPOSES, verified
 from gpo.proposals import Scores
 from gpo.recipe import Recipe
 from gpo.types import Group, Policy, Problem, Request, Rollout, Sample, State, Verifier, derive_seed
@@ -83,26 +84,27 @@ class _Active:
     task: Task
     num_open: int = 0
     groups: list[Group] = field(default_factory=list)
-    searches: list[Search_ | None] = field(default_factory=list)
+    searches: list[Searched | None] = field(default_factory=list)
     rows: dict[Row, Rollout] = field(default_factory=dict)
     """Every rollout of it, whoever asked first."""
     asked: dict[Row, Ask] = field(default_factory=dict)
     waiting: dict[Row, list[_Job]] = field(default_factory=dict)
 
     @property
-    def tokens(self) -> Mapping[str, int]:
-        ledger: Counter[str] = Counter()
+    def tokens(self) -> dict[str, int]:
+        ledger = Counter(dict.fromkeys(PURPOSES, 0))
         for row, rollout in self.rows.items():
             ledger[self.asked[row].purpose] += len(rollout.action_ids)
-        return ledger
+        return dict(ledger)
 
 
 class Lockstep:
     """Explores and searches problems together; `run` yields what there is to record, as it comes.
 
     `recorded` gives the rollouts of a task that are there already, by state and row: they are not sampled
-    again and not yielded. `lessons` are those of the problems that are finished already. The rule `base` samples the
-    groups at the prompts alone.
+    again and not yielded. `lessons` are those of the problems that are finished already. The rule `base`
+    samples the groups at the prompts alone. A problem is begun only while `budget_tokens` have room for what
+    one takes, and none is left in part; the first is begun in any case.
     """
 
     def __init__(
@@ -115,13 +117,16 @@ class Lockstep:
         slots: int = 256,
         recorded: Mapping[Row, Rollout] | None = None,
         lessons: Lessons | None = None,
+        budget_tokens: float = math.inf,
         engine: Engine | None = None,
     ) -> None:
         self.policy, self.verifier, self.recipe, self.seed = policy, verifier, recipe, seed
         self.engine = engine or engine_of(policy, slots)
         self.lessons = lessons or Lessons()
         self.recorded = recorded or {}
-        self._num_open = self._num_rows = 0
+        self.budget_tokens, self.tokens = budget_tokens, 0
+        """Tokens generated so far."""
+        self._num_open = self._num_rows = self._num_finished = 0
         self._ready: deque[tuple[_Job, Any]] = deque()
         self._parked: list[_Job] = []
         self._looks: list[tuple[_Job, Look]] = []
@@ -146,7 +151,15 @@ class Lockstep:
             self.engine.close()
 
     def _wants_more(self) -> bool:
-        return self._num_rows < AHEAD * self.engine.fill.slots
+        return self._num_rows < AHEAD * self.engine.fill.slots and self._has_room()
+
+    def _has_room(self) -> bool:
+        """Whether the budget holds one more problem beside the open ones, by the mean of those before."""
+        if self.tokens >= self.budget_tokens:
+            return False
+        traces = self.recipe.group_size + (self.recipe.search_traces if self.recipe.rule != "base" else 0)
+        mean = self.tokens / self._num_finished if self._num_finished else traces * self.policy.max_tokens
+        return not self._num_open or (self._num_open + 1) * mean <= self.budget_tokens - self.tokens
 
     def _flushed(self) -> list[Event]:
         events, self._events = self._events, []
@@ -167,7 +180,7 @@ class Lockstep:
 
     def _searched(
         self, active: _Active, index: int, rollout: Rollout, group: Sequence[Rollout]
-    ) -> Work[Search_]:
+    ) -> Work[Searched]:
         found = yield from searched(rollout, group, self.recipe, self.policy, self.seed)
         active.searches[index] = found
         self._events.append(Found(active.task, found.located, found.scores))
@@ -216,7 +229,7 @@ class Lockstep:
         active.waiting.setdefault(row, []).append(job)
 
     def _deliver(self, job: _Job) -> None:
-        """The next rollout that the job waits for, if it is there; one at a time, for the job may ask anew."""
+        """The next rollout that the job waits for, if it is there; one at a time, for it may ask anew."""
         if job.inbox and (rollout := job.active.rows.get(job.inbox[0])) is not None:
             job.inbox.popleft()
             self._ready.append((job, rollout))
@@ -261,6 +274,7 @@ class Lockstep:
         rollouts = verified(self.policy, self.verifier, pairs)
         for (active, ask, seed, _), rollout in zip(drawn, rollouts, strict=True):
             self._num_rows -= 1
+            self.tokens += len(rollout.action_ids)
             row, rollout = (ask.state, ask.row), as_recorded(rollout)
             active.rows[row] = rollout
             self._events.append(Drawn(active.task, ask, rollout, seed))
@@ -278,6 +292,7 @@ class Lockstep:
         if active.num_open:
             return
         self._num_open -= 1
+        self._num_finished += 1
         found = [one for one in active.searches if one is not None]
         task = active.task
         self.lessons.finish(task.place, [one.path for one in found if one.path is not None])

@@ -60,7 +60,7 @@ Work = Generator[Need, Any, T]
 
 
 @dataclass(frozen=True, slots=True)
-class Search_:
+class Searched:
     """A finished search: what it found, the scores it started from, and what it can teach."""
 
     located: Located
@@ -82,11 +82,11 @@ def chosen(group: Group, recipe: Recipe) -> list[Rollout]:
 
 def searched(
     trajectory: Rollout, group: Sequence[Rollout], recipe: Recipe, policy: Policy, seed: int
-) -> Work[Search_]:
+) -> Work[Searched]:
     """The search of one trajectory; `group` are the rollouts at its first state that are there already."""
     bounds = bounds_of(trajectory, recipe.splitter, policy)
     if recipe.rule not in VALUE_RULES:
-        return Search_(without_search(trajectory, bounds, recipe, seed))
+        return Searched(without_search(trajectory, bounds, recipe, seed))
     trace, scores, prior = unsampled(trajectory, bounds), None, PathPrior()
     if recipe.search == "adaptive":
         scores = yield Look(trace)
@@ -94,7 +94,7 @@ def searched(
     run = start_search(trace, scores, recipe, prior)
     yield from _answered(run, trajectory, bounds, group, recipe.success_at)
     path = run.path if isinstance(run, Adaptive) else None
-    return Search_(result_of(run, trajectory, bounds), scores, path)
+    return Searched(result_of(run, trajectory, bounds), scores, path)
 
 
 def _answered(

@@ -1,0 +1,133 @@
+"""What a run of `gpo sample` or `gpo locate` has on disk, and what is added to it as it comes.
+
+Every line stands for itself: a rollout is named by its problem, state, row, policy version and seed, and
+a line of problems.jsonl says that a problem needs nothing more. What was in
+flight when a run was killed is lost.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from gpo.commands.records import curve_line
+from gpo.evaluation import success_rate
+from gpo.lockstep import Drawn, Event, Finished, Found, Lessons, Task
+from gpo.lockstep.lessons import LAST
+from gpo.lockstep.schedule import Row
+from gpo.paths import PathPosterior, PathPrior
+from gpo.record import Json, RunFolder, read_lines, rollout_of, rollout_record
+from gpo.types import InputError, Policy, Rollout, State, Verifier, derive_seed, digest, json_digest
+
+Trajectory = tuple[str, str]
+"""Problem id and digest of the completion."""
+
+
+@dataclass
+class Recorded:
+    """What is on disk: finished problems, rollouts of the others, the trajectories found, tokens in all."""
+
+    finished: list[Json] = field(default_factory=list)
+    rollouts: dict[Row, Rollout] = field(default_factory=dict)
+    curves: dict[int, list[Json]] = field(default_factory=dict)
+    """By the place of their problem; of those whose places teach others, and of unfinished problems."""
+    tokens: int = 0
+
+    @classmethod
+    def read(cls, path: Path, tasks: Sequence[Task], seed: int, version: int) -> Recorded:
+        """InputError if the run was made by an earlier version, which wrote other lines."""
+        if any(True for _ in read_lines(path / "rounds.jsonl")):
+            raise InputError(f"--resume {path}: was written by an earlier version; start it anew")
+        found = cls(list(read_lines(path / "problems.jsonl")))
+        done = {line["problem"] for line in found.finished}
+        open_problems = {task.problem.id: task.problem for task in tasks if task.problem.id not in done}
+        found.tokens = sum(sum(line["tokens"].values()) for line in found.finished)
+        for line in read_lines(path / "rollouts.jsonl"):
+            if (problem := open_problems.get(line["problem"])) is None:
+                continue
+            state, row = State(problem, tuple(line["prefix_ids"])), line["row"]
+            is_ours = line["seed"] == derive_seed(seed, state.key, row)
+            if is_ours and line["policy_version"] == version:
+                found.rollouts[state, row] = as_sampled(line, state)
+                found.tokens += len(line["action_ids"])
+        for line in read_lines(path / "curves.jsonl"):
+            if line["place"] < LAST or line["problem"] not in done:
+                found.curves.setdefault(line["place"], []).append(line)
+        return found
+
+    def lessons(self) -> Lessons:
+        """What the finished problems taught: their posteriors are made again from their counts."""
+        lessons = Lessons()
+        for line in sorted(self.finished, key=lambda line: line["place"]):
+            place = line["place"]
+            if place < LAST and (prior := lessons.prior(place)) is not None:
+                curves = [one for one in self.curves.get(place, []) if one["proposal"] is not None]
+                lessons.finish(place, [posterior(one, prior) for one in curves])
+        return lessons
+
+
+def posterior(line: Json, prior: PathPrior) -> PathPosterior:
+    """How the search of this curve ended."""
+    num, outcome = len(line["bounds"]) - 1, line["successes"][-1] if line["trials"][-1] else None
+    path = PathPosterior(num, outcome, prior, line["proposal"])
+    path.fit(line["successes"][:-1], line["trials"][:-1])
+    return path
+
+
+def as_sampled(line: Json, state: State) -> Rollout:
+    """The rollout of a line, of the problem as the verifier knows it."""
+    return replace(rollout_of(line), state=state)
+
+
+class Writer:
+    """Appends what the scheduler yields; a curve that is there already is not written again."""
+
+    def __init__(
+        self, folder: RunFolder, policy: Policy, verifier: Verifier, recorded: Recorded, success_at: float
+    ) -> None:
+        self.folder, self.policy, self.verifier = folder, policy, verifier
+        self.success_at = success_at
+        self.finished = list(recorded.finished)
+        self._fingerprint = json_digest(policy.fingerprint)
+        self._timeouts = verifier.num_timeouts
+        lines = (line for some in recorded.curves.values() for line in some)
+        self._found = Counter((line["problem"], digest(line["completion_ids"])) for line in lines)
+
+    def write(self, event: Event) -> None:
+        if isinstance(event, Drawn):
+            ask = event.ask
+            labels = {"round": 0, "purpose": ask.purpose, "baseline": ask.baseline}
+            labels |= {"row": ask.row, "seed": event.seed}
+            self.folder.write("rollouts", rollout_record(event.rollout, **labels))
+        elif isinstance(event, Found):
+            self._write_curve(event)
+        else:
+            self.finished.append(self._line(event))
+            self.folder.write("problems", self.finished[-1])
+
+    def _write_curve(self, event: Found) -> None:
+        rollout = event.located.curve.rollout
+        assert rollout is not None  # noqa: S101 - for the type checker
+        name = rollout.state.problem.id, digest(rollout.completion_ids)
+        if self._found[name]:
+            self._found[name] -= 1
+            return
+        labels = {"round": 0, "place": event.task.place, "fingerprint": self._fingerprint}
+        line = curve_line(event.located, self.policy, **labels, proposal=event.scores)
+        self.folder.write("curves", line)
+
+    def _line(self, event: Finished) -> Json:
+        rollouts = [rollout for group in event.groups for rollout in group.rollouts]
+        timeouts, self._timeouts = self.verifier.num_timeouts - self._timeouts, self.verifier.num_timeouts
+        return {
+            "problem": event.task.problem.id,
+            "place": event.task.place,
+            "tokens": event.tokens,
+            "rates": [success_rate(group, self.success_at) for group in event.groups],
+            "no_signal": sum(not group.has_signal for group in event.groups),
+            "rollouts": len(rollouts),
+            "truncated": sum(not rollout.finished for rollout in rollouts),
+            "timeouts": timeouts,
+        }
