@@ -18,7 +18,7 @@ Key = tuple[int, str]
 
 def read_trajectories(run: Path) -> list[Trajectory]:
     """The trajectories of a run, in its order; InputError for a line whose rollout is not there."""
-    curves = sorted(read_lines(run / "curves.jsonl"), key=lambda line: (line["round"], line.get("place", 0)))
+    curves = sorted(read_lines(run / "curves.jsonl"), key=_place)
     if not curves:
         raise InputError(f"{run}: holds no located trajectory, so there is nothing to pair")
     wanted = {_key(line) for line in curves}
@@ -32,6 +32,10 @@ def read_trajectories(run: Path) -> list[Trajectory]:
 
 def _key(line: Json) -> Key:
     return line["round"], line["problem"]
+
+
+def _place(line: Json) -> tuple[int, int, int]:
+    return line["round"], line.get("place", 0), line.get("index", 0)
 
 
 def _order(line: Json) -> tuple[list[int], int]:

@@ -63,8 +63,8 @@ class Recorded:
         for line in sorted(self.finished, key=lambda line: line["place"]):
             place = line["place"]
             if place < LAST and (prior := lessons.prior(place)) is not None:
-                curves = [one for one in self.curves.get(place, []) if one["proposal"] is not None]
-                lessons.finish(place, [posterior(one, prior) for one in curves])
+                curves = sorted(self.curves.get(place, []), key=lambda one: int(one["index"]))
+                lessons.finish(place, [posterior(one, prior) for one in curves if one["proposal"]])
         return lessons
 
 
@@ -114,7 +114,8 @@ class Writer:
         if self._found[name]:
             self._found[name] -= 1
             return
-        labels = {"round": 0, "place": event.task.place, "fingerprint": self._fingerprint}
+        labels = {"round": 0, "place": event.task.place, "index": event.index}
+        labels |= {"fingerprint": self._fingerprint}
         line = curve_line(event.located, self.policy, **labels, proposal=event.scores)
         self.folder.write("curves", line)
 

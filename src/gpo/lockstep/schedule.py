@@ -51,6 +51,8 @@ class Found:
     """A located trajectory, and the proposal's scores that its search started from."""
 
     task: Task
+    index: int
+    """Which of its task's trajectories it is."""
     located: Located
     scores: Scores
 
@@ -183,7 +185,7 @@ class Lockstep:
     ) -> Work[Searched]:
         found = yield from searched(rollout, group, self.recipe, self.policy, self.seed)
         active.searches[index] = found
-        self._events.append(Found(active.task, found.located, found.scores))
+        self._events.append(Found(active.task, index, found.located, found.scores))
         return found
 
     def _start(self, active: _Active, work: Work[Any]) -> None:
