@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-export test-lm-eval lint demo-model benchmarks clean
+.PHONY: demo test test-export test-lm-eval test-ray lint demo-model benchmarks clean
 
 demo: $(VENV)/installed
 	$(BIN)/gpo demo $(ARGS)
@@ -15,6 +15,12 @@ test: $(VENV)/installed-test
 # The trainers that `gpo export` writes for read its files with their own loaders. Python 3.11, Linux.
 test-export: $(VENV)-export/installed
 	$(VENV)-export/bin/python -m pytest -W default tests_export $(ARGS)
+
+# Ray beside the environment of the tests, so that its pins change nothing there. It writes into HOME.
+test-ray: $(VENV)-ray/installed
+	mkdir -p $(VENV)-ray/home
+	HOME=$(abspath $(VENV)-ray/home) RAY_AUTH_MODE=disabled RAY_USAGE_STATS_ENABLED=0 \
+	  $(VENV)-ray/bin/python -m pytest -W default tests_ray $(ARGS)
 
 # EleutherAI's harness beside the environment of the tests, so that its pins change nothing there.
 test-lm-eval: $(VENV)-lm-eval/installed
@@ -64,5 +70,12 @@ $(VENV)-lm-eval/installed: $(VENV)/installed-test
 	$(VENV)-lm-eval/bin/python -m pip --disable-pip-version-check install --quiet lm-eval==0.4.13
 	@touch $@
 
+$(VENV)-ray/installed: $(VENV)/installed-test
+	$(PYTHON) -m venv $(VENV)-ray
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > $$($(VENV)-ray/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/shared.pth
+	$(VENV)-ray/bin/python -m pip --disable-pip-version-check install --quiet 'ray[data]==2.60.0'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(VENV)-export $(VENV)-lm-eval build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-export $(VENV)-lm-eval $(VENV)-ray build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -27,14 +27,13 @@ def locate(path: Path, num: int, wave_s: float, policy: Slow | None = None) -> S
     tasks = [Task(place, problem) for place, problem in enumerate(problems(num))]
     with RunFolder.resume(path) if path.exists() else RunFolder.create(path, "locate", {}) as folder:
         folder.repair()
-        recorded = Recorded.read(path, tasks, seed=7, version=0)
-        done = {line["problem"] for line in recorded.finished}
+        recorded = Recorded.read(path, version=0)
         lockstep = Lockstep(
             policy, verifier, RECIPE, seed=7, slots=12,
-            recorded=recorded.rollouts, lessons=recorded.lessons(),
+            recorded=lambda task: recorded.of(task, 7), lessons=recorded.lessons(),
         )  # fmt: skip
         writer = Writer(folder, policy, verifier, recorded, success_at=1.0)
-        for event in lockstep.run(task for task in tasks if task.problem.id not in done):
+        for event in lockstep.run(task for task in tasks if task.problem.id not in recorded.done):
             writer.write(event)
     return policy
 

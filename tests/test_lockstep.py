@@ -163,7 +163,7 @@ def test_rollouts_that_are_recorded_are_not_sampled_again() -> None:
     for share in (0.0, 0.3, 1.0):
         kept = [event for event in drawn if rng.random() < share]
         recorded = {(event.ask.state, event.ask.row): event.rollout for event in kept}
-        again, found = run(num=20, recorded=recorded)
+        again, found = run(num=20, recorded=lambda task, kept=recorded: kept)
         assert curves(found) == curves(events)
         assert len(again.policy.requests) == len(drawn) - len(kept)
 

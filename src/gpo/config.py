@@ -95,7 +95,9 @@ class DataSettings(BenchmarkSettings):
         None, description="a benchmark, an embedded task, or gym/NAME for a reasoning-gym generator"
     )
     data: str | None = Field(
-        None, description="your own problems: FILE.jsonl, FILE.parquet or hub:OWNER/NAME[:CONFIG[:SPLIT]]"
+        None,
+        description="your own problems: FILE.jsonl, FILE.parquet or hub:OWNER/NAME[:CONFIG[:SPLIT]]; "
+        "for sample and locate also ray:PATH, read as it is needed",
     )
     prompt_column: str = Field("prompt", description="column with the question")
     answer_column: str = Field("answer", description="column with the known answer")
@@ -176,6 +178,12 @@ class SplitSettings(Settings):
 class ScaleSettings(Settings):
     slots: int | None = Field(
         None, ge=1, description="rows sampled at once; by default as many as batch_tokens surely hold"
+    )
+    actors: int = Field(
+        0, ge=0, description="Ray actors that sample, each with the whole model; 0 samples in this process"
+    )
+    actor_gpus: float | None = Field(
+        None, ge=0, description="GPUs of each actor; by default 1 where the cluster has any"
     )
 
 
@@ -355,7 +363,7 @@ class DemoSettings(Settings):
     rounds: int = Field(20, ge=1, description="rounds of sampling and learning")
 
 
-EXTENDABLE = ("rounds", "budget_tokens", "budget_samples", "slots")
+EXTENDABLE = ("rounds", "budget_tokens", "budget_samples", "slots", "actors", "actor_gpus")
 """Settings that may change when a run is resumed: nothing that was sampled depends on them."""
 
 S = TypeVar("S", bound=Settings)

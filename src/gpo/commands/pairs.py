@@ -26,6 +26,7 @@ from gpo.report import terminal
 from gpo.types import Ids, InputError, Problem, State, Tokenizer, derive_seed
 
 PLACES = ("model", "adapter", "trust_remote_code", "device", "dtype", "threads", "batch_tokens", "slots")
+PLACES += ("actors", "actor_gpus")
 """Settings of a located run that may differ when pairs are built from it: where the model is and runs."""
 
 

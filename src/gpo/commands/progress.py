@@ -8,7 +8,6 @@ flight when a run was killed is lost.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,40 +20,46 @@ from gpo.paths import PathPosterior, PathPrior
 from gpo.record import Json, RunFolder, read_lines, rollout_of, rollout_record
 from gpo.types import InputError, Policy, Rollout, State, Verifier, derive_seed, digest, json_digest
 
-Trajectory = tuple[str, str]
-"""Problem id and digest of the completion."""
-
 
 @dataclass
 class Recorded:
     """What is on disk: finished problems, rollouts of the others, the trajectories found, tokens in all."""
 
     finished: list[Json] = field(default_factory=list)
-    rollouts: dict[Row, Rollout] = field(default_factory=dict)
+    rollouts: dict[str, list[Json]] = field(default_factory=dict)
+    """By their problem, of unfinished ones alone."""
     curves: dict[int, list[Json]] = field(default_factory=dict)
     """By the place of their problem; of those whose places teach others, and of unfinished problems."""
     tokens: int = 0
 
     @classmethod
-    def read(cls, path: Path, tasks: Sequence[Task], seed: int, version: int) -> Recorded:
+    def read(cls, path: Path, version: int) -> Recorded:
         """InputError if the run was made by an earlier version, which wrote other lines."""
         if any(True for _ in read_lines(path / "rounds.jsonl")):
             raise InputError(f"--resume {path}: was written by an earlier version; start it anew")
         found = cls(list(read_lines(path / "problems.jsonl")))
-        done = {line["problem"] for line in found.finished}
-        open_problems = {task.problem.id: task.problem for task in tasks if task.problem.id not in done}
         found.tokens = sum(sum(line["tokens"].values()) for line in found.finished)
+        done = found.done
         for line in read_lines(path / "rollouts.jsonl"):
-            if (problem := open_problems.get(line["problem"])) is None:
-                continue
-            state, row = State(problem, tuple(line["prefix_ids"])), line["row"]
-            is_ours = line["seed"] == derive_seed(seed, state.key, row)
-            if is_ours and line["policy_version"] == version:
-                found.rollouts[state, row] = as_sampled(line, state)
+            if line["problem"] not in done and line["policy_version"] == version:
+                found.rollouts.setdefault(line["problem"], []).append(line)
                 found.tokens += len(line["action_ids"])
         for line in read_lines(path / "curves.jsonl"):
             if line["place"] < LAST or line["problem"] not in done:
                 found.curves.setdefault(line["place"], []).append(line)
+        return found
+
+    @property
+    def done(self) -> set[str]:
+        return {line["problem"] for line in self.finished}
+
+    def of(self, task: Task, seed: int) -> dict[Row, Rollout]:
+        """The rollouts of an unfinished problem, by what names them in the run of this seed."""
+        found = {}
+        for line in self.rollouts.get(task.problem.id, []):
+            state, row = State(task.problem, tuple(line["prefix_ids"])), line["row"]
+            if line["seed"] == derive_seed(seed, state.key, row):
+                found[state, row] = replace(rollout_of(line), state=state)
         return found
 
     def lessons(self) -> Lessons:
@@ -74,11 +79,6 @@ def posterior(line: Json, prior: PathPrior) -> PathPosterior:
     path = PathPosterior(num, outcome, prior, line["proposal"])
     path.fit(line["successes"][:-1], line["trials"][:-1])
     return path
-
-
-def as_sampled(line: Json, state: State) -> Rollout:
-    """The rollout of a line, of the problem as the verifier knows it."""
-    return replace(rollout_of(line), state=state)
 
 
 class Writer:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,10 +65,30 @@ def _few_shot_stops(settings: ModelSettings) -> tuple[str, ...]:
     return tasks.prompts.stops(getattr(settings, "prompt", None), getattr(settings, "task", None))
 
 
-def slots(settings: SampleSettings | LocateSettings, policy: Policy, problems: Sequence[Problem]) -> int:
-    """Rows of a wave: those asked for, else as many as `batch_tokens` hold where all are of full length."""
-    longest = max((len(problem.prompt_ids) for problem in problems), default=0)
-    return settings.slots or max(1, settings.batch_tokens // (longest + policy.max_tokens))
+@contextmanager
+def engine(settings: SampleSettings | LocateSettings) -> Iterator[Policy]:
+    """The policy that samples: in this process, or in the actors that were asked for, which end with it."""
+    if not settings.actors:
+        yield load_policy(settings)
+        return
+    from gpo.policies.ray import RayPolicy
+
+    rows = settings.slots or max(1, settings.batch_tokens // (2 * settings.max_tokens))
+    make = partial(load_policy, settings)
+    policy = RayPolicy(make, settings.actors, slots=rows, num_gpus=settings.actor_gpus)
+    try:
+        yield policy
+    finally:
+        policy.close()
+
+
+def slots(settings: SampleSettings | LocateSettings, policy: Policy, longest: int | None) -> int:
+    """Rows of a wave: those asked for, else as many as `batch_tokens` hold where all are of full length.
+
+    `longest` is the longest prompt; as long as a completion where it is not known.
+    """
+    width = policy.max_tokens + (policy.max_tokens if longest is None else longest)
+    return settings.slots or max(1, settings.batch_tokens // width)
 
 
 def load_verifier(settings: DataSettings) -> Verifier:

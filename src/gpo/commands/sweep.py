@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from gpo.commands import setup
 from gpo.commands.given import given_tasks
 from gpo.commands.progress import Recorded, Writer
+from gpo.commands.streamed import is_streamed, open_data, streamed
 from gpo.commands.ui import Ui
 from gpo.config import LocateSettings, SampleSettings
 from gpo.evaluation import mean_and_stderr
@@ -20,7 +23,7 @@ from gpo.recipe import Recipe
 from gpo.record import Json, RunFolder, read_lines, write_json
 from gpo.report import terminal
 from gpo.search import CREDIBLE
-from gpo.types import Policy, Problem, Verifier, derive_seed
+from gpo.types import Policy, Verifier, derive_seed
 
 FIFTHS = 5
 AnySettings = SampleSettings | LocateSettings
@@ -107,31 +110,48 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
     stored = settings.model_dump()
     if resume is None:
         RunFolder.check_new(path, stored)
-    policy = setup.load_policy(settings)
-    verifier = setup.load_verifier(settings)
-    problems = setup.load_problems(settings, policy, verifier, split=settings.split, seed=settings.seed)
-    tasks = _tasks(settings, policy, verifier, problems)
-    with RunFolder.resume(path) if resume else RunFolder.create(path, command, stored) as folder:
-        folder.extend(stored)
-        folder.belongs_to(policy.fingerprint)
-        for name, size in folder.repair().items():
-            ui.log(f"{path / name}: its last line was torn and is cut off ({size} bytes)")
-        summary = _run(folder, tasks, settings, recipe, policy, verifier, ui, command)
-    summary |= {"given": len(problems), "run": str(path)}
+    with setup.engine(settings) as policy:
+        verifier = setup.load_verifier(settings)
+        queue = _queue(settings, policy, verifier)
+        with RunFolder.resume(path) if resume else RunFolder.create(path, command, stored) as folder:
+            folder.extend(stored)
+            folder.belongs_to(policy.fingerprint)
+            for name, size in folder.repair().items():
+                ui.log(f"{path / name}: its last line was torn and is cut off ({size} bytes)")
+            summary = _run(folder, queue, settings, recipe, policy, verifier, ui, command)
+    summary |= {"given": queue.num_rows, "run": str(path)}
     write_json(path / "summary.json", summary)
     return summary
 
 
-def _tasks(settings: AnySettings, policy: Policy, verifier: Verifier, problems: list[Problem]) -> list[Task]:
-    """The queue: problems to sample afresh, or the trajectories that came with them."""
+@dataclass(frozen=True)
+class Queue:
+    """The tasks of a run, the rows that they are made of, and the longest prompt, where it is known."""
+
+    tasks: Iterable[Task]
+    num_rows: int
+    num_tasks: int
+    longest: int | None = None
+
+
+def _queue(settings: AnySettings, policy: Policy, verifier: Verifier) -> Queue:
+    """Problems to sample afresh, or the trajectories that came with them."""
+    if is_streamed(settings):
+        data = open_data(settings)
+        num = min(data.count(), settings.limit or sys.maxsize)
+        return Queue(streamed(data, settings, policy, verifier), num, num)
+    problems = setup.load_problems(settings, policy, verifier, split=settings.split, seed=settings.seed)
     if isinstance(settings, LocateSettings) and settings.completion_column is not None:
-        return given_tasks(problems, settings, policy, verifier)
-    return [Task(place, problem) for place, problem in enumerate(problems)]
+        tasks = given_tasks(problems, settings, policy, verifier)
+    else:
+        tasks = [Task(place, problem) for place, problem in enumerate(problems)]
+    longest = max(len(problem.prompt_ids) for problem in problems)
+    return Queue(tasks, len(problems), len(tasks), longest)
 
 
 def _run(
     folder: RunFolder,
-    tasks: Sequence[Task],
+    queue: Queue,
     settings: AnySettings,
     recipe: Recipe,
     policy: Policy,
@@ -141,24 +161,24 @@ def _run(
 ) -> Json:
     """Does what is left of the tasks and writes every line as it comes."""
     seed = derive_seed(settings.seed, command)
-    recorded = Recorded.read(folder.path, tasks, seed, policy.version)
-    if recorded.rollouts:
-        ui.log(f"{folder.path}: {len(recorded.rollouts)} rollouts of unfinished problems are there already")
-    done = {line["problem"] for line in recorded.finished}
+    recorded = Recorded.read(folder.path, policy.version)
+    if num := sum(map(len, recorded.rollouts.values())):
+        ui.log(f"{folder.path}: {num} rollouts of unfinished problems are there already")
+    done = recorded.done
     lockstep = Lockstep(
         policy,
         verifier,
         recipe,
         seed=seed,
-        slots=setup.slots(settings, policy, [task.problem for task in tasks]),
-        recorded=recorded.rollouts,
+        slots=setup.slots(settings, policy, queue.longest),
+        recorded=lambda task: recorded.of(task, seed),
         lessons=recorded.lessons(),
         budget_tokens=(settings.budget_tokens or math.inf) - recorded.tokens,
     )
     writer = Writer(folder, policy, verifier, recorded, settings.success_at)
     with ui.progress() as bar:
-        shown = bar.add_task(command, total=len(tasks), completed=len(done), note="")
-        for event in lockstep.run(task for task in tasks if task.problem.id not in done):
+        shown = bar.add_task(command, total=queue.num_tasks, completed=len(done), note="")
+        for event in lockstep.run(task for task in queue.tasks if task.problem.id not in done):
             writer.write(event)
             if isinstance(event, Finished):
                 bar.update(shown, advance=1, note=f"{lockstep.tokens:,} tokens")

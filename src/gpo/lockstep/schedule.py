@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
@@ -84,6 +84,7 @@ class _Active:
     """A problem that is being worked on."""
 
     task: Task
+    recorded: Mapping[Row, Rollout]
     num_open: int = 0
     groups: list[Group] = field(default_factory=list)
     searches: list[Searched | None] = field(default_factory=list)
@@ -105,8 +106,9 @@ class Lockstep:
 
     `recorded` gives the rollouts of a task that are there already, by state and row: they are not sampled
     again and not yielded. `lessons` are those of the problems that are finished already. The rule `base`
-    samples the groups at the prompts alone. A problem is begun only while `budget_tokens` have room for what
-    one takes, and none is left in part; the first is begun in any case.
+    samples the groups at the prompts alone. Tasks are taken from `run`'s iterable as they are begun, so it
+    may be longer than memory; one is begun only while `budget_tokens` have room for what one takes, and none
+    is left in part; the first is begun in any case.
     """
 
     def __init__(
@@ -117,7 +119,7 @@ class Lockstep:
         *,
         seed: int,
         slots: int = 256,
-        recorded: Mapping[Row, Rollout] | None = None,
+        recorded: Callable[[Task], Mapping[Row, Rollout]] | None = None,
         lessons: Lessons | None = None,
         budget_tokens: float = math.inf,
         engine: Engine | None = None,
@@ -125,7 +127,7 @@ class Lockstep:
         self.policy, self.verifier, self.recipe, self.seed = policy, verifier, recipe, seed
         self.engine = engine or engine_of(policy, slots)
         self.lessons = lessons or Lessons()
-        self.recorded = recorded or {}
+        self._recorded = recorded
         self.budget_tokens, self.tokens = budget_tokens, 0
         """Tokens generated so far."""
         self._num_open = self._num_rows = self._num_finished = 0
@@ -168,7 +170,7 @@ class Lockstep:
         return events
 
     def _begin(self, task: Task) -> None:
-        active = _Active(task)
+        active = _Active(task, self._recorded(task) if self._recorded else {})
         self._num_open += 1
         if not task.given:
             self._start(active, explored(task.problem, self.recipe.group_size))
@@ -221,8 +223,8 @@ class Lockstep:
             return
         if row not in active.asked:
             active.asked[row] = ask
-            if row in self.recorded:
-                active.rows[row] = self.recorded[row]
+            if row in active.recorded:
+                active.rows[row] = active.recorded[row]
                 return
             seed = derive_seed(self.seed, ask.state.key, ask.row)
             future = self.engine.submit(Request(ask.state, 1, seed))
