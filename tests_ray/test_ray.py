@@ -12,6 +12,8 @@ from toy import AllRight, TablePolicy, problems
 from gpo.cli import main
 from gpo.lockstep import Lockstep
 from gpo.policies.ray import RayPolicy
+from gpo.policies.transformers import TransformersPolicy
+from gpo.record import read_lines
 from gpo.types import InputError, Request, State
 
 
@@ -65,51 +67,36 @@ def test_more_actors_than_the_cluster_holds_are_refused() -> None:
         RayPolicy(partial(TablePolicy, CHANCES), 9, slots=8)
 
 
-def refuse():
-    raise InputError("model: no such folder")
-
-
 def test_a_policy_that_cannot_be_made_is_one_line() -> None:
-    with pytest.raises(InputError, match=r"actors: .*model: no such folder"):
-        RayPolicy(refuse, 1, slots=8)
+    with pytest.raises(InputError, match=r"^actors: cannot be started \(.*nowhere.*\)$"):
+        RayPolicy(partial(TransformersPolicy.load, "/nowhere"), 1, slots=8)
 
 
 def test_locate_on_actors_over_a_ray_dataset_resumes_and_equals_one_process(
     tmp_path, monkeypatch, capsys
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    questions = [
-        f"State the final answer to the following arithmetic problem: {i} + 3 - 1 + {i} ="
-        for i in range(1, 7)
-    ]
-    rows = [{"prompt": question, "answer": str(2 * i + 2)} for i, question in enumerate(questions, start=1)]
+    asked = "State the final answer to the following arithmetic problem: {0} + 3 - 1 + {0} ="
+    rows = [{"prompt": asked.format(i), "answer": str(2 * i + 2)} for i in range(1, 7)]
     Path("data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     args = ["--verifier", "number", "--max-tokens", "96", "--min-step-tokens", "1", "--explored", "all"]
     args = ["locate", "--data", "ray:data.jsonl", *args, "--slots", "16", "--json"]
     main([*args, "--output", "one"])
-    main(
-        [
-            *args,
-            "--actors",
-            "2",
-            "--actor-gpus",
-            "0",
-            "--limit",
-            "6",
-            "--budget-tokens",
-            "1500",
-            "--output",
-            "two",
-        ]
-    )
+    main([*args, "--actors", "2", "--budget-tokens", "1500", "--output", "two"])
     part = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert 0 < part["problems"] < part["given"] == 6
     main(["locate", "--resume", "two", "--budget-tokens", "1000000", "--json"])
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["problems"] == 6
-    one, two = (
-        {c["place"]: c for c in map(json.loads, Path(run, "curves.jsonl").open())} for run in ("one", "two")
-    )
+    lines = [read_lines(Path(run, "curves.jsonl")) for run in ("one", "two")]
+    one, two = ({line["place"]: line for line in some} for some in lines)
     assert len(one) == 6
     for place, curve in one.items():
         assert curve["completion_ids"] == two[place]["completion_ids"]
         assert curve["trials"] == two[place]["trials"]
+
+
+def test_data_that_ray_cannot_read_is_one_line(capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["sample", "--data", "ray:nowhere.parquet", "--verifier", "number", "--output", "x"])
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if one.startswith("gpo: ")]
+    assert line.startswith("gpo: error: --data ray:nowhere.parquet: cannot be read (")

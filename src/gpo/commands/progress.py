@@ -114,7 +114,7 @@ class Writer:
         if self._found[name]:
             self._found[name] -= 1
             return
-        labels = {"round": 0, "place": event.task.place, "index": event.index}
+        labels: Json = {"round": 0, "place": event.task.place, "index": event.index}
         labels |= {"fingerprint": self._fingerprint}
         line = curve_line(event.located, self.policy, **labels, proposal=event.scores)
         self.folder.write("curves", line)

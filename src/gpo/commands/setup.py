@@ -74,7 +74,13 @@ def engine(settings: SampleSettings | LocateSettings) -> Iterator[Policy]:
     from gpo.policies.ray import RayPolicy
 
     rows = settings.slots or max(1, settings.batch_tokens // (2 * settings.max_tokens))
-    make = partial(load_policy, settings)
+    # Actors may run in another folder.
+    places = {
+        key: str(Path(name).absolute())
+        for key in ("model", "adapter")
+        if (name := getattr(settings, key)) and name != "demo" and Path(name).exists()
+    }
+    make = partial(load_policy, settings.model_copy(update=places))
     policy = RayPolicy(make, settings.actors, slots=rows, num_gpus=settings.actor_gpus)
     try:
         yield policy

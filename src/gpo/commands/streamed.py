@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from gpo import tasks
@@ -21,23 +22,27 @@ def is_streamed(settings: SampleSettings | LocateSettings) -> bool:
     return bool(settings.data and settings.data.startswith(RAY))
 
 
-def open_data(settings: SampleSettings | LocateSettings) -> Any:
-    """The Ray Dataset of `ray:PATH`: Parquet or JSON lines; a file, a folder or a bucket's address."""
+def open_data(settings: SampleSettings | LocateSettings) -> tuple[Any, int]:
+    """The Ray Dataset of `ray:PATH`, Parquet or JSON lines in a file, a folder or a bucket, and its length."""
     try:
         import ray
         from ray.data import DataContext, read_json, read_parquet
     except ImportError:
         raise InputError(f"--data {settings.data}: needs Ray; pip install 'gpo[ray]'") from None
     path = str(settings.data).removeprefix(RAY)
+    if "://" not in path:  # Ray's processes may have been started in another folder
+        path = str(Path(path).absolute())
     if not ray.is_initialized():
         ray.init(log_to_driver=False, include_dashboard=False)
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.execution_options.preserve_order = True  # a row's place decides what its search starts from
     try:
-        return (read_json if ".json" in path else read_parquet)(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"--data {settings.data}: cannot be read ({str(error).splitlines()[0]})") from None
+        data = (read_json if ".json" in path else read_parquet)(path)
+        return data, data.count()
+    except (OSError, ValueError, ray.exceptions.RayError) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise InputError(f"--data {settings.data}: cannot be read ({reason})") from None
 
 
 def streamed(

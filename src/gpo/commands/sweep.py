@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -137,8 +136,8 @@ class Queue:
 def _queue(settings: AnySettings, policy: Policy, verifier: Verifier) -> Queue:
     """Problems to sample afresh, or the trajectories that came with them."""
     if is_streamed(settings):
-        data = open_data(settings)
-        num = min(data.count(), settings.limit or sys.maxsize)
+        data, num = open_data(settings)
+        num = min(num, settings.limit or num)
         return Queue(streamed(data, settings, policy, verifier), num, num)
     problems = setup.load_problems(settings, policy, verifier, split=settings.split, seed=settings.seed)
     if isinstance(settings, LocateSettings) and settings.completion_column is not None:

@@ -155,7 +155,7 @@ class Waves:
                 calls, wave = list(self._calls), self._next_wave()
                 self._calls.clear()
             for function, future in calls:
-                self._settle([future], lambda function=function: [function()])
+                self._settle([future], partial(_listed, function))
             if wave:
                 self.fill.add(num := sum(request.num for request, _ in wave))
                 sample = partial(self.policy.sample, [request for request, _ in wave])
@@ -191,3 +191,7 @@ class Waves:
                 future.set_result(results[i])
             else:
                 future.set_exception(error)
+
+
+def _listed(function: Callable[[], T]) -> list[T]:
+    return [function()]

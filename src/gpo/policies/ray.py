@@ -97,10 +97,8 @@ class RayPolicy:
         faces = [actor.face.remote() for actor in self._actors]
         try:
             return self._ray.get(faces, timeout=start_s)[0]  # type: ignore[no-any-return]
-        except self._ray.exceptions.RayTaskError as error:
-            raise InputError(f"actors: their policy cannot be made ({error.cause})") from None
         except self._ray.exceptions.RayActorError as error:
-            raise InputError(f"actors: cannot be started ({' '.join(str(error).split())[-300:]})") from None
+            raise InputError(f"actors: cannot be started ({str(error).strip().splitlines()[-1]})") from None
         except self._ray.exceptions.GetTimeoutError:
             raise InputError(f"actors: are not ready after {start_s:g} s; look at `ray status`") from None
 
