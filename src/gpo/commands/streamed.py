@@ -23,7 +23,7 @@ def is_streamed(settings: SampleSettings | LocateSettings) -> bool:
 
 
 def open_data(settings: SampleSettings | LocateSettings) -> tuple[Any, int]:
-    """The Ray Dataset of `ray:PATH`, Parquet or JSON lines in a file, a folder or a bucket, and its length."""
+    """The Ray Dataset of `ray:PATH`, Parquet or JSON lines in a file, folder or bucket, and its length."""
     try:
         import ray
         from ray.data import DataContext, read_json, read_parquet
