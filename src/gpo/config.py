@@ -363,7 +363,10 @@ class DemoSettings(Settings):
     rounds: int = Field(20, ge=1, description="rounds of sampling and learning")
 
 
-EXTENDABLE = ("rounds", "budget_tokens", "budget_samples", "slots", "actors", "actor_gpus")
+SCALE = ("slots", "actors", "actor_gpus")
+"""Settings of how much is sampled at once, which nothing that is sampled depends on."""
+
+EXTENDABLE = ("rounds", "budget_tokens", "budget_samples", *SCALE)
 """Settings that may change when a run is resumed: nothing that was sampled depends on them."""
 
 S = TypeVar("S", bound=Settings)

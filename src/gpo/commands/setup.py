@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +10,7 @@ import numpy as np
 from gpo import DEMO_MODEL, proposals, steps, tasks, verifiers
 from gpo.commands.overlap import without_overlaps
 from gpo.commands.routing import Routed
-from gpo.config import DataSettings, LocateSettings, ModelSettings, SampleSettings, TrainSettings
+from gpo.config import DataSettings, LocateSettings, ModelSettings, TrainSettings
 from gpo.offline import PreferenceSettings
 from gpo.recipe import Recipe
 from gpo.types import InputError, Policy, Problem, Verifier, derive_seed
@@ -63,38 +60,6 @@ def load_policy(settings: ModelSettings, checkpoint: Path | None = None) -> Tran
 
 def _few_shot_stops(settings: ModelSettings) -> tuple[str, ...]:
     return tasks.prompts.stops(getattr(settings, "prompt", None), getattr(settings, "task", None))
-
-
-@contextmanager
-def engine(settings: SampleSettings | LocateSettings) -> Iterator[Policy]:
-    """The policy that samples: in this process, or in the actors that were asked for, which end with it."""
-    if not settings.actors:
-        yield load_policy(settings)
-        return
-    from gpo.policies.ray import RayPolicy
-
-    rows = settings.slots or max(1, settings.batch_tokens // (2 * settings.max_tokens))
-    # Actors may run in another folder.
-    places = {
-        key: str(Path(name).absolute())
-        for key in ("model", "adapter")
-        if (name := getattr(settings, key)) and name != "demo" and Path(name).exists()
-    }
-    make = partial(load_policy, settings.model_copy(update=places))
-    policy = RayPolicy(make, settings.actors, slots=rows, num_gpus=settings.actor_gpus)
-    try:
-        yield policy
-    finally:
-        policy.close()
-
-
-def slots(settings: SampleSettings | LocateSettings, policy: Policy, longest: int | None) -> int:
-    """Rows of a wave: those asked for, else as many as `batch_tokens` hold where all are of full length.
-
-    `longest` is the longest prompt; as long as a completion where it is not known.
-    """
-    width = policy.max_tokens + (policy.max_tokens if longest is None else longest)
-    return settings.slots or max(1, settings.batch_tokens // width)
 
 
 def load_verifier(settings: DataSettings) -> Verifier:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpo.commands import setup
+from gpo.commands.actors import sampling, slots
 from gpo.commands.given import given_tasks
 from gpo.commands.progress import Recorded, Writer
 from gpo.commands.streamed import is_streamed, open_data, streamed
@@ -109,7 +110,7 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
     stored = settings.model_dump()
     if resume is None:
         RunFolder.check_new(path, stored)
-    with setup.engine(settings) as policy:
+    with sampling(settings) as policy:
         verifier = setup.load_verifier(settings)
         queue = _queue(settings, policy, verifier)
         with RunFolder.resume(path) if resume else RunFolder.create(path, command, stored) as folder:
@@ -169,7 +170,7 @@ def _run(
         verifier,
         recipe,
         seed=seed,
-        slots=setup.slots(settings, policy, queue.longest),
+        slots=slots(settings, policy, queue.longest),
         recorded=lambda task: recorded.of(task, seed),
         lessons=recorded.lessons(),
         budget_tokens=(settings.budget_tokens or math.inf) - recorded.tokens,
@@ -181,13 +182,13 @@ def _run(
             writer.write(event)
             if isinstance(event, Finished):
                 bar.update(shown, advance=1, note=f"{lockstep.tokens:,} tokens")
-    return _summarise(writer.finished) | {"engine": _engine(lockstep.engine.fill)}
+    return _summarise(writer.finished) | {"fill": _filled(lockstep.engine.fill)}
 
 
-def _engine(fill: Fill) -> Json:
+def _filled(fill: Fill) -> Json:
     """How well this process kept the engine busy."""
     return {
-        "slots": fill.slots,
+        "num_slots": fill.slots,
         "seconds": fill.total_s,
         "full_frac": fill.utilisation,
         "filled_frac": fill.mean,
@@ -228,8 +229,8 @@ def _rate(summary: Json) -> str:
 
 
 def _busy(summary: Json) -> str:
-    engine = summary["engine"]
+    fill = summary["fill"]
     return (
-        f"engine: {engine['slots']} slots, {engine['filled_frac']:.0%} of them filled on average, at least "
-        f"{FULL:.0%} for {engine['full_frac']:.0%} of {engine['seconds']:.1f} s"
+        f"engine: {fill['num_slots']} slots, {fill['filled_frac']:.0%} of them filled on average, at least "
+        f"{FULL:.0%} for {fill['full_frac']:.0%} of {fill['seconds']:.1f} s"
     )
