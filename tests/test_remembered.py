@@ -1,3 +1,4 @@
+import pytest
 from toy import AllRight, TablePolicy, problems
 
 from gpo.commands.remembered import SLICE, Remembered
@@ -20,11 +21,8 @@ def test_what_was_sampled_before_a_run_was_killed_is_not_sampled_again(tmp_path)
     expected = Pool(TablePolicy([0.5, 0.5]), AllRight(), seed=3)
     expected.fill(wanted, "fill")
     path, dies = tmp_path / "run", Dies([0.5, 0.5])
-    with RunFolder.create(path, "pairs", {}) as folder:
-        try:
-            Pool(Remembered(dies, folder), AllRight(), seed=3).fill(wanted, "fill")
-        except KeyboardInterrupt:
-            pass
+    with RunFolder.create(path, "pairs", {}) as folder, pytest.raises(KeyboardInterrupt):
+        Pool(Remembered(dies, folder), AllRight(), seed=3).fill(wanted, "fill")
     num_done = len(dies.requests)
     assert num_done == SLICE // 5
     with (path / "samples.jsonl").open("a") as file:

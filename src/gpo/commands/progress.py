@@ -12,20 +12,54 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gpo.commands.records import curve_line
-from gpo.evaluation import success_rate
+from gpo.evaluation import mean_and_stderr, success_rate
 from gpo.lockstep import Drawn, Event, Finished, Found, Lessons, Task
 from gpo.lockstep.lessons import LAST
 from gpo.lockstep.schedule import Row
 from gpo.paths import PathPosterior, PathPrior
+from gpo.pool import PURPOSES
 from gpo.record import Json, RunFolder, read_lines, rollout_of, rollout_record
 from gpo.types import InputError, Policy, Rollout, State, Verifier, derive_seed, digest, json_digest
+
+
+@dataclass
+class Totals:
+    """What the lines of finished problems come to."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    tokens: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(PURPOSES, 0)))
+    rates: list[tuple[int, list[float]]] = field(default_factory=list)
+    """With the place of their problem."""
+
+    def add(self, line: Json) -> None:
+        self.tokens.update(line["tokens"])
+        self.rates.append((line["place"], line["rates"]))
+        for name in ("no_signal", "timeouts", "truncated", "rollouts"):
+            self.counts[name] += line[name]
+
+    def summary(self) -> Json:
+        rates = [rate for _, some in sorted(self.rates) for rate in some]  # they finished in another order
+        accuracy, stderr = mean_and_stderr(rates)
+        return {
+            "problems": len(rates),
+            "accuracy": accuracy,
+            "accuracy_stderr": stderr,
+            "no_signal": self.counts["no_signal"],
+            "verifier_timeouts": self.counts["timeouts"],
+            "truncated_frac": self.counts["truncated"] / max(1, self.counts["rollouts"]),
+            "tokens": dict(self.tokens),
+        }
 
 
 @dataclass
 class Recorded:
     """What is on disk: finished problems, rollouts of the others, the trajectories found, tokens in all."""
 
-    finished: list[Json] = field(default_factory=list)
+    totals: Totals = field(default_factory=Totals)
+    done: set[str] = field(default_factory=set)
+    """The finished problems."""
+    teachers: dict[int, str] = field(default_factory=dict)
+    """Those of them that later ones learn from, by their places."""
     rollouts: dict[str, list[Json]] = field(default_factory=dict)
     """By their problem, of unfinished ones alone."""
     curves: dict[int, list[Json]] = field(default_factory=dict)
@@ -37,21 +71,21 @@ class Recorded:
         """InputError if the run was made by an earlier version, which wrote other lines."""
         if any(True for _ in read_lines(path / "rounds.jsonl")):
             raise InputError(f"--resume {path}: was written by an earlier version; start it anew")
-        found = cls(list(read_lines(path / "problems.jsonl")))
-        found.tokens = sum(sum(line["tokens"].values()) for line in found.finished)
-        done = found.done
+        found = cls()
+        for line in read_lines(path / "problems.jsonl"):
+            found.totals.add(line)
+            found.done.add(line["problem"])
+            if line["place"] < LAST:
+                found.teachers[line["place"]] = line["problem"]
+        found.tokens = found.totals.tokens.total()
         for line in read_lines(path / "rollouts.jsonl"):
-            if line["problem"] not in done and line["policy_version"] == version:
+            if line["problem"] not in found.done and line["policy_version"] == version:
                 found.rollouts.setdefault(line["problem"], []).append(line)
                 found.tokens += len(line["action_ids"])
         for line in read_lines(path / "curves.jsonl"):
-            if line["place"] < LAST or line["problem"] not in done:
+            if line["place"] < LAST or line["problem"] not in found.done:
                 found.curves.setdefault(line["place"], []).append(line)
         return found
-
-    @property
-    def done(self) -> set[str]:
-        return {line["problem"] for line in self.finished}
 
     def of(self, task: Task, seed: int) -> dict[Row, Rollout]:
         """The rollouts of an unfinished problem, by what names them in the run of this seed."""
@@ -65,9 +99,8 @@ class Recorded:
     def lessons(self) -> Lessons:
         """What the finished problems taught: their posteriors are made again from their counts."""
         lessons = Lessons()
-        for line in sorted(self.finished, key=lambda line: line["place"]):
-            place = line["place"]
-            if place < LAST and (prior := lessons.prior(place)) is not None:
+        for place in sorted(self.teachers):
+            if (prior := lessons.prior(place)) is not None:
                 curves = sorted(self.curves.get(place, []), key=lambda one: int(one["index"]))
                 lessons.finish(place, [posterior(one, prior) for one in curves if one["proposal"]])
         return lessons
@@ -89,7 +122,7 @@ class Writer:
     ) -> None:
         self.folder, self.policy, self.verifier = folder, policy, verifier
         self.success_at = success_at
-        self.finished = list(recorded.finished)
+        self.totals = recorded.totals
         self._fingerprint = json_digest(policy.fingerprint)
         self._timeouts = verifier.num_timeouts
         lines = (line for some in recorded.curves.values() for line in some)
@@ -104,8 +137,9 @@ class Writer:
         elif isinstance(event, Found):
             self._write_curve(event)
         else:
-            self.finished.append(self._line(event))
-            self.folder.write("problems", self.finished[-1])
+            line = self._line(event)
+            self.totals.add(line)
+            self.folder.write("problems", line)
 
     def _write_curve(self, event: Found) -> None:
         rollout = event.located.curve.rollout

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,8 @@ from gpo.commands.progress import Recorded, Writer
 from gpo.commands.streamed import is_streamed, open_data, streamed
 from gpo.commands.ui import Ui
 from gpo.config import LocateSettings, SampleSettings
-from gpo.evaluation import mean_and_stderr
 from gpo.lockstep import Finished, Lockstep, Task
 from gpo.lockstep.engine import FULL, Fill
-from gpo.pool import PURPOSES
 from gpo.recipe import Recipe
 from gpo.record import Json, RunFolder, read_lines, write_json
 from gpo.report import terminal
@@ -47,12 +44,12 @@ def locate(settings: LocateSettings, ui: Ui, *, resume: Path | None = None) -> J
         ui,
         resume,
     )
-    curves = list(read_lines(Path(summary["run"]) / "curves.jsonl"))
-    named = [curve for curve in curves if curve["critical"]]
-    summary |= found(curves, summary["tokens"])
+    path = Path(summary["run"]) / "curves.jsonl"
+    summary |= found(read_lines(path), summary["tokens"])
     write_json(Path(summary["run"]) / "summary.json", summary)
-    if named:
-        ui.print(terminal.trajectory(max(named, key=lambda curve: curve["critical"]["credibility"])), "")
+    named = (curve for curve in read_lines(path) if curve["critical"])
+    if best := max(named, key=lambda curve: float(curve["critical"]["credibility"]), default=None):
+        ui.print(terminal.trajectory(best), "")
     ui.print(
         _rate(summary),
         *_signal(settings, summary),
@@ -64,20 +61,24 @@ def locate(settings: LocateSettings, ui: Ui, *, resume: Path | None = None) -> J
     return summary
 
 
-def found(curves: list[Json], tokens: Json) -> Json:
+def found(curves: Iterable[Json], tokens: Json) -> Json:
     """How many trajectories have a critical step, where in the trace, and what one costs in value tokens."""
-    credible = [c for c in curves if c["critical"] and c["critical"]["credibility"] >= CREDIBLE]
+    num = num_critical = num_credible = 0
     fifths = [0] * FIFTHS
-    for curve in credible:
-        first, last = curve["bounds"][0], curve["bounds"][-1]
-        start = curve["bounds"][curve["critical"]["index"]]
-        fifths[FIFTHS * (start - first) // (last - first)] += 1
+    for curve in curves:
+        num += 1
+        num_critical += bool(curve["critical"])
+        if curve["critical"] and curve["critical"]["credibility"] >= CREDIBLE:
+            num_credible += 1
+            first, last = curve["bounds"][0], curve["bounds"][-1]
+            start = curve["bounds"][curve["critical"]["index"]]
+            fifths[FIFTHS * (start - first) // (last - first)] += 1
     return {
-        "trajectories": len(curves),
-        "critical": sum(bool(curve["critical"]) for curve in curves),
-        "credible": len(credible),
+        "trajectories": num,
+        "critical": num_critical,
+        "credible": num_credible,
         "credible_starts_by_fifth": fifths,
-        "value_tokens_per_credible": tokens.get("values", 0) / len(credible) if credible else None,
+        "value_tokens_per_credible": tokens.get("values", 0) / num_credible if num_credible else None,
     }
 
 
@@ -182,7 +183,7 @@ def _run(
             writer.write(event)
             if isinstance(event, Finished):
                 bar.update(shown, advance=1, note=f"{lockstep.tokens:,} tokens")
-    return _summarise(writer.finished) | {"fill": _filled(lockstep.engine.fill)}
+    return writer.totals.summary() | {"fill": _filled(lockstep.engine.fill)}
 
 
 def _filled(fill: Fill) -> Json:
@@ -197,25 +198,6 @@ def _filled(fill: Fill) -> Json:
 
 def _plain(settings: SampleSettings) -> Recipe:
     return Recipe.named("base", group_size=settings.num, success_at=settings.success_at)
-
-
-def _summarise(lines: list[Json]) -> Json:
-    lines = sorted(lines, key=lambda line: int(line["place"]))  # they finished in another order
-    tokens = Counter(dict.fromkeys(PURPOSES, 0))
-    for line in lines:
-        tokens.update(line["tokens"])
-    rates = [rate for line in lines for rate in line["rates"]]
-    accuracy, stderr = mean_and_stderr(rates)
-    return {
-        "problems": len(rates),
-        "accuracy": accuracy,
-        "accuracy_stderr": stderr,
-        "no_signal": sum(line["no_signal"] for line in lines),
-        "verifier_timeouts": sum(line["timeouts"] for line in lines),
-        "truncated_frac": sum(line["truncated"] for line in lines)
-        / max(1, sum(line["rollouts"] for line in lines)),
-        "tokens": dict(tokens),
-    }
 
 
 def _rate(summary: Json) -> str:

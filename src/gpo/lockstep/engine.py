@@ -17,6 +17,8 @@ from typing import Any, Protocol, TypeVar
 from gpo.types import Policy, Request, Sample, StreamingPolicy
 
 T = TypeVar("T")
+PATIENCE_S = 5.0
+"""How long the end of a run waits for a wave: whoever interrupts one wants it to end."""
 FULL = 0.8
 """Of the slots: where at least so many are filled, the engine counts as full."""
 
@@ -140,11 +142,11 @@ class Waves:
             self._changed.notify()
 
     def close(self) -> None:
-        """Waits for the running wave; what is queued is dropped."""
+        """Waits a little for the running wave; what is queued is dropped."""
         with self._changed:
             self._is_closed = True
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(PATIENCE_S)
 
     def _run(self) -> None:
         while True:
