@@ -61,6 +61,7 @@ def streamed(
         name = name if seen[name] == 1 else f"{name}#{seen[name]}"
         row = row_of(name, where, record, settings.prompt_column, settings.answer_column)
         (problem,) = tasks.problems([row], policy.prompt_ids, str(settings.data), verifier.check, prompt)
-        is_given = isinstance(settings, LocateSettings) and settings.completion_column
-        given = given_rollouts([problem], settings, policy, verifier) if is_given else []
+        given = []
+        if isinstance(settings, LocateSettings) and settings.completion_column:
+            given = given_rollouts([problem], settings, policy, verifier)
         yield Task(place, problem, tuple(given))

@@ -79,7 +79,7 @@ class RayPolicy:
                     f"actors: {num} with {each:g} {name} each need {num * each:g}; the cluster has "
                     f"{total.get(name, 0):g}"
                 )
-        actor = ray.remote(Worker).options(  # type: ignore[attr-defined]
+        actor = ray.remote(Worker).options(
             num_gpus=num_gpus, num_cpus=num_cpus, max_restarts=-1, max_task_retries=-1
         )
         self._actors = [actor.remote(make) for _ in range(num)]
