@@ -2,7 +2,8 @@
 
     python benchmarks/scale.py                       # the tiny model, waves of 64 rows
     python benchmarks/scale.py --served              # also an engine that streams, simulated: 64 slots
-    python benchmarks/scale.py --kill --problems 1100   # kill -9 at random moments until 1,000 are located
+    python benchmarks/scale.py --kill --problems 1150   # kill -9 at random moments until 1,000 are located
+    python benchmarks/scale.py --kill --table --kill-s 2 --problems 1100    # the same without a model
 
 Searching one trajectory after the other asks for what that one needs, in batches of its own, of the same
 engine. The simulated engine takes 2 to 30 ms for a row, whatever else it does, as a server with free slots.
@@ -114,47 +115,57 @@ def compare(policy: Any, verifier: Any, num: int, slots: int, num_alone: int) ->
     print(f"lock-step is {a / b:.1f} times as fast; {same} of {len(found(alone))} curves have equal counts")
 
 
-def kill(num: int) -> None:
-    """`gpo locate` as a user starts it, killed until it is done; then a whole run to compare with."""
+def kill(num: int, mean_s: float, on_table: bool) -> None:
+    """`gpo locate`, killed until it is done; then a whole run to compare with.
+
+    On the tests' table the same run folder is written without a model, which starts in a second.
+    """
     args = ["--task", "chain_sum", "--max-tokens", "96", "--min-step-tokens", "1", "--rule", "drop"]
     args += ["--limit", str(num), "--slots", "64", "--json"]
+    child_code = Path(__file__).parent.parent / "tests" / "killed.py"
+
+    def command(path: Path) -> list[str]:
+        if on_table:
+            return [sys.executable, str(child_code), str(path), str(num), "0.02"]
+        more = ["--resume", str(path)] if path.exists() else [*args, "--output", str(path)]
+        return [sys.executable, "-m", "gpo", "locate", *more]
+
     with tempfile.TemporaryDirectory() as name:
-        path, kills, lost = Path(name) / "killed", 0, []
-        while True:
-            before = size(path)
-            more = ["--resume", str(path)] if path.exists() else [*args, "--output", str(path)]
-            child = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", "gpo", "locate", *more],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            while child.poll() is None and size(path) == before:
-                time.sleep(0.01)
-            deadline = time.monotonic() + random.expovariate(1 / 8)
-            while child.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.01)
-            if child.poll() is not None:
-                break
-            child.send_signal(signal.SIGKILL)
-            child.wait()
-            kills += 1
-            lost.append(size(path) - before)
-        if child.returncode:
-            raise SystemExit("the run failed")
-        rollouts = [json.loads(line) for line in (path / "rollouts.jsonl").open()]
-        names = [(r["problem"], tuple(r["prefix_ids"]), r["row"]) for r in rollouts]
-        curves = [json.loads(line) for line in (path / "curves.jsonl").open()]
-        print(
-            f"{kills} kills, at least {min(lost):,} new bytes before each; {len(curves)} trajectories located"
-        )
-        print(f"{len(names)} rollouts, {len(names) - len(set(names))} of them twice")
+        path, grown = Path(name) / "killed", []
+        while (num_bytes := killed_once(command(path), path, mean_s)) is not None:
+            grown.append(num_bytes)
         whole = Path(name) / "whole"
-        command = [sys.executable, "-m", "gpo", "locate", *args, "--output", str(whole)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
-        others = {line["problem"]: line for line in map(json.loads, (whole / "curves.jsonl").open())}
-        keys = ("completion_ids", "bounds", "successes", "trials", "values", "critical")
-        same = sum(all(one[key] == others[one["problem"]][key] for key in keys) for one in curves)
-        print(f"{same} of {len(curves)} curves are those of a run that was not killed ({len(others)})")
+        subprocess.run(command(whole), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
+        rollouts, curves = read(path, "rollouts"), read(path, "curves")
+        names = {(r["problem"], tuple(r["prefix_ids"]), r["row"]) for r in rollouts}
+        print(f"{len(grown)} kills, each after at least {min(grown, default=0):,} new bytes of rollouts")
+        print(f"{len(curves)} located; {len(rollouts) - len(names)} of {len(rollouts)} rollouts twice")
+        others = {line["problem"]: line for line in read(whole, "curves")}
+        same = sum(one == others.get(one["problem"]) for one in curves)
+        print(f"{same} of them are, in every field, those of a run that was not killed ({len(others)})")
+
+
+def killed_once(command: list[str], path: Path, mean_s: float) -> int | None:
+    """Kills the run at a random moment after its first new record; None if it was done before."""
+    before = size(path)
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
+    while child.poll() is None and size(path) == before:
+        time.sleep(0.005)
+    deadline = time.monotonic() + random.expovariate(1 / mean_s)
+    while child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    if child.poll() is None:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        return size(path) - before
+    if child.returncode:
+        raise SystemExit("the run failed")
+    return None
+
+
+def read(path: Path, name: str) -> list[Any]:
+    with (path / f"{name}.jsonl").open() as file:
+        return [json.loads(line) for line in file]
 
 
 def size(path: Path) -> int:
@@ -169,10 +180,12 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=64)
     parser.add_argument("--served", action="store_true")
     parser.add_argument("--kill", action="store_true")
+    parser.add_argument("--kill-s", type=float, default=20.0, help="mean seconds from a record to the kill")
+    parser.add_argument("--table", action="store_true", help="kill a search on the tests' table instead")
     chosen = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if chosen.kill:
-        kill(chosen.problems)
+        kill(chosen.problems, chosen.kill_s, chosen.table)
         return
     import torch
 
