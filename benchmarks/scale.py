@@ -6,7 +6,7 @@
     python benchmarks/scale.py --kill --table --kill-s 2 --problems 1100    # the same without a model
 
 Searching one trajectory after the other asks for what that one needs, in batches of its own, of the same
-engine. The simulated engine takes 2 to 30 ms for a row, whatever else it does, as a server with free slots.
+engine. The simulated engine takes .2 to 3 s for a row, whatever else it does, as a server with free slots.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import gpo
-from gpo.lockstep import Drawn, Event, Found, Lessons, Lockstep, Task
+from gpo.lockstep import Event, Found, Lessons, Lockstep, Task
 from gpo.policies import decoding
 from gpo.types import Request, Sample, derive_seed
 
@@ -47,7 +47,7 @@ class Served:
         return self._threads.submit(self._late, request)
 
     def _late(self, request: Request) -> list[Sample]:
-        time.sleep(0.002 + 0.028 * random.Random(request.seed).random())  # noqa: S311
+        time.sleep(0.2 + 2.8 * random.Random(request.seed).random())  # noqa: S311
         end = self._policy.end_ids[0]
         wins = random.Random(derive_seed(request.seed, "won")).random() < 0.3  # noqa: S311
         ids = self._policy.tokenizer.encode("1 + 1 = 2\n" * 5 + f"Answer: {7 if wins else 8}")
@@ -89,17 +89,19 @@ def compare(policy: Any, verifier: Any, num: int, slots: int, num_alone: int) ->
     rows = Rows(slots)
     start = time.perf_counter()
     together = Lockstep(policy, verifier, RECIPE, seed=0, slots=slots)
-    events, drained_s = [], 0.0
-    for event in together.run(tasks):
-        events.append(event)
-        if isinstance(event, Drawn) and event.task.place == num - 1 and not drained_s:
-            drained_s = time.perf_counter() - start
+    fill, drained = together.engine.fill, []
+
+    def queue() -> Iterator[Task]:
+        yield from tasks
+        drained.append((fill.utilisation, fill.mean))
+
+    events = list(together.run(queue()))
     seconds = time.perf_counter() - start
-    fill = together.engine.fill
     print(f"lock-step: {len(found(events))} trajectories in {seconds:.1f} s, {together.tokens:,} tokens")
     print(f"  {len(found(events)) / seconds:.2f} trajectories/s, {together.tokens / seconds:,.0f} tokens/s")
     print(f"  at least 80 % of {fill.slots} slots asked for: {fill.utilisation:.1%} of the time")
-    print(f"  mean share of slots: {fill.mean:.1%}; the queue was empty after {drained_s:.1f} s")
+    print(f"  mean share of slots: {fill.mean:.1%}; until the queue was empty {drained[0][1]:.1%},")
+    print(f"  and at least 80 % of them for {drained[0][0]:.1%} of that time")
     if rows.total_s:
         print(f"  rows open in the decoder: {rows.filled_s / rows.total_s:.1%} of the slots on average,")
         print(f"  at least 80 % of them for {rows.full_s / rows.total_s:.1%} of its time")
