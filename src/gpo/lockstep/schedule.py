@@ -143,6 +143,7 @@ class Lockstep:
         queue = iter(tasks)
         try:
             while True:
+                yield from self._flushed()  # what came is written before it is thought about
                 self._advance()
                 yield from self._flushed()
                 if self._wants_more() and (task := next(queue, None)) is not None:
