@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-export test-lm-eval test-vllm lint demo-model benchmarks clean
+.PHONY: demo test test-export test-lm-eval test-vllm test-ray lint demo-model benchmarks clean
 
 demo: $(VENV)/installed
 	$(BIN)/gpo demo $(ARGS)
@@ -15,6 +15,12 @@ test: $(VENV)/installed-test
 # The trainers that `gpo export` writes for read its files with their own loaders. Python 3.11, Linux.
 test-export: $(VENV)-export/installed
 	$(VENV)-export/bin/python -m pytest -W default tests_export $(ARGS)
+
+# Ray beside the environment of the tests, so that its pins change nothing there. It writes into HOME.
+test-ray: $(VENV)-ray/installed
+	mkdir -p $(VENV)-ray/home
+	HOME=$(abspath $(VENV)-ray/home) RAY_AUTH_MODE=disabled RAY_USAGE_STATS_ENABLED=0 \
+	  $(VENV)-ray/bin/python -m pytest -W default tests_ray $(ARGS)
 
 # EleutherAI's harness beside the environment of the tests, so that its pins change nothing there.
 test-lm-eval: $(VENV)-lm-eval/installed
@@ -76,5 +82,12 @@ $(VENV)-vllm/installed: pyproject.toml
 	$(VENV)-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@
 
+$(VENV)-ray/installed: $(VENV)/installed-test
+	$(PYTHON) -m venv $(VENV)-ray
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > $$($(VENV)-ray/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/shared.pth
+	$(VENV)-ray/bin/python -m pip --disable-pip-version-check install --quiet 'ray[data]==2.60.0'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(VENV)-export $(VENV)-vllm $(VENV)-lm-eval build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-export $(VENV)-vllm $(VENV)-lm-eval $(VENV)-ray build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -131,8 +131,10 @@ def test_every_proposal_serves_a_search_and_a_wrong_one_is_refused_at_once(capsy
 
 
 def test_a_token_budget_ends_a_sweep_and_what_is_left_is_said(capsys) -> None:
-    summary = gpo(capsys, "sample", *SMALL, "--limit", "40", "--budget-tokens", "500", "--output", "out")
-    assert (summary["problems"], summary["given"]) == (32, 40)
+    summary = gpo(capsys, "sample", *SMALL, "--limit", "40", "--budget-tokens", "2000", "--output", "out")
+    assert summary["given"] == 40
+    assert 0 < summary["problems"] < 40
+    assert summary["tokens"]["explore"] <= 2000 + 4 * 96
     rest = gpo(capsys, "sample", "--resume", "out", "--budget-tokens", "100000")
     whole = gpo(capsys, "sample", *SMALL, "--limit", "40", "--output", "whole")
     assert rest["problems"] == 40
@@ -244,6 +246,7 @@ def test_your_own_trajectories_are_searched_and_never_trained(capsys) -> None:
     assert summary["tokens"]["explore"] == 0
     assert summary["tokens"]["values"] > 0
     curves = [json.loads(line) for line in Path("out/curves.jsonl").read_text().splitlines()]
+    curves.sort(key=lambda curve: curve["place"])
     assert "".join(curves[0]["steps"]) == wrong
     assert curves[0]["reward"] == 0.0
     assert curves[0]["critical"]["index"] == 1

@@ -20,6 +20,7 @@ FLOORS = {
     "proposals": {"types", "curve"},
     "recipe": {"types", "steps", "curve", "proposals", "pool"},
     "locate": {"types", "curve", "paths", "search", "proposals", "pool", "recipe"},
+    "lockstep": {"types", "curve", "paths", "search", "proposals", "pool", "recipe", "locate"},
     "archive": {"types", "curve", "paths"},
     "share": {"types"},
     "gpo": {"types", "paths", "pool", "recipe", "locate", "archive", "share"},

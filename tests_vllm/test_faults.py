@@ -46,7 +46,7 @@ def test_trials_and_rollouts_are_the_same_when_a_fifth_of_all_calls_goes_wrong(s
     clean, harmed = (trials_and_rollouts(tmp_path / name) for name in ("clean", "harmed"))
     assert len(clean[0]) >= 3
     assert clean == harmed
-    assert sum(summary["engine"].values()) >= 5
+    assert sum(summary["tried_again"].values()) >= 5
 
 
 def test_a_server_that_is_killed_and_begun_again_loses_nothing_and_counts_nothing_twice(tmp_path) -> None:
@@ -63,6 +63,6 @@ def test_a_server_that_is_killed_and_begun_again_loses_nothing_and_counts_nothin
             out, _ = process.communicate(timeout=600)
         assert process.returncode == 0
         assert trials_and_rollouts(tmp_path / "clean") == trials_and_rollouts(tmp_path / "killed")
-        assert json.loads(out.splitlines()[-1])["engine"]
+        assert json.loads(out.splitlines()[-1])["tried_again"]
     finally:
         server.kill()

@@ -80,8 +80,12 @@ class EngineSettings(ModelSettings):
     served_model: str | None = Field(
         None, description="the model's name there, or its adapter's; by default the only one it serves"
     )
-    concurrency: int = Field(
-        64, ge=1, le=4096, description="rows that each server, or vLLM, works on at once"
+    slots: int | None = Field(
+        None,
+        ge=1,
+        le=65_536,
+        description="rows that the engine works on at once: 64 of each server and of vLLM, and as many as "
+        "batch_tokens surely hold of transformers",
     )
     vllm_args: dict[str, Any] = Field(
         {}, description="further arguments of vLLM's engine, such as tensor_parallel_size=2"
@@ -140,7 +144,9 @@ class DataSettings(BenchmarkSettings):
         None, description="a benchmark, an embedded task, or gym/NAME for a reasoning-gym generator"
     )
     data: str | None = Field(
-        None, description="your own problems: FILE.jsonl, FILE.parquet or hub:OWNER/NAME[:CONFIG[:SPLIT]]"
+        None,
+        description="your own problems: FILE.jsonl, FILE.parquet or hub:OWNER/NAME[:CONFIG[:SPLIT]]; "
+        "for sample and locate also ray:PATH, read as it is needed",
     )
     prompt_column: str = Field("prompt", description="column with the question")
     answer_column: str = Field("answer", description="column with the known answer")
@@ -218,7 +224,16 @@ class SplitSettings(Settings):
     split: str = Field("test", description="of a task: test, train or what else a benchmark has")
 
 
-class SampleSettings(EngineSettings, DataSettings, SplitSettings, RunSettings):
+class ActorSettings(Settings):
+    actors: int = Field(
+        0, ge=0, description="Ray actors that sample, each with the whole model; 0 samples in this process"
+    )
+    actor_gpus: float | None = Field(
+        None, ge=0, description="GPUs of each actor; by default 1 where the cluster has any"
+    )
+
+
+class SampleSettings(EngineSettings, DataSettings, SplitSettings, RunSettings, ActorSettings):
     """Settings of `gpo sample`."""
 
     num: int = Field(4, ge=1, le=100_000, description="completions of each problem")
@@ -238,7 +253,7 @@ class EvalSettings(EngineSettings, DataSettings, SplitSettings, RunSettings):
     )
 
 
-class LocateSettings(EngineSettings, DataSettings, SplitSettings, RunSettings, StepSettings):
+class LocateSettings(EngineSettings, DataSettings, SplitSettings, RunSettings, StepSettings, ActorSettings):
     """Settings of `gpo locate`."""
 
     completion_column: str | None = Field(
@@ -399,10 +414,10 @@ class DemoSettings(Settings):
     rounds: int = Field(20, ge=1, description="rounds of sampling and learning")
 
 
-SERVERS = ("server", "concurrency", "request_timeout_s", "retries", "patience_s")
-"""Settings of an engine that nothing which is sampled depends on."""
+SAMPLED_HOW = ("server", "slots", "request_timeout_s", "retries", "patience_s", "actors", "actor_gpus")
+"""Settings of how much is sampled at once and where, which nothing that is sampled depends on."""
 
-EXTENDABLE = ("rounds", "budget_tokens", "budget_samples", *SERVERS)
+EXTENDABLE = ("rounds", "budget_tokens", "budget_samples", *SAMPLED_HOW)
 """Settings that may change when a run is resumed: nothing that was sampled depends on them."""
 
 S = TypeVar("S", bound=Settings)

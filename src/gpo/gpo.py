@@ -297,31 +297,6 @@ def _measured(pool: Pool, recipe: Recipe) -> dict[str, tuple[float, float]]:
     }
 
 
-def locate_given(
-    policy: Policy,
-    verifier: Verifier,
-    trajectories: Sequence[Rollout],
-    recipe: Recipe,
-    *,
-    index: int,
-    seed: int,
-    memory: Memory | None = None,
-    watch: Watch | None = None,
-) -> Round:
-    """Locates the critical steps of trajectories from elsewhere; V is that of `policy`.
-
-    They are off-policy: none of them is in the round's groups, so none is ever trained as sampled.
-    """
-    memory = memory or Memory()
-    pool = Pool(policy, verifier, derive_seed(seed, "round", index), watch)
-    timeouts = verifier.num_timeouts
-    located, prior = locate(pool, trajectories, recipe, memory.prior)
-    explored = [Group(rollout.state, (rollout,)) for rollout in trajectories]
-    timeouts = verifier.num_timeouts - timeouts
-    left = replace(memory, prior=prior)
-    return Round(index, pool.groups(), explored, located, [], left, timeouts, pool)
-
-
 def rounds(
     policy: Policy,
     verifier: Verifier,

@@ -84,9 +84,9 @@ def locate(
     bounds = [bounds_of(rollout, recipe.splitter, pool.policy) for rollout in trajectories]
     if recipe.rule not in curves.VALUE_RULES:
         return [
-            _without_search(pool, one, b, recipe) for one, b in zip(trajectories, bounds, strict=True)
+            without_search(one, b, recipe, pool.seed) for one, b in zip(trajectories, bounds, strict=True)
         ], prior
-    traces = [_unsampled(one, b) for one, b in zip(trajectories, bounds, strict=True)]
+    traces = [unsampled(one, b) for one, b in zip(trajectories, bounds, strict=True)]
     proposed = recipe.proposal(pool.policy, traces) if recipe.search == "adaptive" else [None] * len(traces)
     runs = [
         start_search(trace, scores, recipe, prior) for trace, scores in zip(traces, proposed, strict=True)
@@ -94,14 +94,14 @@ def locate(
     _run_searches(pool, trajectories, bounds, runs, recipe.success_at)
     found = []
     for rollout, b, run in zip(trajectories, bounds, runs, strict=True):
-        curve = replace(run.curve, bounds=tuple(b), rollout=rollout)
-        found.append(Located(curve, run.best(), run.estimate, run.probabilities(), run.tokens))
+        found.append(result_of(run, rollout, b))
         if isinstance(run, searches.Adaptive):
             prior = prior.learn(run.path)
     return found, prior
 
 
-def _unsampled(rollout: Rollout, bounds: Sequence[int]) -> ValueCurve:
+def unsampled(rollout: Rollout, bounds: Sequence[int]) -> ValueCurve:
+    """The curve of a trajectory before anything is known of its values."""
     return ValueCurve(tuple(bounds), (0,) * len(bounds), (0,) * len(bounds), rollout)
 
 
@@ -126,11 +126,18 @@ def start_search(trace: ValueCurve, proposed: Scores, recipe: Recipe, prior: Pat
     return searches.adaptive(**settings)
 
 
-def _without_search(pool: Pool, rollout: Rollout, bounds: Sequence[int], recipe: Recipe) -> Located:
+def result_of(run: searches.Search, rollout: Rollout, bounds: Sequence[int]) -> Located:
+    """What a search found of its trajectory."""
+    curve = replace(run.curve, bounds=tuple(bounds), rollout=rollout)
+    return Located(curve, run.best(), run.estimate, run.probabilities(), run.tokens)
+
+
+def without_search(rollout: Rollout, bounds: Sequence[int], recipe: Recipe, seed: int) -> Located:
+    """What a rule that needs no values says of a trajectory."""
     num = len(bounds) - 1
     outcome = int(rollout.reward >= recipe.success_at)
     curve = ValueCurve(tuple(bounds), (*(0,) * num, outcome), (*(0,) * num, 1), rollout)
-    seed = derive_seed(pool.seed, "rule", rollout.state.key)
+    seed = derive_seed(seed, "rule", rollout.state.key)
     critical = curves.critical_step(curve, recipe.rule, seed=seed)
     chances = curves.probabilities(curve, recipe.rule, seed=seed)
     return Located(curve, critical, curves.paired_estimate(curve), chances)
@@ -151,7 +158,7 @@ def _run_searches(
 
     def tell(i: int, boundary: int, num: int | None, tokens: int | None) -> None:
         evidence = pool.at(trajectories[i].state_at(bounds[i][boundary]))
-        seen = read.get((i, boundary), _first_evidence(evidence, trajectories[i]))
+        seen = read.get((i, boundary), first_evidence(evidence, trajectories[i]))
         news = evidence[seen:] if num is None else evidence[seen : seen + num]
         read[i, boundary] = seen + len(news)
         runs[i].tell(boundary, sum(r.reward >= success_at for r in news), len(news), tokens)
@@ -174,7 +181,7 @@ def _run_searches(
             return  # the budget is spent; what was found so far stands
 
 
-def _first_evidence(rollouts: Sequence[Rollout], trajectory: Rollout) -> int:
+def first_evidence(rollouts: Sequence[Rollout], trajectory: Rollout) -> int:
     """Where the rollouts begin that say something of their state's value to `trajectory`'s search.
 
     It was chosen as the first failure of its group, so those sampled before it are all successes: only

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gpo.types import Group, Policy, Request, Rollout, State, Verifier, derive_seed
+from gpo.types import Group, Policy, Request, Rollout, Sample, State, Verifier, derive_seed
 
 PURPOSES = ("explore", "values", "resets", "archive")
 """What a rollout was sampled for, in the order of a round; evaluation is counted apart."""
@@ -26,9 +26,15 @@ def sample(policy: Policy, verifier: Verifier, requests: Sequence[Request]) -> l
         for request, samples in zip(requests, policy.sample(requests), strict=True)
         for one in samples
     ]
+    rollouts = iter(verified(policy, verifier, pairs))
+    return [[next(rollouts) for _ in range(request.num)] for request in requests]
+
+
+def verified(policy: Policy, verifier: Verifier, pairs: Sequence[tuple[State, Sample]]) -> list[Rollout]:
+    """What was sampled from these states, with its reward."""
     texts = [policy.text(state.prefix_ids + one.action_ids) for state, one in pairs]
     rewards = verifier.score([state.problem for state, _ in pairs], texts)
-    rollouts = iter(
+    return [
         Rollout(
             state=state,
             action_ids=one.action_ids,
@@ -41,8 +47,7 @@ def sample(policy: Policy, verifier: Verifier, requests: Sequence[Request]) -> l
             policy_version=policy.version,
         )
         for (state, one), text, reward in zip(pairs, texts, rewards, strict=True)
-    )
-    return [[next(rollouts) for _ in range(request.num)] for request in requests]
+    ]
 
 
 @dataclass(frozen=True, slots=True)

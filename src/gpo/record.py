@@ -4,11 +4,13 @@
     rollouts.jsonl       every rollout that was sampled, with the round and purpose it was sampled for
     curves.jsonl         every located trajectory: its steps, counts and critical step
     rounds.jsonl         one line per complete round: metrics, token ledger, where the others stood
+    problems.jsonl       of `gpo sample` and `gpo locate`, which have no rounds: one line per finished problem
     checkpoints/NNNN/    the model after NNNN rounds, and the optimizer's state
 
 A line of rounds.jsonl commits its round: it is written last, after the checkpoint, and holds the
 sizes of the other files. What lies beyond those sizes is of a round that was torn; resuming counts
-and discards it, and the round is sampled anew from the same seed.
+and discards it, and the round is sampled anew from the same seed. Where there are no rounds every line
+stands for itself: nothing but a torn last line is ever cut, and a rollout that is there is not sampled again.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ STREAMS = ("rollouts", "curves")
 """The files that a round line commits."""
 
 REQUIRED = {
+    "problems.jsonl": {"problem", "place", "rates", "tokens"},
     "rounds.jsonl": {"round", "tokens", "sizes"},
     "curves.jsonl": {"steps", "successes", "trials", "critical", "values", "advantages", "intervals"},
 }
@@ -194,6 +197,16 @@ class RunFolder:
                 shutil.rmtree(folder)
         return cut
 
+    def repair(self) -> dict[str, int]:
+        """Cuts a torn last line off every file of lines; returns the bytes cut, where there were any."""
+        cut = {}
+        for path in sorted(self.path.glob("*.jsonl")):
+            size, whole = path.stat().st_size, _complete_size(path)
+            if size > whole:
+                os.truncate(path, whole)
+                cut[path.name] = size - whole
+        return cut
+
     def write(self, stream: str, record: Json) -> None:
         """Appends one line and hands it to the operating system."""
         if stream not in self._files:
@@ -343,8 +356,18 @@ def _line(record: Json) -> str:
 
 
 def _complete_size(path: Path) -> int:
-    """Bytes up to and including the last line end."""
-    return path.read_bytes().rfind(b"\n") + 1 if path.exists() else 0
+    """Bytes up to and including the last line end; read from the end, for the file may be large."""
+    if not path.exists():
+        return 0
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - 65_536)
+            file.seek(start)
+            if (place := file.read(end - start).rfind(b"\n")) >= 0:
+                return start + place + 1
+            end = start
+    return 0
 
 
 def _truncate(path: Path, size: int) -> int:

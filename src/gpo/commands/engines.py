@@ -26,6 +26,7 @@ def load_engine(settings: EngineSettings) -> Policy:
         return load_vllm(settings)
     from gpo.policies.replicas import Patience
     from gpo.policies.server import ServerPolicy
+    from gpo.policies.streaming import SLOTS
     from gpo.policies.text_only import TextOnlyPolicy
 
     kind: type[ServerPolicy] = TextOnlyPolicy if settings.text_only else ServerPolicy
@@ -34,7 +35,7 @@ def load_engine(settings: EngineSettings) -> Policy:
         DEMO_MODEL if settings.model == "demo" else settings.model,
         trust_remote_code=settings.trust_remote_code,
         served_model=settings.served_model,
-        slots=settings.concurrency,
+        slots=settings.slots or SLOTS,
         patience=Patience(settings.request_timeout_s, settings.retries, settings.patience_s),
         **setup.prompting(settings),
     )
@@ -43,6 +44,7 @@ def load_engine(settings: EngineSettings) -> Policy:
 def load_vllm(settings: EngineSettings) -> VllmPolicy:
     """vLLM in this process; InputError if it is not installed."""
     try:
+        from gpo.policies.streaming import SLOTS
         from gpo.policies.vllm import VllmPolicy
     except ImportError as error:
         raise InputError(f"--engine vllm: cannot be imported ({error}); pip install 'gpo[vllm]'") from None
@@ -51,7 +53,7 @@ def load_vllm(settings: EngineSettings) -> VllmPolicy:
         adapters={"adapter": settings.adapter} if settings.adapter else {},
         trust_remote_code=settings.trust_remote_code,
         dtype=settings.dtype,
-        slots=settings.concurrency,
+        slots=settings.slots or SLOTS,
         lora_rank=getattr(settings, "lora_rank", None),
         engine=settings.vllm_args,
         **setup.prompting(settings),
@@ -86,4 +88,4 @@ def suited(recipe: Recipe, policy: Policy) -> Recipe:
 def engine_counts(policy: Policy) -> dict[str, Any]:
     """For a summary: what an engine had to try again or refused; nothing if there is nothing to say."""
     counts = {name: num for name, num in getattr(policy, "counts", {}).items() if num}
-    return {"engine": counts} if counts else {}
+    return {"tried_again": counts} if counts else {}

@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from gpo.config import LocateSettings
-from gpo.types import OFF_POLICY, Ids, InputError, Policy, Problem, Rollout, State, Verifier
+from gpo.lockstep import Task
+from gpo.tasks.rows import ID_COLUMNS
+from gpo.types import OFF_POLICY, Ids, InputError, Policy, Problem, Rollout, State, Verifier, json_digest
+
+
+def given_tasks(
+    problems: Sequence[Problem], settings: LocateSettings, policy: Policy, verifier: Verifier
+) -> list[Task]:
+    """The trajectories of each question as one task: rows that ask the same share what is sampled of it."""
+    own = {settings.completion_column, settings.reward_column, *ID_COLUMNS}
+    alike: dict[str, list[Rollout]] = {}
+    for rollout in given_rollouts(problems, settings, policy, verifier):
+        problem = rollout.state.problem
+        others = {name: value for name, value in problem.columns.items() if name not in own}
+        rollouts = alike.setdefault(json_digest([problem.prompt_ids, problem.answer, others]), [])
+        first = rollouts[0].state.problem if rollouts else problem
+        rollouts.append(replace(rollout, state=State(first)))
+    return [Task(place, given[0].state.problem, tuple(given)) for place, given in enumerate(alike.values())]
 
 
 def given_rollouts(

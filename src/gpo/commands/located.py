@@ -18,20 +18,29 @@ Key = tuple[int, str]
 
 def read_trajectories(run: Path) -> list[Trajectory]:
     """The trajectories of a run, in its order; InputError for a line whose rollout is not there."""
-    curves = list(read_lines(run / "curves.jsonl"))
+    curves = sorted(read_lines(run / "curves.jsonl"), key=_place)
     if not curves:
         raise InputError(f"{run}: holds no located trajectory, so there is nothing to pair")
-    wanted = {(line["round"], line["problem"]) for line in curves}
+    wanted = {_key(line) for line in curves}
     explored: dict[Key, list[Rollout]] = defaultdict(list)
     searched: dict[Key, list[Rollout]] = defaultdict(list)
-    for line in read_lines(run / "rollouts.jsonl"):
-        key = (line["round"], line["problem"])
-        if key in wanted:
-            (explored if line["purpose"] == "explore" else searched)[key].append(rollout_of(line))
-    return [
-        _trajectory(line, explored[line["round"], line["problem"]], searched[line["round"], line["problem"]])
-        for line in curves
-    ]
+    rollouts = (line for line in read_lines(run / "rollouts.jsonl") if _key(line) in wanted)
+    for line in sorted(rollouts, key=_order):
+        (explored if line["purpose"] == "explore" else searched)[_key(line)].append(rollout_of(line))
+    return [_trajectory(line, explored[_key(line)], searched[_key(line)]) for line in curves]
+
+
+def _key(line: Json) -> Key:
+    return line["round"], line["problem"]
+
+
+def _place(line: Json) -> tuple[int, int, int]:
+    return line["round"], line.get("place", 0), line.get("index", 0)
+
+
+def _order(line: Json) -> tuple[list[int], int]:
+    """Without rounds, rollouts were written as they came; what is built of them must not depend on that."""
+    return (line["prefix_ids"], line["row"]) if "row" in line else ([], 0)
 
 
 def of_round(data: Round) -> list[Trajectory]:

@@ -15,9 +15,10 @@ from gpo import DEMO_MODEL, pairs, steps, tasks
 from gpo.commands import engines, setup, sweep
 from gpo.commands.filling import filled, matched
 from gpo.commands.located import check_same_prompts, fingerprint_of, read_trajectories
+from gpo.commands.remembered import Remembered
 from gpo.commands.rows import FILES, Writer
 from gpo.commands.ui import Ui
-from gpo.config import SERVERS, LocateSettings
+from gpo.config import SAMPLED_HOW, LocateSettings
 from gpo.offline import PairsSettings, PreferenceSettings, RowSettings
 from gpo.pairs import SEARCHED, FirstStep, Options, Rows, Trajectory
 from gpo.pool import Pool, Watch
@@ -25,7 +26,7 @@ from gpo.record import Json, RunFolder, read_json, write_json, write_lines
 from gpo.report import terminal
 from gpo.types import Ids, InputError, Problem, State, Tokenizer, derive_seed
 
-PLACES = ("model", "adapter", "trust_remote_code", "device", "dtype", "threads", "batch_tokens", *SERVERS)
+PLACES = ("model", "adapter", "trust_remote_code", "device", "dtype", "threads", "batch_tokens", *SAMPLED_HOW)
 """Settings of a located run that may differ when pairs are built from it: where the model is and runs."""
 
 
@@ -45,6 +46,9 @@ def run(settings: PairsSettings, ui: Ui, *, resume: Path | None = None) -> Json:
         if not settings.run:
             locate_first(settings, source, ui)
             maker = Maker(settings, source)
+        for name, size in folder.repair().items():
+            ui.log(f"{path / name}: its last line was torn and is cut off ({size} bytes)")
+        maker.folder = folder
         rows = maker.build(ui)
         if not rows.pairs and not rows.unpaired:
             raise InputError(f"{source}: {nothing_left(rows.counts)}")
@@ -107,6 +111,8 @@ class Maker:
         }
         check_same_prompts(source, self.fingerprint, ours, "named here")
         self.first_step = first_step_of(settings, RawTokenizer(self.tokenizer))
+        self.folder: RunFolder | None = None
+        """Where what is sampled for the rows is written down, so that it is not sampled twice."""
         self.problems: dict[str, Problem] = {}
         self.held_out: list[Trajectory] = []
 
@@ -124,7 +130,8 @@ class Maker:
         seed = RunFolder.stored_settings(self.source, "locate")["seed"]
         problems = setup.load_problems(settings, policy, verifier, split=settings.split, seed=seed)
         self.problems = {problem.id: problem for problem in problems}
-        return Pool(policy, verifier, derive_seed(settings.seed, "pairs"))
+        sampler = Remembered(policy, self.folder) if self.folder else policy
+        return Pool(sampler, verifier, derive_seed(settings.seed, "pairs"))
 
     def build(self, ui: Ui) -> Rows:
         """The rows of all trajectories that are not held out."""

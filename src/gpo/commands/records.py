@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from typing import Any
 
 from gpo.gpo import Round
 from gpo.locate import Located
 from gpo.pool import Pool
-from gpo.record import RunFolder, curve_record, rollout_record
+from gpo.record import Json, RunFolder, curve_record, rollout_record
 from gpo.types import Group, Policy, json_digest
 
 
@@ -30,9 +31,13 @@ def write_curves(folder: RunFolder, located: Iterable[Located], policy: Policy, 
     """Their values are those of `policy` as it samples now: each line holds its fingerprint."""
     fingerprint = json_digest(policy.fingerprint)
     for one in located:
-        estimate = {**asdict(one.estimate), "probabilities": one.probabilities, "tokens": one.tokens}
-        labels = {"round": index, "policy_version": policy.version, "fingerprint": fingerprint}
-        folder.write("curves", curve_record(one.curve, one.critical, estimate, policy.tokenizer, **labels))
+        folder.write("curves", curve_line(one, policy, round=index, fingerprint=fingerprint))
+
+
+def curve_line(one: Located, policy: Policy, **labels: Any) -> Json:
+    estimate = {**asdict(one.estimate), "probabilities": one.probabilities, "tokens": one.tokens}
+    labels = {**labels, "policy_version": policy.version}
+    return curve_record(one.curve, one.critical, estimate, policy.tokenizer, **labels)
 
 
 def write_evaluated(folder: RunFolder, groups: Iterable[Group], index: int) -> None:

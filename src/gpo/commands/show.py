@@ -15,9 +15,11 @@ def run(path: Path, ui: Ui, trajectory: int | None = None) -> Json:
     settings = RunFolder.stored_settings(path)
     command = read_json(path / "run.json")["command"]
     lines, curves = list(read_lines(path / "rounds.jsonl")), list(read_lines(path / "curves.jsonl"))
+    problems = list(read_lines(path / "problems.jsonl"))
+    done = f"{len(problems)} finished problems" if problems else f"{len(lines)} complete rounds"
     if trajectory is not None and trajectory >= len(curves):
         raise InputError(f"--trajectory {trajectory}: the run {path} has {len(curves)} located trajectories")
-    ui.print(f"{path}: gpo {command}, {len(lines)} complete rounds, {len(curves)} located trajectories", "")
+    ui.print(f"{path}: gpo {command}, {done}, {len(curves)} located trajectories", "")
     if lines and "metrics" in lines[0]:
         ui.print(terminal.rounds(lines), "")
     shown = curves[trajectory] if trajectory is not None else most_credible(curves)
@@ -27,6 +29,7 @@ def run(path: Path, ui: Ui, trajectory: int | None = None) -> Json:
         "command": command,
         "settings": settings,
         "rounds": len(lines),
+        "problems": len(problems),
         "last_round": lines[-1] if lines else None,
         "trajectories": len(curves),
         "trajectory": shown,

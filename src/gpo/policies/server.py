@@ -20,10 +20,9 @@ from gpo.policies.loading import load_description
 from gpo.policies.prompting import PromptedPolicy, Prompting
 from gpo.policies.replicas import Json, Patience, RefusedError, Replicas
 from gpo.policies.selftest import Examined, served
-from gpo.policies.streaming import Workers, all_of
+from gpo.policies.streaming import SLOTS, Workers, all_of
 from gpo.types import DataWarning, Ids, InputError, Request, Sample, State
 
-SLOTS = 64
 T = TypeVar("T")
 
 

@@ -10,6 +10,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+SLOTS = 64
+"""Rows that one engine works on at once, where nobody says how many."""
+
 
 class Workers:
     """At most `num` threads that do work in the order it came; begun as they are needed."""

@@ -23,12 +23,11 @@ from gpo.policies.fingerprint import files_digest, weights_digest
 from gpo.policies.loading import load_description
 from gpo.policies.prompting import PromptedPolicy, Prompting
 from gpo.policies.stepping import Stepper
-from gpo.policies.streaming import all_of
+from gpo.policies.streaming import SLOTS, all_of
 from gpo.policies.transformers import TransformersPolicy
 from gpo.policies.vllm_engine import load_engine, rank_of
 from gpo.types import DataWarning, EngineError, Ids, InputError, Request, Sample, State, derive_seed
 
-SLOTS = 64
 TOLERANCE = {"float32": 1e-3}
 """Mean difference of log-probabilities that an update may leave, in nats, by the engine's dtype."""
 _HALF_TOLERANCE = 0.1

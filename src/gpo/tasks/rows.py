@@ -30,15 +30,19 @@ def read_rows(data: str, prompt: str = "question", answer: str = "answer") -> li
     records = read_records(data)
     ids = _ids(data, [record for _, record in records])
     return [
-        Row(
-            id=id_,
-            question=_prompt(record, prompt, where),
-            answer=_answer(record, answer, where),
-            columns={key: value for key, value in record.items() if key not in (prompt, answer)},
-            source=where,
-        )
-        for id_, (where, record) in zip(ids, records, strict=True)
+        row_of(id_, where, record, prompt, answer) for id_, (where, record) in zip(ids, records, strict=True)
     ]
+
+
+def row_of(id_: str, where: str, record: Record, prompt: str, answer: str) -> Row:
+    """The row of a record that was read at `where`; InputError as `read_rows`."""
+    return Row(
+        id=id_,
+        question=_prompt(record, prompt, where),
+        answer=_answer(record, answer, where),
+        columns={key: value for key, value in record.items() if key not in (prompt, answer)},
+        source=where,
+    )
 
 
 def problems(

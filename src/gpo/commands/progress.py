@@ -1,0 +1,168 @@
+"""What a run of `gpo sample` or `gpo locate` has on disk, and what is added to it as it comes.
+
+Every line stands for itself: a rollout is named by its problem, state, row, policy version and seed, and
+a line of problems.jsonl says that a problem needs nothing more. What was in
+flight when a run was killed is lost.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from gpo.commands.records import curve_line
+from gpo.evaluation import mean_and_stderr, success_rate
+from gpo.lockstep import Drawn, Event, Finished, Found, Lessons, Task
+from gpo.lockstep.lessons import LAST
+from gpo.lockstep.schedule import Row
+from gpo.paths import PathPosterior, PathPrior
+from gpo.pool import PURPOSES
+from gpo.record import Json, RunFolder, read_lines, rollout_of, rollout_record
+from gpo.types import InputError, Policy, Rollout, State, Verifier, derive_seed, digest, json_digest
+
+
+@dataclass
+class Totals:
+    """What the lines of finished problems come to."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    tokens: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(PURPOSES, 0)))
+    rates: list[tuple[int, list[float]]] = field(default_factory=list)
+    """With the place of their problem."""
+
+    def add(self, line: Json) -> None:
+        self.tokens.update(line["tokens"])
+        self.rates.append((line["place"], line["rates"]))
+        for name in ("no_signal", "timeouts", "truncated", "rollouts"):
+            self.counts[name] += line[name]
+
+    def summary(self) -> Json:
+        rates = [rate for _, some in sorted(self.rates) for rate in some]  # they finished in another order
+        accuracy, stderr = mean_and_stderr(rates)
+        return {
+            "problems": len(rates),
+            "accuracy": accuracy,
+            "accuracy_stderr": stderr,
+            "no_signal": self.counts["no_signal"],
+            "verifier_timeouts": self.counts["timeouts"],
+            "truncated_frac": self.counts["truncated"] / max(1, self.counts["rollouts"]),
+            "tokens": dict(self.tokens),
+        }
+
+
+@dataclass
+class Recorded:
+    """What is on disk: finished problems, rollouts of the others, the trajectories found, tokens in all."""
+
+    totals: Totals = field(default_factory=Totals)
+    done: set[str] = field(default_factory=set)
+    """The finished problems."""
+    teachers: dict[int, str] = field(default_factory=dict)
+    """Those of them that later ones learn from, by their places."""
+    rollouts: dict[str, list[Json]] = field(default_factory=dict)
+    """By their problem, of unfinished ones alone."""
+    curves: dict[int, list[Json]] = field(default_factory=dict)
+    """By the place of their problem; of those whose places teach others, and of unfinished problems."""
+    tokens: int = 0
+
+    @classmethod
+    def read(cls, path: Path, version: int) -> Recorded:
+        """InputError if the run was made by an earlier version, which wrote other lines."""
+        if any(True for _ in read_lines(path / "rounds.jsonl")):
+            raise InputError(f"--resume {path}: was written by an earlier version; start it anew")
+        found = cls()
+        for line in read_lines(path / "problems.jsonl"):
+            found.totals.add(line)
+            found.done.add(line["problem"])
+            if line["place"] < LAST:
+                found.teachers[line["place"]] = line["problem"]
+        found.tokens = found.totals.tokens.total()
+        for line in read_lines(path / "rollouts.jsonl"):
+            if line["problem"] not in found.done and line["policy_version"] == version:
+                found.rollouts.setdefault(line["problem"], []).append(line)
+                found.tokens += len(line["action_ids"])
+        for line in read_lines(path / "curves.jsonl"):
+            if line["place"] < LAST or line["problem"] not in found.done:
+                found.curves.setdefault(line["place"], []).append(line)
+        return found
+
+    def of(self, task: Task, seed: int) -> dict[Row, Rollout]:
+        """The rollouts of an unfinished problem, by what names them in the run of this seed."""
+        found = {}
+        for line in self.rollouts.get(task.problem.id, []):
+            state, row = State(task.problem, tuple(line["prefix_ids"])), line["row"]
+            if line["seed"] == derive_seed(seed, state.key, row):
+                found[state, row] = replace(rollout_of(line), state=state)
+        return found
+
+    def lessons(self) -> Lessons:
+        """What the finished problems taught: their posteriors are made again from their counts."""
+        lessons = Lessons()
+        for place in sorted(self.teachers):
+            if (prior := lessons.prior(place)) is not None:
+                curves = sorted(self.curves.get(place, []), key=lambda one: int(one["index"]))
+                lessons.finish(place, [posterior(one, prior) for one in curves if one["proposal"]])
+        return lessons
+
+
+def posterior(line: Json, prior: PathPrior) -> PathPosterior:
+    """How the search of this curve ended."""
+    num, outcome = len(line["bounds"]) - 1, line["successes"][-1] if line["trials"][-1] else None
+    path = PathPosterior(num, outcome, prior, line["proposal"])
+    path.fit(line["successes"][:-1], line["trials"][:-1])
+    return path
+
+
+class Writer:
+    """Appends what the scheduler yields; a curve that is there already is not written again."""
+
+    def __init__(
+        self, folder: RunFolder, policy: Policy, verifier: Verifier, recorded: Recorded, success_at: float
+    ) -> None:
+        self.folder, self.policy, self.verifier = folder, policy, verifier
+        self.success_at = success_at
+        self.totals = recorded.totals
+        self._fingerprint = json_digest(policy.fingerprint)
+        self._timeouts = verifier.num_timeouts
+        lines = (line for some in recorded.curves.values() for line in some)
+        self._found = Counter((line["problem"], digest(line["completion_ids"])) for line in lines)
+
+    def write(self, event: Event) -> None:
+        if isinstance(event, Drawn):
+            ask = event.ask
+            labels = {"round": 0, "purpose": ask.purpose, "baseline": ask.baseline}
+            labels |= {"row": ask.row, "seed": event.seed}
+            self.folder.write("rollouts", rollout_record(event.rollout, **labels))
+        elif isinstance(event, Found):
+            self._write_curve(event)
+        else:
+            line = self._line(event)
+            self.totals.add(line)
+            self.folder.write("problems", line)
+
+    def _write_curve(self, event: Found) -> None:
+        rollout = event.located.curve.rollout
+        assert rollout is not None  # noqa: S101 - for the type checker
+        name = rollout.state.problem.id, digest(rollout.completion_ids)
+        if self._found[name]:
+            self._found[name] -= 1
+            return
+        labels: Json = {"round": 0, "place": event.task.place, "index": event.index}
+        labels |= {"fingerprint": self._fingerprint}
+        line = curve_line(event.located, self.policy, **labels, proposal=event.scores)
+        self.folder.write("curves", line)
+
+    def _line(self, event: Finished) -> Json:
+        rollouts = [rollout for group in event.groups for rollout in group.rollouts]
+        timeouts, self._timeouts = self.verifier.num_timeouts - self._timeouts, self.verifier.num_timeouts
+        return {
+            "problem": event.task.problem.id,
+            "place": event.task.place,
+            "tokens": event.tokens,
+            "rates": [success_rate(group, self.success_at) for group in event.groups],
+            "no_signal": sum(not group.has_signal for group in event.groups),
+            "rollouts": len(rollouts),
+            "truncated": sum(not rollout.finished for rollout in rollouts),
+            "timeouts": timeouts,
+        }

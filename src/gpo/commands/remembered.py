@@ -1,0 +1,92 @@
+"""A policy whose samples are written down as they come, and not sampled again after a run was killed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from gpo.record import Json, RunFolder, read_lines
+from gpo.types import Ids, Policy, Request, Sample, State, Tokenizer
+
+SLICE = 256
+"""Rows of one call: what a killed run loses at most."""
+
+Name = tuple[str, int, int, int]
+"""State, seed, number of rows and policy version of a request."""
+
+
+class Remembered:
+    """The policy, with what the run's samples.jsonl holds already."""
+
+    def __init__(self, policy: Policy, folder: RunFolder) -> None:
+        self.policy, self.folder = policy, folder
+        self._known: dict[Name, list[Sample]] = {}
+        for line in read_lines(folder.path / "samples.jsonl"):
+            name = (line["state"], line["seed"], len(line["samples"]), line["policy_version"])
+            self._known[name] = [sample_of(one) for one in line["samples"]]
+
+    @property
+    def version(self) -> int:
+        return self.policy.version
+
+    @version.setter
+    def version(self, version: int) -> None:
+        self.policy.version = version
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self.policy.tokenizer
+
+    @tokenizer.setter
+    def tokenizer(self, tokenizer: Tokenizer) -> None:
+        self.policy.tokenizer = tokenizer
+
+    @property
+    def max_tokens(self) -> int:
+        return self.policy.max_tokens
+
+    @max_tokens.setter
+    def max_tokens(self, max_tokens: int) -> None:
+        self.policy.max_tokens = max_tokens
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        return self.policy.fingerprint
+
+    def prompt_ids(self, question: str) -> Ids:
+        return self.policy.prompt_ids(question)
+
+    def text(self, ids: Sequence[int]) -> str:
+        return self.policy.text(ids)
+
+    def read(self, given: Sequence[tuple[State, Ids]]) -> list[Sample]:
+        return self.policy.read(given)
+
+    def sample(self, requests: Sequence[Request]) -> list[list[Sample]]:
+        """For each request its samples, in order; those that are known cost nothing."""
+        missing = [request for request in requests if self._name(request) not in self._known]
+        while missing:
+            some, num = [missing.pop(0)], 0
+            while missing and (num := num + some[-1].num) + missing[0].num <= SLICE:
+                some.append(missing.pop(0))
+            for request, samples in zip(some, self.policy.sample(some), strict=True):
+                self._known[self._name(request)] = samples
+                self.folder.write("samples", self._line(request, samples))
+        return [self._known[self._name(request)] for request in requests]
+
+    def _name(self, request: Request) -> Name:
+        return request.state.key, request.seed, request.num, self.version
+
+    def _line(self, request: Request, samples: Sequence[Sample]) -> Json:
+        name = {"state": request.state.key, "seed": request.seed, "policy_version": self.version}
+        return {**name, "samples": [asdict(sample) for sample in samples]}
+
+
+def sample_of(record: Json) -> Sample:
+    return Sample(
+        tuple(record["action_ids"]),
+        tuple(record["logprobs"]),
+        tuple(record["entropies"]),
+        record["finished"],
+    )

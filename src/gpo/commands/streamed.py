@@ -1,0 +1,67 @@
+"""Data sets larger than memory: Ray Data reads their files ahead, and rows become tasks as they are begun."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from gpo import tasks
+from gpo.commands.given import given_rollouts
+from gpo.config import LocateSettings, SampleSettings
+from gpo.lockstep import Task
+from gpo.tasks.rows import ID_COLUMNS, row_of
+from gpo.types import InputError, Policy, Verifier, json_digest
+
+RAY = "ray:"
+
+
+def is_streamed(settings: SampleSettings | LocateSettings) -> bool:
+    return bool(settings.data and settings.data.startswith(RAY))
+
+
+def open_data(settings: SampleSettings | LocateSettings) -> tuple[Any, int]:
+    """The Ray Dataset of `ray:PATH`, Parquet or JSON lines in a file, folder or bucket, and its length."""
+    try:
+        import ray
+        from ray.data import DataContext, read_json, read_parquet
+    except ImportError:
+        raise InputError(f"--data {settings.data}: needs Ray; pip install 'gpo[ray]'") from None
+    path = str(settings.data).removeprefix(RAY)
+    if "://" not in path:  # Ray's processes may have been started in another folder
+        path = str(Path(path).absolute())
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False, include_dashboard=False)
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.execution_options.preserve_order = True  # a row's place decides what its search starts from
+    try:
+        data = (read_json if ".json" in path else read_parquet)(path)
+        return data, data.count()
+    except (OSError, ValueError, ray.exceptions.RayError) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise InputError(f"--data {settings.data}: cannot be read ({reason})") from None
+
+
+def streamed(
+    data: Any, settings: SampleSettings | LocateSettings, policy: Policy, verifier: Verifier
+) -> Iterator[Task]:
+    """A task for each row, in order; InputError names the row, when its turn comes.
+
+    Without a column of ids a row is named by its content, and its repetitions by their number.
+    """
+    prompt = tasks.prompt(settings.prompt, settings.task, settings.data_folder, settings.shots)
+    seen: Counter[str] = Counter()
+    for place, record in enumerate(islice(data.iter_rows(), settings.limit)):
+        where = f"{settings.data} row {place + 1}"
+        name = str(next((record[key] for key in ID_COLUMNS if key in record), json_digest(record)))
+        seen[name] += 1
+        name = name if seen[name] == 1 else f"{name}#{seen[name]}"
+        row = row_of(name, where, record, settings.prompt_column, settings.answer_column)
+        (problem,) = tasks.problems([row], policy.prompt_ids, str(settings.data), verifier.check, prompt)
+        given = []
+        if isinstance(settings, LocateSettings) and settings.completion_column:
+            given = given_rollouts([problem], settings, policy, verifier)
+        yield Task(place, problem, tuple(given))
