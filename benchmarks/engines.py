@@ -86,7 +86,14 @@ def server() -> Iterator[str]:
         "--block-size",
         "32",
     ]
-    command += ["--max-model-len", "1024", "--max-num-seqs", "256", "--disable-uvicorn-access-log"]
+    command += [
+        "--max-model-len",
+        "1024",
+        "--max-num-seqs",
+        "256",
+        "--no-enable-chunked-prefill",
+        "--disable-uvicorn-access-log",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
     try:
         for _ in range(600):

@@ -39,6 +39,7 @@ class Served:
         command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(DEMO_MODEL)]
         command += ["--served-model-name", "demo", "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--dtype", "float32", "--enforce-eager", "--block-size", "32", "--max-model-len", "1024"]
+        command += ["--no-enable-chunked-prefill"]
         # A session of its own, so that its engine process can be ended with it.
         self.process = subprocess.Popen(
             [*command, *self.arguments], stdout=subprocess.DEVNULL, start_new_session=True

@@ -151,3 +151,12 @@ def test_a_prefix_is_read_once(vllm_policy) -> None:
     ]
     assert cached[0] == 0
     assert cached[1] >= len(problem.prompt_ids) - 32
+
+
+@pytest.mark.parametrize("engine", ["vllm", "server"])
+def test_more_prompts_at_once_than_a_step_can_read_are_all_answered(vllm_policy, served, engine) -> None:
+    policy = vllm_policy if engine == "vllm" else server_policy(served)
+    prompts = [policy.prompt_ids(f"{i} + " * 60 + "1 = ") for i in range(48)]
+    requests = [Request(State(Problem(str(i), ids, ""), (5,) * 60), 1, i) for i, ids in enumerate(prompts)]
+    assert sum(map(len, prompts)) > 8192
+    assert all(1 <= len(one.action_ids) <= 4 for (one,) in policy.sample(requests))

@@ -9,6 +9,7 @@ from typing import Any
 
 from transformers import AutoConfig
 from vllm.engine.arg_utils import EngineArgs
+from vllm.platforms import current_platform
 from vllm.v1.engine.llm_engine import LLMEngine
 
 from gpo.types import InputError
@@ -40,6 +41,8 @@ def load_engine(
     config = AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code)
     found = str(config.dtype or "float32").removeprefix("torch.") if dtype == "auto" else dtype
     lora = {"max_lora_rank": next((one for one in _RANKS if one >= rank), rank)} if rank else {}
+    # A prompt in two parts rewinds its random stream, which on a CPU ends the engine (vLLM 0.32).
+    whole_prompts = {"enable_chunked_prefill": False} if current_platform.is_cpu() else {}
     try:
         made = EngineArgs(
             model=model,
@@ -51,8 +54,7 @@ def load_engine(
             logprobs_mode=_mode(temperature),
             max_num_seqs=slots,
             enable_lora=bool(rank),
-            **lora,
-            **arguments,
+            **{**lora, **whole_prompts, **arguments},
         )
         return LLMEngine.from_engine_args(made), found
     except (ValueError, TypeError, RuntimeError, OSError) as error:
