@@ -33,7 +33,7 @@ FLOORS = {
     "ranks": {"types"},
     "learn": {"types", "ranks"},
     "record": {"types"},
-    "report": {"types"},
+    "report": {"types", "curve", "paths"},
     "config": {"types", "recipe"},
     "trl": {"types", "paths", "pool", "recipe", "locate", "gpo", "policies"},
     "offline": {"types", "config"},

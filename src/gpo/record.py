@@ -96,6 +96,7 @@ def curve_record(
         "completion_ids": ids,
         "reward": rollout.reward,
         "finished": rollout.finished,
+        "given": tokenizer.decode(ids[: curve.bounds[0]]),
         "steps": [tokenizer.decode(ids[a:b]) for a, b in zip(curve.bounds, curve.bounds[1:], strict=False)],
         "bounds": curve.bounds,
         "successes": curve.successes,
@@ -322,8 +323,12 @@ def read_lines(path: Path) -> Iterator[Json]:
                 record = json.loads(line)
             except ValueError as error:
                 raise InputError(f"{path}: row {number}: is not valid JSON ({error})") from None
-            if not isinstance(record, dict) or not REQUIRED.get(path.name, set()) <= record.keys():
-                raise InputError(f"{path}: row {number}: is not what a run writes; it was damaged since")
+            missing = REQUIRED.get(path.name, set()) - record.keys() if isinstance(record, dict) else {"keys"}
+            if missing:
+                raise InputError(
+                    f"{path}: row {number}: is not what a run writes (it has no {min(missing)}); "
+                    "it was damaged since"
+                )
             yield record
 
 
