@@ -277,6 +277,20 @@ class SilentFolder(RunFolder):
         pass
 
 
+def is_running(path: Path) -> bool:
+    """Whether a process writes the run at `path`: it holds the lock, which is asked for here for a moment."""
+    file = path / ".lock"
+    if not file.exists():
+        return False
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, PermissionError):  # of a run that is another user's it cannot be told
+        return True
+    lock.release()
+    return False
+
+
 def versions() -> dict[str, str]:
     """Versions of what a result may depend on."""
     found = {}

@@ -6,10 +6,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from gpo.commands.runs import read_runs, rollouts
 from gpo.commands.ui import Ui
 from gpo.record import Json
 from gpo.report import page
+from gpo.report.reading import read_runs, rollouts
 from gpo.report.views import Limits, page_data
 from gpo.search import CREDIBLE
 from gpo.types import InputError

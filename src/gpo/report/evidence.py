@@ -75,4 +75,3 @@ def _shown(rollout: RolloutLine, prefix: str) -> Json:
     if not rollout.finished:
         shown["cut"] = True
     return shown
-

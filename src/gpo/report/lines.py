@@ -128,7 +128,7 @@ def _misfit(line: CurveLine) -> str | None:
     for i, (wins, trials) in enumerate(zip(line.successes, line.trials, strict=True)):
         if not 0 <= wins <= trials:
             return f"successes.{i}: {wins} is not between 0 and the {trials} trials"
-    if list(line.bounds) != sorted(set(line.bounds)) or not 0 <= line.bounds[0]:
+    if list(line.bounds) != sorted(set(line.bounds)) or line.bounds[0] < 0:
         return f"bounds: do not increase: {line.bounds[:8]}"
     if line.bounds[-1] > len(line.completion_ids):
         return f"bounds: end at {line.bounds[-1]}, behind the {len(line.completion_ids)} completion_ids"

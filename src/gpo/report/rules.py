@@ -67,8 +67,10 @@ def agreement(all_picks: list[Picks]) -> dict[str, list[list[int]]]:
         [sum(a in picks and b in picks for picks in all_picks) for b in VALUE_RULES] for a in VALUE_RULES
     ]
     same = [
-        [sum(a in picks and b in picks and picks[a][0] == picks[b][0] for picks in all_picks)
-         for b in VALUE_RULES]
+        [
+            sum(a in picks and b in picks and picks[a][0] == picks[b][0] for picks in all_picks)
+            for b in VALUE_RULES
+        ]
         for a in VALUE_RULES
     ]
     return {"named": named, "same": same}

@@ -12,6 +12,7 @@ from typing import Any
 
 from gpo.curve import wilson
 from gpo.report.lines import CurveLine, RoundLine
+from gpo.types import digest
 
 Json = dict[str, Any]
 
@@ -55,8 +56,13 @@ class Run:
         return {purpose: number for purpose, number in tokens.items() if number}
 
 
+def key(line: CurveLine) -> str:
+    """What two runs have in common where they searched the same trajectory."""
+    return f"{line.problem}:{digest(line.completion_ids)}"
+
+
 def series(run: Run) -> list[Json]:
-    """A point for each round: tokens spent until its end, rates with their standard errors, None if unknown."""
+    """A point for each round: tokens spent until its end, rates with standard errors, None if unknown."""
     resets = reset_values(run.curves)
     points, spent = [], 0
     for line in run.rounds:
@@ -96,6 +102,17 @@ def reset_values(curves: Sequence[CurveLine]) -> dict[int, tuple[float | None, f
         if line.critical and (value := line.values[line.critical.index]) is not None:
             values[line.round].append(value)
     return {index: mean_and_stderr(found) for index, found in values.items()}
+
+
+def success_rate(run: Run) -> tuple[float | None, float | None]:
+    """Of the first rollouts of `gpo locate`, with its error over problems; None for a training run."""
+    return mean_and_stderr([rate for line in run.rounds for rate in line.rates if rate is not None])
+
+
+def mean_reset_value(curves: Sequence[CurveLine]) -> tuple[float | None, float | None]:
+    """Mean of the values believed before the critical steps, with its standard error."""
+    values = [line.values[line.critical.index] for line in curves if line.critical]
+    return mean_and_stderr([value for value in values if value is not None])
 
 
 def mean_and_stderr(values: Sequence[float]) -> tuple[float | None, float | None]:

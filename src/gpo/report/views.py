@@ -9,10 +9,10 @@ from typing import Any
 from gpo.curve import VALUE_RULES
 from gpo.report.evidence import Evidence
 from gpo.report.lines import CurveLine, RolloutLine
-from gpo.report.run import Run, intervals, positions, series
 from gpo.report.rules import Picks, agreement, picks
+from gpo.report.run import Run, intervals, key, mean_reset_value, positions, series, success_rate
 from gpo.report.text import encoded
-from gpo.types import derive_seed, digest
+from gpo.types import derive_seed
 
 Json = dict[str, Any]
 
@@ -61,7 +61,8 @@ def _chosen(runs: Sequence[Run], limits: Limits) -> list[list[int]]:
     chosen = []
     for run in runs:
         order = sorted(range(len(run.curves)), key=lambda row: derive_seed("report", key(run.curves[row])))
-        rows, size = [], 0
+        rows: list[int] = []
+        size = 0
         for row in order[:most]:
             size += len(encoded(_trajectory(run.curves[row], row, {})))
             if size > room and rows:
@@ -69,11 +70,6 @@ def _chosen(runs: Sequence[Run], limits: Limits) -> list[list[int]]:
             rows.append(row)
         chosen.append(sorted(rows))
     return chosen
-
-
-def key(line: CurveLine) -> str:
-    """What two runs have in common where they searched the same trajectory."""
-    return f"{line.problem}:{digest(line.completion_ids)}"
 
 
 def _run(run: Run, rows: Sequence[int], found: dict[int, Picks], credible_at: float) -> Json:
@@ -84,6 +80,8 @@ def _run(run: Run, rows: Sequence[int], found: dict[int, Picks], credible_at: fl
         "settings": {k: str(run.settings[k]) for k in SHOWN_SETTINGS if run.settings.get(k) is not None},
         "series": series(run),
         "ledger": run.ledger,
+        "rate": success_rate(run),
+        "reset": mean_reset_value(run.curves),
         "positions": positions(run.curves, credible_at),
         "agreement": agreement(list(found.values())),
         "num": len(run.curves),

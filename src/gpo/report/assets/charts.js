@@ -1,7 +1,7 @@
 // Charts by Observable Plot, drawn to the width of their place and again when it changes.
 "use strict";
 {
-  const defaults = { marginLeft: 42, marginRight: 12, marginTop: 14, marginBottom: 30, height: 200 };
+  const defaults = { marginLeft: 42, marginRight: 18, marginTop: 14, marginBottom: 30, height: 200 };
 
   // Plot puts a style element into each figure, which the policy forbids; page.css has the same rules.
   R.plot = (options, width) => {

@@ -18,17 +18,24 @@
         `P(|A| ≥ 0.2) at least ${R.data.credible_at}`),
       tile(R.count(sum((run) => Object.values(run.ledger).reduce((a, b) => a + b, 0))), "generated tokens", "evaluation included"),
     ];
+    const name = (run, label) => (runs.length > 1 ? `${R.visible(run.name)}: ${label}` : label);
+    const error = (stderr) => stderr != null && `± ${R.percent(stderr, 1)} (s.e.)`;
     for (const run of runs) {
+      if (run.rate[0] != null) found.push(tile(R.percent(run.rate[0]), name(run, "success rate"), error(run.rate[1])));
+      if (run.reset[0] != null) found.push(tile(R.percent(run.reset[0]), name(run, "mean V of reset states"), error(run.reset[1])));
       const rates = run.series.filter((point) => point.accuracy[0] != null);
       if (!rates.length) continue;
       const [first, last] = [rates[0].accuracy, rates.at(-1).accuracy];
       found.push(tile(`${R.percent(first[0])} → ${R.percent(last[0])}`,
-        runs.length > 1 ? R.visible(run.name) : "held-out accuracy", `± ${R.percent(last[1], 1)} (s.e.)`));
+        name(run, "held-out accuracy"), error(last[1])));
     }
     return R.h("div.tiles", null, found);
   };
 
-  const learning = (runs) => {
+  const learning = (all) => {
+    // The chunks of problems of a locate are one policy's: its rates are tiles, not curves.
+    const runs = all.filter((run) => run.command !== "locate");
+    if (!runs.length) return [];
     const grid = R.h("div.charts");
     const draw = (x) => {
       const charts = [
@@ -76,7 +83,7 @@
     let low = 0;
     rows.forEach((row, i) => { low = i % 2 ? low : 0; row.y1 = low; row.y2 = low += row.num; });
     const chart = R.chart("Where in the trace the critical step begins", {
-      x: { label: "share of the trace's tokens before it", tickFormat: (v) => `${v}%`, ticks: 5 },
+      x: { domain: [0, 100], label: "share of the trace's tokens before it", tickFormat: (v) => `${v}%`, ticks: 5 },
       y: { label: null, grid: true, ticks: 4, tickFormat: "d" },
       marks: [
         Plot.rect(rows.filter((row) => row.num), { x1: "x1", x2: "x2", y1: "y1", y2: "y2", inset: 1,
@@ -104,9 +111,9 @@
     return R.h("figure.chart", null,
       R.h("figcaption", null, "How often two rules name the same step",
         R.h("small", null, "over the trajectories shown here, from the same rollouts")),
-      R.h("table.matrix", null,
+      R.h("div.scroll", null, R.h("table.matrix", null,
         R.h("thead", null, R.h("tr", null, R.h("th"), names.map((name) => R.h("th", null, name)))),
-        R.h("tbody", null, names.map((name, a) => R.h("tr", null, R.h("th", null, name), names.map((_, b) => cell(a, b)))))),
+        R.h("tbody", null, names.map((name, a) => R.h("tr", null, R.h("th", null, name), names.map((_, b) => cell(a, b))))))),
       R.h("p.hint", null, "signed: the largest rise · absolute: the largest change · drop: the largest fall · as-released: the highest value at a step's start"));
   };
 

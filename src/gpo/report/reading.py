@@ -10,12 +10,12 @@ from gpo.report.lines import AnyLine, CurveLine, RolloutLine, RoundLine, checked
 from gpo.report.run import Run
 from gpo.types import InputError
 
-SHOWN = ("locate", "train", "pairs")
-"""Commands whose runs have rounds or located trajectories."""
+LOCATING = ("locate", "train")
+"""Commands whose runs hold located trajectories; a demo is a training run, and pairs hold a located one."""
 
 
 def read_runs(paths: Sequence[Path]) -> list[Run]:
-    """The runs at these folders, with short names that differ; InputError where they cannot stand together."""
+    """The runs at these folders, with short names that differ; InputError if they cannot be compared."""
     names = [path.resolve() for path in paths]
     for i, path in enumerate(names):
         if path in names[:i]:
@@ -46,6 +46,8 @@ def read_run(path: Path) -> Run:
     command = read_json(path / "run.json")["command"]
     if command == "pairs" and (path / "located" / "run.json").is_file():
         return read_run(path / "located")
+    if command not in LOCATING:
+        raise InputError(f"{path}: is a run of `gpo {command}`, which locates nothing; see `gpo show`")
     if not isinstance(settings, dict):
         raise InputError(f"{path}/run.json: settings: is not what a run writes; it was damaged since")
     rounds = tuple(lines(path / "rounds.jsonl", RoundLine))
