@@ -91,6 +91,8 @@ def learning_curves(
         known = ", ".join(MEASURES)
         raise InputError(f"measure {measure!r} over {over!r}: one of {known}, over tokens or round")
     figure, axes = _figure((5.0, 3.2))
+    from matplotlib.ticker import EngFormatter
+
     for number, (name, paths) in enumerate(arms.items()):
         curves = [_measured(read_run(Path(path)), measure, over) for path in paths]
         if not curves:
@@ -102,6 +104,7 @@ def learning_curves(
         for curve in curves if len(curves) > 1 else []:
             axes.plot(curve[0], curve[1], color=colour, linewidth=0.6, alpha=0.6)
         axes.plot(places, mean, style, color=colour, label=f"{name} ({_seeds(len(curves))})")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set(xlabel="generated tokens" if over == "tokens" else "round", ylabel=MEASURES[measure])
     axes.legend(frameon=False)
     return figure
@@ -114,8 +117,8 @@ def critical_positions(runs: Sequence[Path | str], *, credible_at: float = 0.9) 
     figure, axes = _figure((5.0, 2.6))
     edges = np.arange(10) / 10 + 0.05
     axes.bar(edges, credible, 0.09, color=COLOURS[0], label=f"credible ({credible.sum()})")
-    style = {"facecolor": "none", "edgecolor": COLOURS[0], "label": f"less sure ({other.sum()})"}
-    axes.bar(edges, other, 0.09, bottom=credible, **style)
+    label = f"less sure ({other.sum()})"
+    axes.bar(edges, other, 0.09, credible, facecolor="none", edgecolor=COLOURS[0], label=label)
     axes.set(xlabel="share of the trace before the critical step", ylabel="trajectories", xlim=(0, 1))
     axes.legend(frameon=False)
     return figure

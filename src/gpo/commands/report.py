@@ -10,6 +10,7 @@ from gpo.commands.ui import Ui
 from gpo.record import Json
 from gpo.report import page
 from gpo.report.reading import read_runs, rollouts
+from gpo.report.terminal import printable
 from gpo.report.views import Limits, page_data
 from gpo.search import CREDIBLE
 from gpo.types import InputError
@@ -20,8 +21,8 @@ def run(paths: Sequence[Path], output: Path, num_trajectories: int, ui: Ui) -> J
     check_writable(output)
     runs = read_runs(paths)
     data = page_data(runs, rollouts, Limits(num_trajectories, page.room(), CREDIBLE))
-    html = page.render(f"gpo report: {', '.join(run.name for run in runs)}", data)
-    content = html.encode()
+    names = ", ".join(printable(run.name) for run in runs)
+    content = page.render(f"gpo report: {names}", data).encode()
     part = output.with_name(f".{output.name}.part")
     try:
         part.write_bytes(content)

@@ -12,7 +12,7 @@ from gpo.report.lines import CurveLine, RolloutLine
 from gpo.report.rules import Picks, agreement, picks
 from gpo.report.run import Run, intervals, key, mean_reset_value, positions, series, success_rate
 from gpo.report.text import encoded
-from gpo.types import derive_seed
+from gpo.types import json_digest
 
 Json = dict[str, Any]
 
@@ -60,7 +60,7 @@ def _chosen(runs: Sequence[Run], limits: Limits) -> list[list[int]]:
     room = (1 - EVIDENCE_FRAC) * limits.num_bytes / max(1, len(runs))
     chosen = []
     for run in runs:
-        order = sorted(range(len(run.curves)), key=lambda row: derive_seed("report", key(run.curves[row])))
+        order = sorted(range(len(run.curves)), key=lambda row: json_digest(("report", key(run.curves[row]))))
         rows: list[int] = []
         size = 0
         for row in order[:most]:

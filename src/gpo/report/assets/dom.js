@@ -17,10 +17,10 @@ R.h = (name, attributes, ...children) => {
   return element;
 };
 
-// Control and direction characters would reorder or hide what stands beside them: shown by their code.
+// Control and direction characters and halves of characters would reorder or hide what stands beside them: shown by their code.
 R.visible = (text) =>
   String(text).replace(
-    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
+    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|\p{Cs}/gu,
     (c) => (c === "\r" ? "" : `⟨${c.charCodeAt(0).toString(16).padStart(4, "0")}⟩`),
   );
 
