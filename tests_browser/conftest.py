@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import shutil
+import sys
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 from gpo.cli import main
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -96,7 +100,9 @@ class Browser:
         return [url for url in asked if not url.startswith(("data:", "about:"))]
 
     def screenshot(self, path: Path) -> None:
-        path.write_bytes(base64.b64decode(self.driver.get_screenshot_as_base64()))
+        """Of what is in the window; 200 colours, so that the file is small."""
+        image = Image.open(BytesIO(self.driver.get_screenshot_as_png())).convert("RGB")
+        image.quantize(200, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 @pytest.fixture(scope="session")
@@ -114,7 +120,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     main([*located, "--output", str(folder / "adaptive")])
     main([*located, "--search", "uniform", "--values", "8", "--output", str(folder / "uniform")])
     training = ["--size", "64", "--problems-per-round", "8", "--max-located", "4", "--learning-rate", "3e-4"]
-    training += ["--eval-problems", "100", "--eval-every", "2", "--rounds", "8"]
+    training += ["--eval-problems", "100", "--eval-every", "2", "--rounds", "8", "--explored", "failed"]
     main(["train", *STEPS, *training, "--output", str(folder / "trained")])
     return folder
 

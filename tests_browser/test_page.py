@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import Browser
 from hostile import ATTACKS, LATEX, hostile_run, latex_run
+from reported import curve, rollout, write_run
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
@@ -119,10 +120,8 @@ def test_the_filters_and_the_order_decide_what_is_listed(browser, page) -> None:
     browser.open(page, "trajectories")
     num = len(browser.all(".item"))
     assert num > 20
-    effects = [
-        abs(float(item.text.split("A ")[1].split()[0].replace("\u2212", "-")))
-        for item in browser.all(".item")
-    ]
+    texts = [item.text.split("A ")[1].split()[0] for item in browser.all(".item")]
+    effects = [abs(float(text.replace("\u2212", "-"))) for text in texts]
     assert effects == sorted(effects, reverse=True)
     choose(browser, "credible", "yes")
     credible = len(browser.all(".item"))
@@ -205,8 +204,6 @@ def test_the_keys_move_between_views_trajectories_and_steps(browser, page) -> No
 
 
 def test_right_and_wrong_stand_side_by_side_with_their_first_difference(browser, tmp_path) -> None:
-    from hostile import curve, rollout, write_run
-
     line = curve(0, "1 + 2 + 3 = ?", "6", ["1 + 2 = 3\n", "3 + 3 = 7\n", "Answer: 7"])
     right = [rollout(line, 1, "3 + 3 = 6\nAnswer: 6", 1.0), rollout(line, 1, "It is 6\nAnswer: 6", 1.0)]
     wrong = [rollout(line, 1, "3 + 3 = 8\nAnswer: 8", 0.0)]

@@ -16,6 +16,7 @@
     one, curves: [one],
     columns: R.data.rules.filter((rule) => one.rules[rule]).map((rule) => ({ label: rule, step: one.rules[rule][0], probability: one.rules[rule][1] })),
   }));
+  const certainty = (row) => Math.min(...row.columns.map((column) => column.probability ?? 0));
   const numDifferent = (row) => new Set(row.columns.map((column) => column.step ?? -1)).size;
 
   const overlay = (row, link, isRuns) => {
@@ -74,7 +75,7 @@
         R.link = null;
         return;
       }
-      rows.sort((a, b) => numDifferent(b) - numDifferent(a));
+      rows.sort((a, b) => numDifferent(b) - numDifferent(a) || certainty(b) - certainty(a));
       const detail = R.h("article.detail");
       const same = rows.filter((row) => numDifferent(row) === 1).length;
       const table = R.h("table.comparison", null,

@@ -119,7 +119,7 @@
 
   const surest = (runs) => {
     const all = runs.flatMap((run, r) => run.trajectories.map((one) => ({ one, r })))
-      .filter(({ one }) => one.critical && one.reward < 1)
+      .filter(({ one }) => one.critical && one.reward < 1 && one.critical.advantage < 0)
       .sort((a, b) => b.one.critical.credibility - a.one.critical.credibility || Math.abs(b.one.critical.advantage) - Math.abs(a.one.critical.advantage));
     if (!all.length) return null;
     return R.h("section", null, R.h("div.head", null, R.h("h2", null, "Where it broke most surely"), R.h("a", { href: "#trajectories" }, "all trajectories →")),
