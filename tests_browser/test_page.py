@@ -192,6 +192,10 @@ def test_the_keys_move_between_views_trajectories_and_steps(browser, page) -> No
     browser.press("/", "x", "2")
     assert browser.one("#search").get_attribute("value") == "x2"
     browser.press(Keys.ESCAPE)
+    browser.press("1")
+    browser.press("/")
+    browser.wait("document.activeElement.id === 'search'")
+    browser.press(Keys.ESCAPE)
     browser.press("?")
     assert browser.one("#help").is_displayed()
     browser.press(Keys.ESCAPE)

@@ -5,6 +5,8 @@
   const view = document.getElementById("view");
   const tabs = document.getElementById("tabs");
 
+  let isSearching = false;
+
   const go = () => {
     const [name, ...rest] = location.hash.slice(1).split("/");
     const shown = Object.hasOwn(VIEWS, name) ? name : "overview";
@@ -16,6 +18,7 @@
       if (tab.dataset.view === shown) tab.setAttribute("aria-current", "page"); else tab.removeAttribute("aria-current");
     }
     window.scrollTo(0, 0);
+    if (isSearching && shown === "trajectories") toSearch();
   };
 
   const KEYS = [["1 2 3", "overview, trajectories, compare"], ["↑ ↓ or k j", "step before, step after"], ["← → or h l", "trajectory before, after"],
@@ -38,14 +41,16 @@
     const index = [...document.querySelectorAll(".step")].findIndex((item) => item.classList.contains("critical"));
     if (R.link && index >= 0) R.link.choose(index);
   };
+  const toSearch = () => {
+    isSearching = false;
+    const field = document.getElementById("search");
+    field.closest("details").open = true;
+    field.focus();
+  };
   const search = () => {
+    if (view.className === "trajectories") return toSearch();
+    isSearching = true; // until that view is there
     location.hash = "trajectories";
-    requestAnimationFrame(() => {
-      const field = document.getElementById("search");
-      if (!field) return;
-      field.closest("details").open = true;
-      field.focus();
-    });
   };
   const actions = {
     1: () => { location.hash = "overview"; }, 2: () => { location.hash = "trajectories"; }, 3: () => { location.hash = "compare"; },

@@ -126,7 +126,7 @@
       R.h("ol.breaks", null, all.slice(0, 4).map(({ one, r }) => {
         const i = one.critical.index;
         return R.h("li", null, R.h("a.break", { href: `#trajectories/${r}/${one.row}` },
-          R.h("span.where", null, `step ${i} of ${one.steps.length}`, R.spark(one)),
+          R.h("span.where", null, `step ${i} of 0 to ${one.steps.length - 1}`, R.spark(one)),
           R.h("q", null, R.visible(one.steps[i].trim().slice(0, 120)) || "(blank)"),
           R.h("span.change", null, `V ${R.num(one.values[i])} → ${R.num(one.values[i + 1])}`)));
       })));
