@@ -159,7 +159,7 @@ def comparison(rows: Sequence[Json]) -> RenderableType:
     """Runs beside each other: accuracy before and after or the success rate, tokens, critical steps."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("run", overflow="fold")
-    for name in ("rounds", "before", "after", "tokens", "located", "credible", "V at resets"):
+    for name in ("rounds", "before", "after", "tokens", "credible", "V reset"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
@@ -167,8 +167,7 @@ def comparison(rows: Sequence[Json]) -> RenderableType:
             str(row["rounds"]),
             *(percent(*rate) if rate[0] is not None else "" for rate in (row["before"], row["after"])),
             f"{row['tokens']:,}",
-            str(row["located"]),
-            str(row["credible"]),
+            f"{row['credible']} of {row['located']}",
             _number(row["reset_value"]),
         )
     return table
