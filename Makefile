@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-export test-lm-eval test-vllm test-ray lint demo-model benchmarks clean
+.PHONY: demo test test-browser test-export test-lm-eval test-vllm test-ray lint demo-model vendor benchmarks clean
 
 demo: $(VENV)/installed
 	$(BIN)/gpo demo $(ARGS)
@@ -22,6 +22,10 @@ test-ray: $(VENV)-ray/installed
 	HOME=$(abspath $(VENV)-ray/home) RAY_AUTH_MODE=disabled RAY_USAGE_STATS_ENABLED=0 \
 	  $(VENV)-ray/bin/python -m pytest -W default tests_ray $(ARGS)
 
+# The page of `gpo report` in Debian's chromium; says what to install where there is none. Writes docs/img.
+test-browser: $(VENV)-browser/installed
+	$(VENV)-browser/bin/python -m pytest tests_browser $(ARGS)
+
 # EleutherAI's harness beside the environment of the tests, so that its pins change nothing there.
 test-lm-eval: $(VENV)-lm-eval/installed
 	GPO_LM_EVAL=$(abspath $(VENV)-lm-eval/bin/lm_eval) $(BIN)/python -m pytest tests/test_lm_eval.py $(ARGS)
@@ -38,6 +42,10 @@ lint: $(VENV)/installed-test
 # About 20 minutes on one core; overwrites src/gpo/demo_model.
 demo-model: $(VENV)/installed
 	$(BIN)/python scripts/make_demo_model.py
+
+# The libraries that a report embeds, by version and hash; needs npm.
+vendor:
+	$(PYTHON) scripts/vendor_assets.py
 
 benchmarks: $(VENV)/installed-test
 	$(BIN)/python benchmarks/sampling.py
@@ -67,6 +75,15 @@ $(VENV)-export/installed: pyproject.toml constraints.txt requirements-export.txt
 	$(VENV)-export/bin/pip install --quiet --no-deps --requirement requirements-export.txt
 	@touch $@
 
+$(VENV)-browser/installed: $(VENV)/installed-test
+	$(PYTHON) -m venv $(VENV)-browser
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > $$($(VENV)-browser/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/shared.pth
+	echo $(abspath src) \
+	  >> $$($(VENV)-browser/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/shared.pth
+	$(VENV)-browser/bin/python -m pip --disable-pip-version-check install --quiet selenium==4.51.0
+	@touch $@
+
 $(VENV)-lm-eval/installed: $(VENV)/installed-test
 	$(PYTHON) -m venv $(VENV)-lm-eval
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
@@ -90,4 +107,4 @@ $(VENV)-ray/installed: $(VENV)/installed-test
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-export $(VENV)-vllm $(VENV)-lm-eval $(VENV)-ray build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-browser $(VENV)-export $(VENV)-vllm $(VENV)-lm-eval $(VENV)-ray build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

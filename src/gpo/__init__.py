@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gpo import curve, search, steps, tasks, verifiers
+    from gpo import curve, plot, search, steps, tasks, verifiers
     from gpo.evaluation import Evaluation, evaluate
     from gpo.gpo import Round, rounds
     from gpo.learn.policy_gradient import Optimisation, PolicyGradient
@@ -38,7 +38,7 @@ __version__ = "0.1.0"
 DEMO_MODEL = Path(__file__).parent / "demo_model"
 """The tiny model that ships in the package."""
 
-_MODULES = ("curve", "pairs", "search", "steps", "tasks", "verifiers")
+_MODULES = ("curve", "pairs", "plot", "search", "steps", "tasks", "verifiers")
 _NAMES = {
     "gpo.evaluation": ("Evaluation", "evaluate"),
     "gpo.gpo": ("Round", "rounds"),
@@ -89,6 +89,7 @@ __all__ = [
     "curve",
     "evaluate",
     "pairs",
+    "plot",
     "rounds",
     "sample",
     "search",

@@ -25,7 +25,9 @@ COMMANDS = {
     "pairs": "Build preference pairs and other rows at critical steps.",
     "export": "Write rows of pairs in the format of another trainer, or of the hub.",
     "eval": "Measure a model's success rate.",
-    "show": "Show a run: its rounds, and a trajectory step by step.",
+    "show": "Show a run: its rounds, and a trajectory step by step; or compare several.",
+    "report": "Write runs as one HTML page: where reasoning broke, and what else was sampled there.",
+    "watch": "Follow a run while it goes on.",
     "data": "Check a benchmark, or a training file against it: gpo data check TASK [--json].",
 }
 
@@ -55,8 +57,8 @@ def cli() -> None:
 
 def build_command(name: str) -> click.Command:
     """The click command `name`, with a flag for every setting."""
-    if name == "show":
-        return show_command()
+    if name in (views := {"show": show_command, "report": report_command, "watch": watch_command}):
+        return views[name]()
     if name == "data":
         return data_group()
     from gpo import config, offline
@@ -206,19 +208,69 @@ def start(name: str, settings: Any, ui: Any, resume: Path | None) -> dict[str, A
 
 
 def show_command() -> click.Command:
-    """`gpo show RUN`, which has no settings."""
+    """`gpo show RUN...`, which has no settings."""
 
     @click.command("show", help=COMMANDS["show"])
-    @click.argument("run", type=click.Path(path_type=Path))
+    @click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True)
     @click.option("--trajectory", type=click.IntRange(min=0), help="number of the trajectory in curves.jsonl")
     @click.option("--json", "as_json", is_flag=True, help="print one JSON object last")
-    def show(run: Path, trajectory: int | None, as_json: bool) -> None:
+    def show(runs: tuple[Path, ...], trajectory: int | None, as_json: bool) -> None:
         from gpo.commands import show as command
         from gpo.commands.ui import Ui
 
-        finish(command.run(run, Ui(as_json), trajectory), as_json)
+        finish(command.run(runs, Ui(as_json), trajectory), as_json)
 
     return show
+
+
+def report_command() -> click.Command:
+    """`gpo report RUN... -o FILE`."""
+
+    @click.command("report", help=COMMANDS["report"])
+    @click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True)
+    @click.option(
+        "--output",
+        "-o",
+        type=click.Path(path_type=Path),
+        default=Path("report.html"),
+        help="the file to write  [default: report.html]",
+    )
+    @click.option(
+        "--trajectories",
+        type=click.IntRange(min=1),
+        default=200,
+        help="how many to show; drawn at random where there are more  [default: 200]",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="print one JSON object last")
+    def report(runs: tuple[Path, ...], output: Path, trajectories: int, as_json: bool) -> None:
+        from gpo.commands import report as command
+        from gpo.commands.ui import Ui
+
+        finish(command.run(runs, output, trajectories, Ui(as_json)), as_json)
+
+    return report
+
+
+def watch_command() -> click.Command:
+    """`gpo watch RUN`."""
+
+    @click.command("watch", help=COMMANDS["watch"])
+    @click.argument("run", type=click.Path(path_type=Path))
+    @click.option("--once", is_flag=True, help="print how it stands, and end")
+    @click.option(
+        "--every",
+        type=click.FloatRange(min=0.05),
+        default=1.0,
+        help="seconds between two looks  [default: 1.0]",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="print one JSON object last")
+    def watch(run: Path, once: bool, every: float, as_json: bool) -> None:
+        from gpo.commands import watch as command
+        from gpo.commands.ui import Ui
+
+        finish(command.run(run, Ui(as_json), is_once=once, every_s=every), as_json)
+
+    return watch
 
 
 def data_group() -> click.Group:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,8 @@ class Estimate:
     values: list[float]
     advantages: list[float]
     intervals: list[tuple[float, float]]
+    value_intervals: list[tuple[float, float]] = field(default_factory=list)
+    """[S+1] 95 % intervals of the values; empty where they were not kept."""
 
 
 Z95 = 1.959963984540054
@@ -98,7 +100,8 @@ def paired_estimate(curve: ValueCurve, width: int = 1) -> Estimate:
     taken to have one value: less noise, and a jump that is blurred over its neighbours.
     """
     before, after = _means(curve, width)
-    return Estimate(curve.values, (after - before).tolist(), advantage_intervals(curve, width))
+    advantages = (after - before).tolist()
+    return Estimate(curve.values, advantages, advantage_intervals(curve, width), value_intervals(curve))
 
 
 def _means(curve: ValueCurve, width: int) -> tuple[Floats, Floats]:

@@ -23,6 +23,7 @@ from gpo.types import (
     State,
     StepValues,
     ValueCurve,
+    as_html,
     derive_seed,
 )
 
@@ -51,6 +52,9 @@ class Located:
         if rollout is None or not np.isfinite(values).all():
             return None
         return StepValues(rollout, self.curve.bounds, values)
+
+    def _repr_html_(self) -> str:
+        return as_html("located", self)
 
 
 def choose(groups: Sequence[Group], recipe: Recipe, seed: int, most: int | None = None) -> list[Rollout]:

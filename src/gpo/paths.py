@@ -224,6 +224,14 @@ class PathPosterior:
             min(1.0, float(effects[high] + cells[high] / 2)),
         )
 
+    def value_intervals(self) -> list[tuple[float, float]]:
+        """[S] 2.5 and 97.5 % quantiles of each boundary's level, moved outwards by half a cell."""
+        below_SK = np.cumsum(self.marginals, axis=1)
+        low_S, high_S = ((below_SK < share).sum(1).clip(max=NUM_LEVELS - 1) for share in (0.025, 0.975))
+        lows = (LEVELS[low_S] - CELLS[low_S] / 2).clip(min=0).tolist()
+        highs = (LEVELS[high_S] + CELLS[high_S] / 2).clip(max=1).tolist()
+        return list(zip(lows, highs, strict=True))
+
     def jump_probabilities(self) -> Floats:
         """[S-1] posterior probability that the value jumped at each step but the last."""
         alpha_HSK = self._alpha_SHK[:-1].transpose(1, 0, 2)
@@ -340,15 +348,17 @@ def probabilities(path: PathPosterior, rule: str, seed: int = 0) -> list[float]:
 
 
 def pooled_estimate(path: PathPosterior) -> Estimate:
-    """Posterior means of values and advantages, with the advantages' 95 % intervals."""
+    """Posterior means of values and advantages, with their 95 % intervals."""
     values = [*(path.marginals @ LEVELS).tolist(), math.nan if path.outcome is None else path.outcome]
     num = path.num_steps - (path.outcome is None)
     effects = [path.effect(index) for index in range(num)]
     missing = path.num_steps - num
+    end = (0.0, 1.0) if path.outcome is None else (path.outcome, path.outcome)
     return Estimate(
         values,
         [float(changes @ weights) for changes, weights in effects] + [math.nan] * missing,
         [path.interval(index) for index in range(num)] + [(-1.0, 1.0)] * missing,
+        [*path.value_intervals(), end],
     )
 
 

@@ -99,6 +99,7 @@ def curve_record(
         "completion_ids": ids,
         "reward": rollout.reward,
         "finished": rollout.finished,
+        "given": tokenizer.decode(ids[: curve.bounds[0]]),
         "steps": [tokenizer.decode(ids[a:b]) for a, b in zip(curve.bounds, curve.bounds[1:], strict=False)],
         "bounds": curve.bounds,
         "successes": curve.successes,
@@ -289,6 +290,20 @@ class SilentFolder(RunFolder):
         pass
 
 
+def is_running(path: Path) -> bool:
+    """Whether a process writes the run at `path`: it holds the lock, which is asked for here for a moment."""
+    file = path / ".lock"
+    if not file.exists():
+        return False
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, PermissionError):  # of a run that is another user's it cannot be told
+        return True
+    lock.release()
+    return False
+
+
 def versions() -> dict[str, str]:
     """Versions of what a result may depend on."""
     found = {}
@@ -335,8 +350,12 @@ def read_lines(path: Path) -> Iterator[Json]:
                 record = json.loads(line)
             except ValueError as error:
                 raise InputError(f"{path}: row {number}: is not valid JSON ({error})") from None
-            if not isinstance(record, dict) or not REQUIRED.get(path.name, set()) <= record.keys():
-                raise InputError(f"{path}: row {number}: is not what a run writes; it was damaged since")
+            missing = REQUIRED.get(path.name, set()) - record.keys() if isinstance(record, dict) else {"keys"}
+            if missing:
+                raise InputError(
+                    f"{path}: row {number}: is not what a run writes (it has no {min(missing)}); "
+                    "it was damaged since"
+                )
             yield record
 
 

@@ -19,6 +19,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, Protocol
 
 Ids = tuple[int, ...]
@@ -163,6 +164,9 @@ class Group:
         """Whether the rewards differ, so that any advantage is non-zero."""
         return len(set(self.rewards_G)) > 1
 
+    def _repr_html_(self) -> str:
+        return as_html("group", self)
+
 
 @dataclass(frozen=True, slots=True)
 class ValueCurve:
@@ -201,6 +205,9 @@ class ValueCurve:
         """[S] A_i = V(s_{i+1}) - V(s_i); they sum to outcome - V(s_0)."""
         return [after - before for before, after in zip(self.values, self.values[1:], strict=False)]
 
+    def _repr_html_(self) -> str:
+        return as_html("value_curve", self)
+
 
 @dataclass(frozen=True, slots=True)
 class CriticalStep:
@@ -223,6 +230,9 @@ class CriticalStep:
         if curve.rollout is None:
             raise ValueError("this curve holds no rollout, so there is no state to return to")
         return curve.rollout.state_at(curve.bounds[self.index])
+
+    def _repr_html_(self) -> str:
+        return as_html("critical_step", self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +343,15 @@ class Verifier(Protocol):
 
 Splitter = Callable[[Sequence[int], Tokenizer], list[int]]
 """Token ids [T], T >= 1, to bounds [S+1]: 0 = first < ... < last = T."""
+
+
+def as_html(kind: str, thing: object) -> str:
+    """What a notebook shows of `thing`, by the function `kind` of `gpo.report.notebook`.
+
+    The one look upwards from here: by name and when it is called, so that this module imports nothing.
+    """
+    html: str = getattr(import_module("gpo.report.notebook"), kind)(thing)
+    return html
 
 
 def digest(ids: Sequence[int]) -> str:

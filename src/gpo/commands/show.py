@@ -1,22 +1,40 @@
-"""`gpo show RUN`: a run's rounds and one of its trajectories."""
+"""`gpo show RUN...`: a run's rounds and one of its trajectories; or several runs beside each other."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gpo.commands.ui import Ui
 from gpo.record import Json, RunFolder, read_json, read_lines
 from gpo.report import terminal
+from gpo.report.lines import CurveLine, RoundLine, checked
+from gpo.report.reading import read_runs
+from gpo.report.run import Run, key, mean_reset_value, success_rate
+from gpo.search import CREDIBLE
 from gpo.types import InputError
 
 
-def run(path: Path, ui: Ui, trajectory: int | None = None) -> Json:
+def run(paths: Sequence[Path], ui: Ui, trajectory: int | None = None) -> Json:
+    """Prints the run, or the comparison of several; returns what it printed."""
+    if len(paths) == 1:
+        return show(paths[0], ui, trajectory)
+    if trajectory is not None:
+        raise InputError(f"--trajectory {trajectory}: is of one run, and {len(paths)} are named")
+    return compare(paths, ui)
+
+
+def show(path: Path, ui: Ui, trajectory: int | None = None) -> Json:
     """Prints the run at `path`; returns its settings, last round and the trajectory shown."""
     settings = RunFolder.stored_settings(path)
     command = read_json(path / "run.json")["command"]
     lines, curves = list(read_lines(path / "rounds.jsonl")), list(read_lines(path / "curves.jsonl"))
     problems = list(read_lines(path / "problems.jsonl"))
     done = f"{len(problems)} finished problems" if problems else f"{len(lines)} complete rounds"
+    for row, line in enumerate(lines, start=1):
+        checked(path / "rounds.jsonl", row, RoundLine, line)
+    for row, curve in enumerate(curves, start=1):
+        checked(path / "curves.jsonl", row, CurveLine, curve)
     if trajectory is not None and trajectory >= len(curves):
         raise InputError(f"--trajectory {trajectory}: the run {path} has {len(curves)} located trajectories")
     ui.print(f"{path}: gpo {command}, {done}, {len(curves)} located trajectories", "")
@@ -36,8 +54,53 @@ def run(path: Path, ui: Ui, trajectory: int | None = None) -> Json:
     }
 
 
-def most_credible(curves: list[Json]) -> Json | None:
+def most_credible(curves: Sequence[Json]) -> Json | None:
     """The failed trajectory whose critical step is the surest; None if none has one."""
     named = [curve for curve in curves if curve["critical"]]
     failed = [curve for curve in named if curve["reward"] < 1] or named
     return max(failed, key=lambda curve: curve["critical"]["credibility"]) if failed else None
+
+
+def compare(paths: Sequence[Path], ui: Ui) -> Json:
+    """Prints a row for each run, and how often the others name the first one's step."""
+    runs = read_runs(paths)
+    rows = [_row(run) for run in runs]
+    agreements = {run.name: _agreement(runs[0], run) for run in runs[1:]}
+    ui.print(terminal.comparison(rows), "")
+    for name, (same, shared) in agreements.items():
+        found = f"the same critical step in {same} of {shared} shared trajectories"
+        names = f"{terminal.printable(runs[0].name)} and {terminal.printable(name)}"
+        ui.print(f"{names}: {found if shared else 'no trajectory shared'}")
+    return {
+        "runs": rows,
+        "agreement": [
+            {"first": runs[0].name, "other": name, "same": same, "shared": shared}
+            for name, (same, shared) in agreements.items()
+        ],
+    }
+
+
+def _row(run: Run) -> Json:
+    rates = [line.evaluation for line in run.rounds if line.evaluation]
+    before = (rates[0].accuracy, rates[0].stderr) if rates else success_rate(run)
+    return {
+        "run": run.name,
+        "rounds": run.rounds[-1].round if rates else len(run.rounds),
+        "before": before,
+        "after": (rates[-1].accuracy, rates[-1].stderr) if rates else (None, None),
+        "tokens": sum(run.ledger.values()),
+        "located": len(run.curves),
+        "credible": sum(bool(c.critical and c.critical.credibility >= CREDIBLE) for c in run.curves),
+        "reset_value": mean_reset_value(run.curves)[0],
+    }
+
+
+def _agreement(first: Run, other: Run) -> tuple[int, int]:
+    """Shared trajectories with the same critical step, and all shared ones."""
+    theirs: Mapping[str, CurveLine] = {key(line): line for line in other.curves}
+    both = [(line, theirs[key(line)]) for line in first.curves if key(line) in theirs]
+    return sum(_index(a) == _index(b) for a, b in both), len(both)
+
+
+def _index(line: CurveLine) -> int | None:
+    return line.critical.index if line.critical else None

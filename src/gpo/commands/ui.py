@@ -26,6 +26,10 @@ class Ui:
         for part in parts:
             self.console.print(part, markup=False)
 
+    def line(self, text: str) -> None:
+        """Prints one line, however long: what reads it from a pipe counts lines."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
     def log(self, text: str) -> None:
         """Prints a line of a run's log on standard error."""
         self.progress_console.print(text, markup=False, soft_wrap=True)

@@ -117,14 +117,20 @@ def progress(record: Json, num_rounds: int, left_s: float) -> str:
     return ", ".join([*parts, f"{left_s:.0f} s left"])
 
 
-def rounds(records: Sequence[Json]) -> RenderableType:
-    """A run's rounds: reward, share of groups with signal, tokens, accuracy where it was measured."""
+def rounds(records: Sequence[Json], latest: int | None = None) -> RenderableType:
+    """A run's rounds: reward, share of groups with signal, tokens so far, accuracy where it was measured.
+
+    With `latest` only so many of the last ones.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("round", "reward", "signal", "located", "tokens", "accuracy"):
         table.add_column(name, justify="right")
+    table.add_column("")
     spent = 0
-    for record in records:
+    for i, record in enumerate(records):
         spent += sum(record["tokens"].get(purpose, 0) for purpose in ("explore", "values", "resets"))
+        if latest is not None and i < len(records) - latest:
+            continue
         metrics, evaluation = record["metrics"], record.get("evaluation")
         table.add_row(
             str(record["round"]),
@@ -133,8 +139,48 @@ def rounds(records: Sequence[Json]) -> RenderableType:
             _number(metrics.get("locate/trajectories"), "{:.0f}"),
             f"{spent:,}",
             percent(evaluation["accuracy"], evaluation["stderr"]) if evaluation else "",
+            bar(evaluation["accuracy"]) if evaluation else "",
         )
     return table
+
+
+BAR_WIDTH = 20
+
+
+def bar(share: float) -> str:
+    """A share as a bar of eighths of a character, and dots up to where it would be whole."""
+    eighths = round(8 * BAR_WIDTH * min(1.0, max(0.0, share)))
+    whole, part = divmod(eighths, 8)
+    drawn = "█" * whole + (" ▏▎▍▌▋▊▉"[part] if part else "")
+    return drawn + "·" * (BAR_WIDTH - len(drawn))
+
+
+def comparison(rows: Sequence[Json]) -> RenderableType:
+    """Runs beside each other: accuracy before and after or the success rate, tokens, critical steps."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("run", overflow="fold")
+    for name in ("rounds", "before", "after", "tokens", "credible", "V reset"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            printable(row["run"]),
+            str(row["rounds"]),
+            *(percent(*rate) if rate[0] is not None else "" for rate in (row["before"], row["after"])),
+            f"{row['tokens']:,}",
+            f"{row['credible']} of {row['located']}",
+            _number(row["reset_value"]),
+        )
+    return table
+
+
+def sweep_progress(records: Sequence[Json], num_problems: int | None) -> str:
+    """One line about the problems of `gpo locate`, `gpo sample` or `gpo eval` so far."""
+    rates = [rate for record in records for rate in record.get("rates", []) if rate is not None]
+    num = sum(len(record.get("rates") or record.get("outcomes") or []) for record in records)
+    parts = [f"{num} problems" if num_problems is None else f"{num}/{num_problems} problems"]
+    if rates:
+        parts.append(f"success rate {percent(sum(rates) / len(rates), None)}")
+    return ", ".join([*parts, f"{sum(sum(record['tokens'].values()) for record in records):,} tokens"])
 
 
 def _number(value: float | None, form: str = "{:.2f}") -> str:

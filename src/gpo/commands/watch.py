@@ -1,0 +1,124 @@
+"""`gpo watch RUN`: a run's rounds as they come, what they cost, and how long it will take."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+
+from gpo.commands.ui import Ui
+from gpo.record import Json, RunFolder, is_running, read_json, read_lines
+from gpo.report import terminal
+from gpo.report.lines import Line, ProblemLine, RoundLine, checked
+
+OF_PROBLEMS = ("sample", "locate")
+"""Commands that write a line a problem, and no rounds."""
+LATEST = 12
+"""Rounds that are shown at once."""
+
+
+def run(path: Path, ui: Ui, *, is_once: bool, every_s: float) -> Json:
+    """Prints the run as it goes on, until no process writes it; returns how far it came."""
+    settings = RunFolder.stored_settings(path)
+    command = read_json(path / "run.json")["command"]
+    is_live = ui.console.is_terminal and not is_once
+    num_told = 0
+    lines: list[Json] = []
+    try:
+        with Live(console=ui.console, refresh_per_second=4) if is_live else nullcontext() as live:
+            for lines, going in followed(path, command, every_s, is_once):
+                if live:
+                    live.update(view(path, command, settings, lines, going))
+                else:
+                    first = num_told + 1 if command == "train" else len(lines)
+                    for end in range(max(1, first), len(lines) + 1):
+                        ui.line(told(command, settings, lines[:end]))
+                num_told = len(lines)
+    except KeyboardInterrupt:
+        pass  # looking away is no error, and the run goes on
+    going = is_running(path)
+    ledger = tokens(lines)
+    if not is_live:
+        ui.print(terminal.ledger(ledger))
+    ui.print(standing(path, command, settings, lines, going))
+    num = len(lines) if command in OF_PROBLEMS else done(lines)
+    unit = "problems" if command in OF_PROBLEMS else "rounds"
+    return {"run": str(path), "command": command, unit: num, "running": going, "tokens": ledger}
+
+
+def followed(path: Path, command: str, every_s: float, is_once: bool) -> Iterator[tuple[list[Json], bool]]:
+    """The complete lines so far and whether more may come, at once and whenever there are more."""
+    size = -1
+    while True:
+        going = is_running(path)  # before reading: what is written in between is then read too
+        file = path / ("problems.jsonl" if command in OF_PROBLEMS else "rounds.jsonl")
+        found = file.stat().st_size if file.exists() else 0
+        if found != size:
+            size = found
+            yield read(file, ProblemLine if command in OF_PROBLEMS else RoundLine), going
+        if is_once or not going:
+            return
+        time.sleep(every_s)
+
+
+def read(file: Path, kind: type[Line]) -> list[Json]:
+    lines = list(read_lines(file))
+    for row, line in enumerate(lines, start=1):
+        checked(file, row, kind, line)
+    return lines
+
+
+def view(path: Path, command: str, settings: Json, lines: Sequence[Json], going: bool) -> RenderableType:
+    """What a terminal shows: the latest rounds, the ledger, and what is left."""
+    is_training = command == "train"
+    parts: list[RenderableType] = [f"{path}: gpo {command}"]
+    if is_training:
+        parts += [terminal.rounds(lines, LATEST), ""]
+    if lines:
+        parts += [told(command, settings, lines), "", terminal.ledger(tokens(lines))]
+    return Group(*parts, "" if going else "ended")
+
+
+def told(command: str, settings: Json, lines: Sequence[Json]) -> str:
+    """One line about the last of these rounds."""
+    last = lines[-1]
+    if command != "train":
+        return terminal.sweep_progress(lines, settings.get("limit"))
+    if "time/round_s" not in last["metrics"]:
+        rate = last.get("evaluation")
+        measured = f": accuracy {terminal.percent(rate['accuracy'], rate['stderr'])}" if rate else ""
+        return f"round {last['round']}/{settings['rounds']}, evaluation{measured}"
+    return terminal.progress(last, settings["rounds"], left_s(settings, lines))
+
+
+def left_s(settings: Json, lines: Sequence[Json]) -> float:
+    """Seconds for the rounds that are left, by the mean of those done."""
+    seconds = [line["metrics"]["time/round_s"] for line in lines if "time/round_s" in line["metrics"]]
+    return float((settings["rounds"] - done(lines)) * sum(seconds) / max(1, len(seconds)))
+
+
+def done(lines: Sequence[Json]) -> int:
+    return int(lines[-1]["round"]) if lines else 0
+
+
+def tokens(lines: Sequence[Json]) -> dict[str, int]:
+    ledger: Counter[str] = Counter()
+    for line in lines:
+        ledger.update(line["tokens"])
+    return dict(ledger)
+
+
+def standing(path: Path, command: str, settings: Json, lines: Sequence[Json], going: bool) -> str:
+    """Whether the run goes on, and how far it is."""
+    if command in OF_PROBLEMS:
+        return f"{path}: {'goes on' if going else 'has ended'}; {len(lines)} problems are finished"
+    total = f" of {settings['rounds']}" if "rounds" in settings else ""
+    rounds = done(lines) if "rounds" in settings else len(lines)
+    if going:
+        return f"{path}: goes on; {rounds}{total} rounds are complete"
+    return f"{path}: has ended, {rounds}{total} rounds are complete"

@@ -1,0 +1,70 @@
+// Elements, numbers and text. Everything that comes from data becomes a text node here, never markup.
+"use strict";
+const R = {};
+R.data = JSON.parse(document.getElementById("data").textContent);
+
+// h("p.note", {title: ""}, "text", child): strings become text nodes, null and false are passed over.
+R.h = (name, attributes, ...children) => {
+  const [tag, ...classes] = name.split(".");
+  const element = document.createElement(tag);
+  if (classes.length) element.className = classes.join(" ");
+  for (const [key, value] of Object.entries(attributes || {})) {
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (value === true) element.setAttribute(key, "");
+    else if (value !== false && value != null) element.setAttribute(key, value);
+  }
+  element.append(...children.flat().filter((child) => child != null && child !== false));
+  return element;
+};
+
+// Control and direction characters and halves of characters would reorder or hide what stands beside them: shown by their code.
+R.visible = (text) =>
+  String(text).replace(
+    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|\p{Cs}/gu,
+    (c) => (c === "\r" ? "" : `⟨${c.charCodeAt(0).toString(16).padStart(4, "0")}⟩`),
+  );
+
+const minus = (text) => text.replace("-", "−");
+R.num = (value, digits = 2) => (value == null ? "–" : minus(value.toFixed(digits)));
+R.signed = (value, digits = 2) => (value == null ? "–" : (value >= 0 ? "+" : "") + R.num(value, digits));
+R.range = ([low, high]) => `${R.signed(low)} … ${R.signed(high)}`;
+R.percent = (value, digits = 0) => (value == null ? "–" : `${(100 * value).toFixed(digits)} %`);
+R.count = (value) => (value == null ? "–" : value.toLocaleString("en-US"));
+R.plural = (number, noun) => `${R.count(number)} ${noun}${number === 1 ? "" : "s"}`;
+
+// What a question has beyond the beginning that all questions share, for lists.
+{
+  const questions = R.data.runs.flatMap((run) => run.trajectories.map((one) => (one.question || one.problem).replace(/\s+/g, " ")));
+  let common = questions.length > 1 ? questions[0] : "";
+  for (const text of questions) while (!text.startsWith(common)) common = common.slice(0, -1);
+  const start = common.length >= 16 ? common.lastIndexOf(" ") + 1 : 0;
+  R.short = (one) => {
+    const text = (one.question || one.problem).replace(/\s+/g, " ");
+    return R.visible((start && start < text.length ? `… ${text.slice(start)}` : text).slice(0, 100));
+  };
+}
+
+R.option = (value, label) => R.h("option", { value }, R.visible(label));
+R.select = (label, options, value, change) => {
+  const select = R.h("select", { onchange: () => change(select.value) },
+    options.map(([key, text]) => R.option(key, text)));
+  select.value = value;
+  return R.h("label.field", null, R.h("span", null, label), select);
+};
+
+// Runs differ in colour and in dash, so that neither a colour-blind reader nor a printer loses them.
+R.dashes = ["", "7 3", "2 3", "9 3 2 3", "12 4", "4 2"];
+R.colour = (i) => `var(--run${i % 6})`;
+R.swatch = (i) => {
+  const line = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  line.setAttribute("class", "swatch");
+  line.setAttribute("viewBox", "0 0 26 8");
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  path.setAttribute("d", "M0 4H26");
+  path.setAttribute("stroke-dasharray", R.dashes[i % 6]);
+  path.style.stroke = R.colour(i);
+  line.append(path);
+  return line;
+};
+R.legend = (names) =>
+  R.h("ul.legend", null, names.map((name, i) => R.h("li", null, R.swatch(i), R.visible(name))));

@@ -1,0 +1,84 @@
+// The three views, their addresses, keys, and light or dark.
+"use strict";
+{
+  const VIEWS = { overview: ["Overview", R.overview], trajectories: ["Trajectories", R.trajectories], compare: ["Compare", R.compare] };
+  const view = document.getElementById("view");
+  const tabs = document.getElementById("tabs");
+
+  let isSearching = false;
+
+  const go = () => {
+    const [name, ...rest] = location.hash.slice(1).split("/");
+    const shown = Object.hasOwn(VIEWS, name) ? name : "overview";
+    R.link = R.nextTrajectory = null;
+    view.replaceChildren();
+    view.className = shown;
+    VIEWS[shown][1](view, rest);
+    for (const tab of tabs.children) {
+      if (tab.dataset.view === shown) tab.setAttribute("aria-current", "page"); else tab.removeAttribute("aria-current");
+    }
+    window.scrollTo(0, 0);
+    if (isSearching && shown === "trajectories") toSearch();
+  };
+
+  const KEYS = [["1 2 3", "overview, trajectories, compare"], ["↑ ↓ or k j", "step before, step after"], ["← → or h l", "trajectory before, after"],
+    ["c", "to the critical step"], ["/", "search the trajectories"], ["t", "light or dark"], ["?", "these keys"]];
+  const help = document.getElementById("help");
+  help.append(R.h("h2", null, "Keys"), R.h("dl", null, KEYS.flatMap(([key, text]) => [R.h("dt", null, R.h("kbd", null, key)), R.h("dd", null, text)])),
+    R.h("button", { type: "button", onclick: () => help.close() }, "close"));
+
+  const theme = () => {
+    const root = document.documentElement;
+    const isDark = (root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+    root.dataset.theme = isDark ? "light" : "dark";
+  };
+
+  const stepBy = (by) => {
+    if (!R.link) return;
+    R.link.choose(Math.max(0, Math.min(R.numSteps - 1, (R.link.chosen ?? 0) + by)));
+  };
+  const toCritical = () => {
+    const index = [...document.querySelectorAll(".step")].findIndex((item) => item.classList.contains("critical"));
+    if (R.link && index >= 0) R.link.choose(index);
+  };
+  const toSearch = () => {
+    isSearching = false;
+    const field = document.getElementById("search");
+    field.closest("details").open = true;
+    field.focus();
+  };
+  const search = () => {
+    if (view.className === "trajectories") return toSearch();
+    isSearching = true; // until that view is there
+    location.hash = "trajectories";
+  };
+  const actions = {
+    1: () => { location.hash = "overview"; }, 2: () => { location.hash = "trajectories"; }, 3: () => { location.hash = "compare"; },
+    ArrowUp: () => stepBy(-1), k: () => stepBy(-1), ArrowDown: () => stepBy(1), j: () => stepBy(1),
+    ArrowLeft: () => R.nextTrajectory?.(-1), h: () => R.nextTrajectory?.(-1), ArrowRight: () => R.nextTrajectory?.(1), l: () => R.nextTrajectory?.(1),
+    c: toCritical, "/": search, t: theme, "?": () => help.showModal(),
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || help.open) return;
+    if (event.target.closest("input, select, textarea")) {
+      if (event.key === "Escape") event.target.blur();
+      return;
+    }
+    const isScroll = event.key.startsWith("Arrow") && !R.link;
+    if (!Object.hasOwn(actions, event.key) || isScroll) return;
+    event.preventDefault();
+    actions[event.key]();
+  });
+
+  document.getElementById("names").textContent = R.data.runs.map((run) => R.visible(run.name)).join(" · ");
+  document.getElementById("theme").addEventListener("click", theme);
+  document.getElementById("keys").addEventListener("click", () => help.showModal());
+  document.getElementById("notes").append(...R.data.notes.map((note) => R.h("p.note", null, R.visible(note))));
+  for (const [name, [label]] of Object.entries(VIEWS)) {
+    const tab = R.h("a", { href: `#${name}` }, label);
+    tab.dataset.view = name;
+    tabs.append(tab);
+  }
+  window.addEventListener("hashchange", go);
+  go();
+}

@@ -1,0 +1,83 @@
+"""Run folders read to be shown: every line checked, every fault named by file, row and field."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from gpo.record import RunFolder, read_json, read_lines
+from gpo.report.lines import AnyLine, CurveLine, ProblemLine, RolloutLine, RoundLine, checked
+from gpo.report.run import Run
+from gpo.types import InputError
+
+LOCATING = ("locate", "train")
+"""Commands whose runs hold located trajectories; a demo is a training run, and pairs hold a located one."""
+
+
+def read_runs(paths: Sequence[Path]) -> list[Run]:
+    """The runs at these folders, with short names that differ; InputError if they cannot be compared."""
+    names = [path.resolve() for path in paths]
+    for i, path in enumerate(names):
+        if path in names[:i]:
+            raise InputError(f"{paths[i]}: is named twice; a run is compared with other runs")
+    found = [read_run(path) for path in paths]
+    for run in found[1:]:
+        if run.source != found[0].source:
+            raise InputError(
+                f"{run.path}: is of {run.source}, and {found[0].path} of {found[0].source}; runs on other "
+                "problems cannot be compared"
+            )
+    return found if len(found) == 1 else [_named(run, found) for run in found]
+
+
+def _named(run: Run, runs: Sequence[Run]) -> Run:
+    """The run by the last parts of its path that no other run shares."""
+    parts = run.path.resolve().parts
+    for num in range(1, len(parts) + 1):
+        name = "/".join(parts[-num:])
+        if sum("/".join(other.path.resolve().parts[-num:]) == name for other in runs) == 1:
+            break
+    return Run(name, run.path, run.command, run.settings, run.rounds, run.curves)
+
+
+def read_run(path: Path) -> Run:
+    """The run at `path`; of `gpo pairs` the located run inside it. InputError if there is nothing to show."""
+    settings = RunFolder.stored_settings(path)
+    command = read_json(path / "run.json")["command"]
+    if command == "pairs" and (path / "located" / "run.json").is_file():
+        return read_run(path / "located")
+    if command not in LOCATING:
+        raise InputError(f"{path}: is a run of `gpo {command}`, which locates nothing; see `gpo show`")
+    if not isinstance(settings, dict):
+        raise InputError(f"{path}/run.json: settings: is not what a run writes; it was damaged since")
+    rounds = tuple(lines(path / "rounds.jsonl", RoundLine)) or in_one(
+        tuple(lines(path / "problems.jsonl", ProblemLine))
+    )
+    curves = tuple(lines(path / "curves.jsonl", CurveLine))
+    if not rounds and not curves:
+        raise InputError(f"{path}: this run of `gpo {command}` is empty: nothing of it is complete yet")
+    return Run(path.resolve().name, path, command, settings, rounds, curves)
+
+
+def in_one(problems: Sequence[ProblemLine]) -> tuple[RoundLine, ...]:
+    """The problems as one round; none if there are none."""
+    if not problems:
+        return ()
+    tokens: Counter[str] = Counter()
+    for line in problems:
+        tokens.update(line.tokens)
+    rates = tuple(rate for line in problems for rate in line.rates)
+    no_signal = sum(line.no_signal for line in problems)
+    return (RoundLine(round=0, tokens=tokens, rates=rates, no_signal=no_signal),)
+
+
+def rollouts(run: Run) -> Iterator[RolloutLine]:
+    """The rollouts of a run, one after the other: there may be more than fit into memory."""
+    return lines(run.path / "rollouts.jsonl", RolloutLine)
+
+
+def lines(path: Path, cls: type[AnyLine]) -> Iterator[AnyLine]:
+    """The checked lines of a file; none if it does not exist."""
+    for row, record in enumerate(read_lines(path), start=1):
+        yield checked(path, row, cls, record)

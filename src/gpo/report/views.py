@@ -1,0 +1,157 @@
+"""Runs to what the page draws, as plain JSON, within a number of trajectories and of bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gpo.curve import VALUE_RULES
+from gpo.report.evidence import Evidence
+from gpo.report.lines import CurveLine, RolloutLine
+from gpo.report.rules import Picks, agreement, picks
+from gpo.report.run import Run, intervals, key, mean_reset_value, positions, series, success_rate
+from gpo.report.text import encoded
+from gpo.types import json_digest
+
+Json = dict[str, Any]
+
+EVIDENCE_FRAC = 0.5
+"""Of the bytes, kept for continuations when trajectories are too many or too long for all."""
+
+MAX_STEP_CHARACTERS = 40_000
+SHOWN_SETTINGS = ("model", "task", "data", "rule", "search", "splitter", "max_tokens", "seed")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a page may hold."""
+
+    num_trajectories: int
+    num_bytes: int
+    credible_at: float
+    """Credibility from which a step is worth believing."""
+
+
+Rollouts = Callable[[Run], Iterable[RolloutLine]]
+
+
+def page_data(runs: Sequence[Run], rollouts: Rollouts, limits: Limits) -> Json:
+    """All that the page draws; `notes` say what was left out."""
+    chosen = _chosen(runs, limits)
+    data: Json = {"runs": [], "notes": [], "credible_at": limits.credible_at, "rules": list(VALUE_RULES)}
+    for run, rows in zip(runs, chosen, strict=True):
+        found = {row: picks(run.curves[row], run.is_pooled) for row in rows}
+        data["runs"].append(_run(run, rows, found, limits.credible_at))
+        if len(rows) < len(run.curves):
+            data["notes"].append(
+                f"{run.name}: {len(rows)} of {len(run.curves):,} located trajectories are shown, drawn at "
+                "random; the charts of the overview count all of them, but for the rules"
+            )
+    left = _add_evidence(data, runs, chosen, rollouts, limits)
+    if left:
+        data["notes"].append(f"continuations of {left:,} boundaries are left out to keep this file small")
+    return data
+
+
+def _chosen(runs: Sequence[Run], limits: Limits) -> list[list[int]]:
+    """Rows of each run, in its order: the same trajectories of all runs as far as they share them."""
+    most = max(1, limits.num_trajectories // max(1, len(runs)))
+    room = (1 - EVIDENCE_FRAC) * limits.num_bytes / max(1, len(runs))
+    chosen = []
+    for run in runs:
+        order = sorted(range(len(run.curves)), key=lambda row: json_digest(("report", key(run.curves[row]))))
+        rows: list[int] = []
+        size = 0
+        for row in order[:most]:
+            size += len(encoded(_trajectory(run.curves[row], row, {})))
+            if size > room and rows:
+                break
+            rows.append(row)
+        chosen.append(sorted(rows))
+    return chosen
+
+
+def _run(run: Run, rows: Sequence[int], found: dict[int, Picks], credible_at: float) -> Json:
+    named = [line for line in run.curves if line.critical]
+    return {
+        "name": run.name,
+        "command": run.command,
+        "settings": {k: str(run.settings[k]) for k in SHOWN_SETTINGS if run.settings.get(k) is not None},
+        "series": series(run),
+        "ledger": run.ledger,
+        "rate": success_rate(run),
+        "reset": mean_reset_value(run.curves),
+        "positions": positions(run.curves, credible_at),
+        "agreement": agreement(list(found.values())),
+        "num": len(run.curves),
+        "named": len(named),
+        "credible": sum(line.critical.credibility >= credible_at for line in named if line.critical),
+        "failed": sum(line.reward < run.success_at for line in run.curves),
+        "trajectories": [_trajectory(run.curves[row], row, found[row]) for row in rows],
+    }
+
+
+def _trajectory(line: CurveLine, row: int, found: Picks) -> Json:
+    return {
+        "row": row,
+        "key": key(line),
+        "round": line.round,
+        "problem": line.problem,
+        "question": line.question[:MAX_STEP_CHARACTERS],
+        "answer": line.answer[:MAX_STEP_CHARACTERS],
+        "given": line.given[:MAX_STEP_CHARACTERS],
+        "reward": line.reward,
+        "finished": line.finished,
+        "steps": [_cut(step) for step in line.steps],
+        "num_tokens": [b - a for a, b in zip(line.bounds, line.bounds[1:], strict=False)],
+        "successes": line.successes,
+        "trials": line.trials,
+        "values": line.values,
+        "bands": intervals(line),
+        "advantages": line.advantages,
+        "intervals": line.intervals,
+        "probabilities": line.probabilities,
+        "tokens": line.tokens,
+        "critical": line.critical.model_dump() if line.critical else None,
+        "rules": found,
+        "at": {},
+    }
+
+
+def _cut(text: str) -> str:
+    left = len(text) - MAX_STEP_CHARACTERS
+    return text if left <= 0 else f"{text[:MAX_STEP_CHARACTERS]} … ({left:,} more characters)"
+
+
+def _add_evidence(
+    data: Json, runs: Sequence[Run], chosen: Sequence[Sequence[int]], rollouts: Rollouts, limits: Limits
+) -> int:
+    """Adds continuations to the trajectories as far as the bytes reach; returns the boundaries without."""
+    left = 0
+    room = limits.num_bytes - len(encoded(data))
+    share = room // max(1, sum(map(len, chosen)))
+    for run, rows, shown in zip(runs, chosen, data["runs"], strict=True):
+        if not rows:
+            continue
+        evidence = Evidence.wanted_by((run.curves[row] for row in rows), run.success_at)
+        for rollout in rollouts(run):
+            evidence.offer(rollout)
+        for row, trajectory in zip(rows, shown["trajectories"], strict=True):
+            left += _add_to(trajectory, run.curves[row], evidence, share)
+    return left
+
+
+def _add_to(trajectory: Json, line: CurveLine, evidence: Evidence, share: int) -> int:
+    """Boundaries in order of their distance from the critical step."""
+    middle = line.critical.index if line.critical else 0
+    left = 0
+    for boundary in sorted(range(line.num_steps), key=lambda b: (abs(b - middle), b)):
+        found = evidence.at(line, boundary)
+        size = len(encoded(found))
+        if found and size > share:
+            left += 1
+        elif found:
+            trajectory["at"][boundary] = found
+            share -= size
+    return left

@@ -1,0 +1,363 @@
+"""The report: what is read of a run, what is drawn from it, and a file that holds nothing but text."""
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reported import curve, rollout, write_run
+
+from gpo.cli import main
+from gpo.curve import paired_estimate, wilson
+from gpo.paths import PathPosterior, pooled_estimate
+from gpo.report import page
+from gpo.report.evidence import MAX_CHARACTERS, Evidence
+from gpo.report.lines import CurveLine, RolloutLine, checked
+from gpo.report.reading import read_run, read_runs, rollouts
+from gpo.report.rules import agreement, picks
+from gpo.report.run import intervals, mean_reset_value, positions, series, success_rate
+from gpo.report.text import encoded
+from gpo.report.views import Limits, page_data
+from gpo.types import InputError, ValueCurve
+
+PLENTY = Limits(200, 3_000_000, 0.9)
+STEPS = ["1 + 2 = 3\n", "3 + 3 = 7\n", "Answer: 7"]
+
+
+def line_of(**changes) -> CurveLine:
+    return CurveLine.model_validate(curve(5, "1 + 2 + 3 = ?", "6", STEPS, **changes))
+
+
+class Elements(HTMLParser):
+    """The elements of a page with their attributes and texts."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict, list[str]]] = []
+        self.is_inside = False
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.found.append((tag, dict(attrs), []))
+        self.is_inside = True
+
+    def handle_endtag(self, tag) -> None:
+        self.is_inside = False
+
+    def handle_data(self, data) -> None:
+        if self.is_inside:
+            self.found[-1][2].append(data)
+
+    def texts(self, tag: str) -> list[str]:
+        return ["".join(texts) for name, _, texts in self.found if name == tag]
+
+
+def made(run: Path, *more: str) -> str:
+    output = run.parent / "page.html"
+    main(["report", str(run), "-o", str(output), *more])
+    return output.read_text(encoding="utf-8")
+
+
+@given(st.text())
+def test_json_in_the_page_reads_back_and_holds_nothing_that_html_or_a_script_could_end_at(text) -> None:
+    found = encoded({"key": text, text: [1, None]})
+    assert json.loads(found)["key"] == text if text != "key" else json.loads(found)["key"] == [1, None]
+    assert not set(found) & set("<>&\u2028\u2029")
+    found.encode("utf-8")
+
+
+def test_numbers_in_the_page_are_rounded_and_nan_is_null() -> None:
+    assert encoded([0.123456, float("nan"), float("inf"), 3, True]) == "[0.1235,null,null,3,true]"
+    assert encoded("</script>\u2028\ud800") == r'"\u003c/script\u003e\u2028\ud800"'
+
+
+def test_the_policy_names_every_script_and_style_by_hash_and_the_page_refers_to_nothing(tmp_path) -> None:
+    run = write_run(tmp_path / "run", [curve(0, "</script><script>x</script>", "a", STEPS)], [])
+    elements = Elements(made(run))
+    policy = next(a["content"] for tag, a, _ in elements.found if a.get("http-equiv"))
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy
+    scripts = [(a, "".join(texts)) for tag, a, texts in elements.found if tag == "script"]
+    assert [a for a, _ in scripts if a] == [{"type": "application/json", "id": "data"}]
+    sources = [text for a, text in scripts if not a] + elements.texts("style")
+    hashes = {base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in sources}
+    assert hashes == set(re.findall(r"'sha256-([^']+)'", policy))
+    assert len(sources) == len(page.SCRIPTS) + len(page.STYLES)
+    links = [a.get("href") or a.get("src") for _, a, _ in elements.found if a.get("href") or a.get("src")]
+    assert links == ["data:,"]
+
+
+def test_no_embedded_library_can_end_its_own_element() -> None:
+    for name in page.SCRIPTS:
+        assert "</script" not in page.asset(name).lower(), name
+        assert "<!--" not in page.asset(name), name
+    for name in page.STYLES:
+        assert "</style" not in page.asset(name).lower(), name
+        assert not re.search(r"url\((?!data:)|@import", page.asset(name)), name
+
+
+def test_the_vendored_files_are_all_named_with_version_hash_and_licence() -> None:
+    vendor = Path(page.__file__).parent / "assets" / "vendor"
+    known = json.loads((vendor / "versions.json").read_text())
+    named = {target for about in known.values() for target in about["files"].values()}
+    named.add(known["katex"]["fonts_licence"])
+    assert {file.name for file in vendor.iterdir()} == named | {"versions.json"}
+    for about in known.values():
+        assert len(base64.b64decode(about["sha512"])) == 64
+        assert about["version"]
+        assert about["licence"]
+        assert any(target.endswith(".LICENSE") for target in about["files"].values())
+
+
+def test_the_data_of_the_page_are_those_of_the_run(tmp_path) -> None:
+    line = curve(5, "1 + 2 + 3 = ?", "6", STEPS)
+    right = rollout(line, 1, "3 + 3 = 6\nAnswer: 6", 1.0)
+    run = write_run(tmp_path / "run", [line], [right, rollout(line, 2, "Answer: 7", 0.0)])
+    data = json.loads(Elements(made(run)).texts("script")[0])
+    [shown] = data["runs"]
+    assert shown["name"] == "run"
+    assert [shown[name] for name in ("num", "named", "credible", "failed")] == [1, 1, 1, 1]
+    assert shown["ledger"] == {"explore": 10, "values": 20}
+    assert shown["rate"] == [0.25, 0.25]
+    [one] = shown["trajectories"]
+    assert one["steps"] == STEPS
+    assert one["values"] == [0.9, 0.9, 0.05, 0.0]
+    assert one["at"]["1"] == {"right": [{"text": "3 + 3 = 6\nAnswer: 6", "tokens": 3}]}
+    assert one["at"]["2"] == {"wrong": [{"text": "Answer: 7", "tokens": 3}]}
+    assert data["notes"] == []
+
+
+def test_two_hundred_long_trajectories_fit_into_five_megabytes_and_a_larger_run_is_sampled(tmp_path) -> None:
+    steps = [f"{i}: " + "some words of reasoning " * 12 + "\n" for i in range(30)]
+    lines = [curve(i, f"question {i}", "a", steps) for i in range(260)]
+    other = "other words " * 300
+    found = [rollout(line, b, other, reward) for line in lines for b in (3, 15) for reward in (0.0, 1.0)]
+    run = write_run(tmp_path / "run", lines, found)
+    html = made(run)
+    assert len(html.encode()) < 5_000_000
+    data = json.loads(Elements(html).texts("script")[0])
+    shown = data["runs"][0]["trajectories"]
+    assert 100 < len(shown) <= 200
+    assert f"{len(shown)} of 260 located trajectories are shown, drawn at random" in data["notes"][0]
+    assert data["runs"][0]["num"] == 260
+    assert [one["row"] for one in shown] == sorted(one["row"] for one in shown)
+    assert all(one["at"].get("15") for one in shown)
+    few = json.loads(Elements(made(run, "--trajectories", "7")).texts("script")[0])
+    assert len(few["runs"][0]["trajectories"]) == 7
+
+
+def test_two_sampled_runs_show_the_same_of_the_trajectories_that_they_share(tmp_path) -> None:
+    lines = [curve(i, f"question {i}", "a", STEPS) for i in range(50)]
+    runs = read_runs([write_run(tmp_path / name, lines, []) for name in ("a", "b")])
+    data = page_data(runs, rollouts, Limits(20, 1_000_000, 0.9))
+    first, second = ([one["key"] for one in run["trajectories"]] for run in data["runs"])
+    assert len(first) == 10
+    assert first == second
+
+
+def test_a_continuation_is_what_follows_the_prefix_of_its_own_round_and_is_never_the_trajectory() -> None:
+    line = line_of(given="So: ")
+    evidence = Evidence.wanted_by([line], 1.0)
+    own = {**rollout(curve(5, "", "", STEPS), 0, "So: all of it", 0.0), "action_ids": line.completion_ids}
+    offered = [
+        own,
+        rollout(line.model_dump(), 1, "right\n", 1.0) | {"text": "So: 1 + 2 = 3\nright\n"},
+        rollout(line.model_dump(), 1, "half", 0.5) | {"text": "So: 1 + 2 = 3\nhalf", "finished": False},
+        rollout(line.model_dump(), 1, "later", 1.0) | {"round": 1},
+        rollout(line.model_dump(), 1, "measured", 1.0) | {"purpose": "evaluation"},
+        rollout(line.model_dump(), 2, "x", 1.0) | {"text": "So: 1 + 2 = 4, odd"},
+        rollout(line.model_dump(), 2, "y", 0.0) | {"text": "So: 1 + 2 = 3\n3 + 3 = 7\n" + "z" * 7000},
+    ]
+    for record in offered:
+        evidence.offer(RolloutLine.model_validate(record))
+    assert evidence.at(line, 0) == {}
+    assert evidence.at(line, 1) == {
+        "right": [{"text": "right\n", "tokens": 3}],
+        "wrong": [{"text": "half", "tokens": 3, "cut": True}],
+    }
+    cut = {"text": "z" * MAX_CHARACTERS, "tokens": 3, "left": 1000}
+    assert evidence.at(line, 2) == {"right": [{"text": "4, odd", "tokens": 3}], "wrong": [cut]}
+
+
+def test_no_more_continuations_are_kept_than_are_shown() -> None:
+    line = line_of()
+    evidence = Evidence.wanted_by([line], 1.0)
+    for number in range(20):
+        evidence.offer(RolloutLine.model_validate(rollout(line.model_dump(), 1, f"{number}", 1.0)))
+    assert [one["text"] for one in evidence.at(line, 1)["right"]] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("is_pooled", [True, False])
+def test_every_rule_picks_its_step_from_the_counts_and_the_runs_own_rule_keeps_its(is_pooled) -> None:
+    counts = {"successes": [10, 10, 38, 1, 0], "trials": [40, 40, 40, 40, 1]}
+    steps = ["a\n", "b\n", "c\n", "d"]
+    line = CurveLine.model_validate(curve(1, "", "", steps, **counts))
+    found = picks(line, is_pooled)
+    assert {rule: index for rule, (index, _) in found.items()} == {
+        "signed": 1,
+        "absolute": 2,
+        "drop": 2,
+        "as-released": 2,
+    }
+    assert found["drop"] == (2, 0.97)
+    assert all(probability > 0.9 for _, probability in found.values())
+
+
+def test_without_samples_there_is_the_recorded_step_and_no_other() -> None:
+    line = line_of(successes=[0, 0, 0, 0], trials=[0, 0, 0, 1])
+    assert picks(line, True) == {"drop": (1, 0.97)}
+    assert picks(line.model_copy(update={"critical": None}), True) == {}
+
+
+def test_agreement_counts_the_trajectories_where_both_rules_named_a_step() -> None:
+    first = {"signed": (1, 0.5), "absolute": (2, 0.5), "drop": (2, 0.5), "as-released": (2, 0.5)}
+    found = agreement([first, {"drop": (0, 1.0), "absolute": (0, 1.0)}])
+    assert found["named"] == [[1, 1, 1, 1], [1, 2, 2, 1], [1, 2, 2, 1], [1, 1, 1, 1]]
+    assert found["same"] == [[1, 0, 0, 0], [0, 2, 2, 1], [0, 2, 2, 1], [0, 1, 1, 1]]
+
+
+def test_rounds_are_points_over_the_tokens_spent_so_far(tmp_path) -> None:
+    curves = [curve(number, "", "", STEPS, round=1) for number in range(2)]
+    run = write_run(tmp_path / "run", curves, [])
+    rounds = [
+        {
+            "round": 0,
+            "tokens": {"evaluation": 99},
+            "metrics": {},
+            "evaluation": {"accuracy": 0.5, "stderr": 0.1},
+        },
+        {"round": 1, "tokens": {"explore": 7, "values": 3}, "metrics": {"sample/signal_groups_frac": 0.75}},
+    ]
+    (run / "rounds.jsonl").write_text("".join(json.dumps({**one, "sizes": {}}) + "\n" for one in rounds))
+    first, second = series(read_run(run))
+    assert (first["tokens"], first["accuracy"], first["signal"]) == (0, (0.5, 0.1), None)
+    assert (second["tokens"], second["accuracy"], second["signal"]) == (10, (None, None), 0.75)
+    assert second["reset"] == (0.9, 0.0)
+    assert success_rate(read_run(run)) == (None, None)
+
+
+def test_critical_steps_fall_into_the_tenth_of_the_tokens_where_they_begin() -> None:
+    early = line_of(bounds=[0, 1, 2, 6])
+    late = line_of(bounds=[1, 5, 5 + 1, 6])
+    unsure = late.model_copy(update={"critical": late.critical.model_copy(update={"credibility": 0.5})})
+    found = positions([early, late, unsure, line_of(critical=None)], 0.9)
+    assert found == {"credible": [0, 1, 0, 0, 0, 0, 0, 0, 1, 0], "other": [0, 0, 0, 0, 0, 0, 0, 0, 1, 0]}
+    assert mean_reset_value([early, line_of(critical=None)]) == (0.9, None)
+
+
+def test_a_run_of_before_intervals_were_kept_has_those_of_its_counts() -> None:
+    line = line_of(successes=[3, 0, 0, 0], trials=[4, 0, 4, 1])
+    assert intervals(line) == [wilson(3, 4), None, wilson(0, 4), (0.0, 0.0)]
+    kept = line_of(value_intervals=[[0.1, 0.2]] * 4)
+    assert intervals(kept) == [(0.1, 0.2)] * 4
+
+
+def test_the_pooled_intervals_of_values_hold_the_means_and_narrow_with_trials() -> None:
+    def found(factor: int) -> list[tuple[float, float]]:
+        path = PathPosterior(4, 0.0)
+        path.fit([8 * factor, 7 * factor, 0, 0], [10 * factor, 10 * factor, 10 * factor, 0])
+        estimate = pooled_estimate(path)
+        for value, (low, high) in zip(estimate.values, estimate.value_intervals, strict=True):
+            assert 0 <= low <= value <= high <= 1
+        return estimate.value_intervals
+
+    few, many = found(1), found(30)
+    assert all(b[1] - b[0] < a[1] - a[0] for a, b in zip(few[:3], many[:3], strict=True))
+    assert few[-1] == (0.0, 0.0)
+    path = PathPosterior(4, None)
+    assert pooled_estimate(path).value_intervals[-1] == (0.0, 1.0)
+    assert paired_estimate(ValueCurve((0, 1, 2), (1, 2, 1), (4, 4, 1))).value_intervals == [
+        wilson(1, 4),
+        wilson(2, 4),
+        (1.0, 1.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"reward": "much"},
+            "reward: input should be a valid number, unable to parse string as a number, got 'much'",
+        ),
+        (
+            {"values": [0.5, None]},
+            "values: has 2 entries, and 3 steps need 4; it was damaged since it was written",
+        ),
+        ({"successes": [5, 0, 0, 0]}, "successes.0: 5 is not between 0 and the 4 trials"),
+        ({"bounds": [0, 4, 2, 6]}, "bounds: do not increase"),
+        ({"bounds": [0, 2, 4, 60]}, "bounds: end at 60, behind the 6 completion_ids"),
+        ({"steps": []}, "steps: is empty"),
+        ({"critical": {"index": 1}}, "critical.advantage: field required"),
+        ({"trials": [4, 4, "x", 1]}, "trials.2: input should be a valid integer"),
+    ],
+)
+def test_an_edited_line_is_named_by_file_row_and_field(tmp_path, changes, told) -> None:
+    with pytest.raises(InputError, match=re.escape(f"c.jsonl: row 3: {told}")):
+        checked(Path("c.jsonl"), 3, CurveLine, curve(0, "", "", STEPS) | changes)
+
+
+def refused(capsys, *args: str) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        main(list(args))
+    assert stopped.value.code == 2
+    [line] = capsys.readouterr().err.strip().splitlines()
+    return line
+
+
+def test_what_cannot_be_reported_is_refused_in_one_line(tmp_path, capsys) -> None:
+    run = write_run(tmp_path / "run", [curve(0, "", "", STEPS)], [])
+    other = write_run(tmp_path / "other", [curve(0, "", "", STEPS)], [], task="another")
+    empty = write_run(tmp_path / "empty", [], [])
+    (empty / "problems.jsonl").unlink()
+    measured = write_run(tmp_path / "measured", [], [])
+    (measured / "run.json").write_text('{"command": "eval", "settings": {}}')
+    (tmp_path / "nothing").mkdir()
+    output = str(tmp_path / "page.html")
+    assert "holds no run.json, so it is no run folder" in refused(capsys, "report", str(tmp_path / "nothing"))
+    assert "is empty: nothing of it is complete yet" in refused(capsys, "report", str(empty), "-o", output)
+    assert "which locates nothing" in refused(capsys, "report", str(measured), "-o", output)
+    assert "is of another, and" in refused(capsys, "report", str(run), str(other), "-o", output)
+    assert "is named twice" in refused(capsys, "report", str(run), f"{run}/.", "-o", output)
+    assert "is a folder; name a file" in refused(capsys, "report", str(run), "-o", str(tmp_path))
+    assert "there is no folder" in refused(
+        capsys, "report", str(run), "-o", str(tmp_path / "no" / "page.html")
+    )
+    assert "Missing argument 'RUNS...'" in refused(capsys, "report")
+    with (run / "curves.jsonl").open("a") as file:
+        file.write(json.dumps(curve(1, "", "", STEPS, finished="perhaps")) + "\n" + '{"torn": ')
+    told = refused(capsys, "report", str(run), "-o", output)
+    assert "run/curves.jsonl: row 2: finished: input should be a valid boolean" in told
+    assert "run/curves.jsonl: row 2: finished" in refused(capsys, "show", str(run))
+    assert not Path(output).exists()
+
+
+def test_a_torn_last_line_is_passed_over_and_a_torn_line_between_is_named(tmp_path, capsys) -> None:
+    run = write_run(tmp_path / "run", [curve(0, "", "", STEPS)], [])
+    whole = (run / "curves.jsonl").read_text()
+    (run / "curves.jsonl").write_text(whole + whole[:50])
+    assert len(read_run(run).curves) == 1
+    (run / "curves.jsonl").write_text(whole[:50] + "\n" + whole)
+    assert "curves.jsonl: row 1: is not valid JSON" in refused(capsys, "report", str(run))
+
+
+def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path) -> None:
+    paths = []
+    for parent in ("first", "second"):
+        (tmp_path / parent).mkdir()
+        paths.append(write_run(tmp_path / parent / "run", [curve(0, "", "", STEPS)], []))
+    assert [run.name for run in read_runs(paths)] == ["first/run", "second/run"]
+
+
+def test_the_json_of_a_report_says_what_is_in_it(tmp_path, capsys) -> None:
+    run = write_run(tmp_path / "run", [curve(0, "", "", STEPS)], [])
+    main(["report", str(run), "-o", str(tmp_path / "page.html"), "--json"])
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert summary["trajectories"] == summary["located"] == 1
+    assert summary["bytes"] == (tmp_path / "page.html").stat().st_size
+    assert summary["notes"] == []
