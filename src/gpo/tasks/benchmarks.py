@@ -170,6 +170,7 @@ def read(name: str, split: str, data_dir: str | None) -> tuple[list[Row], list[s
         for where, record in read_records(source)
     ]
     rows = [_named(row, name, split, number) for number, row in enumerate(rows, start=1)]
+    _refuse_repeated_ids(rows)
     return rows, _differences(rows, known, f"{name} {split} from {data_dir or benchmark.hub}")
 
 
@@ -228,6 +229,13 @@ def _local_sources(name: str, known: Split, data_dir: str) -> list[tuple[str, st
 def _named(row: Row, name: str, split: str, number: int) -> Row:
     own = row.id.removeprefix(f"{split}/") or str(number)
     return replace(row, id=f"{name}/{split}/{own}")
+
+
+def _refuse_repeated_ids(rows: Sequence[Row]) -> None:
+    first: dict[str, Row] = {}
+    for row in rows:
+        if (other := first.setdefault(row.id, row)) is not row:
+            raise InputError(f"{row.source}: has the id '{row.id}' of {other.source}; remove one of them")
 
 
 def _differences(rows: Sequence[Row], known: Split, what: str) -> list[str]:
