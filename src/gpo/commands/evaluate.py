@@ -15,7 +15,7 @@ from gpo.commands.records import write_evaluated
 from gpo.commands.ui import Ui
 from gpo.config import EvalSettings
 from gpo.evaluation import Outcome, Scores, compare, evaluate, scores
-from gpo.record import Json, RunFolder, read_lines, write_json
+from gpo.record import Json, RunFolder, read_json, read_lines, write_json
 from gpo.report import scores as table
 from gpo.types import DataWarning, InputError, Policy, Problem, Verifier
 
@@ -29,6 +29,8 @@ def run(settings: EvalSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     check_export(settings)
     path = resume or setup.output_folder(settings.output, "eval", settings.seed)
     finished = finished_rival(settings)
+    if finished is None:
+        check_rival(settings)
     summary = measured(settings, path, ui, resume, finished) | {"run": str(path)}
     outcomes = read_outcomes(path)
     found = scores(outcomes, ks)
@@ -157,13 +159,24 @@ def read_outcomes(path: Path) -> list[Outcome]:
 
 def finished_rival(settings: EvalSettings) -> list[Outcome] | None:
     """The outcomes of the run folder to compare with; None if that is a model, or nothing."""
-    is_run = settings.against is not None and (Path(settings.against) / "run.json").is_file()
-    if settings.against is not None and not is_run and settings.engine != "transformers":
+    if settings.against is None:
+        return None
+    run = Path(settings.against) / "run.json"
+    is_model = not run.is_file() or read_json(run).get("command") == "train"
+    if is_model and settings.engine != "transformers":
         raise InputError(
             f"--against {settings.against}: engine {settings.engine} holds one model; evaluate the other one "
             "first, and give the folder of that run"
         )
-    return read_outcomes(Path(str(settings.against))) if is_run else None
+    return None if is_model else read_outcomes(run.parent)
+
+
+def check_rival(settings: EvalSettings) -> None:
+    """InputError, before the first model has sampled for hours, if the second cannot be loaded at all."""
+    if settings.against not in (None, "demo"):
+        from gpo.policies.loading import load_tokenizer
+
+        load_tokenizer(str(settings.against), trust_remote_code=settings.trust_remote_code)
 
 
 COMPARED = (
