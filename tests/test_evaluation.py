@@ -1,6 +1,7 @@
 """Evaluations: of a policy whose values are known, and `gpo eval` from the command line."""
 
 import json
+import shlex
 from pathlib import Path
 
 import lookalikes
@@ -9,6 +10,8 @@ from test_cli import error_of
 from toy import AllRight, TablePolicy, problems
 
 from gpo.cli import main
+from gpo.commands.harness import export, target
+from gpo.config import EvalSettings, load_settings
 from gpo.evaluation import Outcome, compare, evaluate, scores
 from gpo.types import InputError
 
@@ -173,10 +176,11 @@ def test_a_run_whose_problems_have_changed_is_not_resumed(capsys, tmp_path) -> N
     args = ["--task", "math", "--data-dir", "data", "--max-tokens", "4"]
     gpo(capsys, "eval", *args, "--output", "out")
     lookalikes.write_jsonl(tmp_path / "data/math/test.jsonl", lookalikes.math_rows("test")[1:])
-    error = error_of(capsys, "eval", "--resume", "out")
-    assert (
-        "--resume out: is of other problems than there are now; math/test/algebra/1.json is missing" in error
-    )
+    with pytest.raises(SystemExit) as stopped:
+        main(["eval", "--resume", "out"])
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert "--resume out: is of other problems than there are now; math/test/algebra/1.json" in error
 
 
 def test_a_training_run_and_its_checkpoints_are_models(capsys) -> None:
@@ -242,6 +246,18 @@ def test_few_shot_without_a_chat_template_is_asked_as_it_stands(capsys, tmp_path
     text = AutoTokenizer.from_pretrained(DEMO_MODEL).decode(row["prompt_ids"])
     assert text.startswith("Question: ")
     assert text.endswith("Answer:")
+
+
+def test_the_harness_gets_bare_answers_and_the_templates_arguments(capsys, tmp_path) -> None:
+    lookalikes.write_jsonl(tmp_path / "own.jsonl", [{"prompt": "What?", "answer": "It is so.\n#### 1,234"}])
+    given = {"data": "own.jsonl", "verifier": "number", "template_args": {"enable_thinking": False}}
+    exported = export(load_settings(EvalSettings, None, given), tmp_path / "run")
+    (line,) = (tmp_path / "run/lm-eval/gpo_own_jsonl.jsonl").read_text().splitlines()
+    assert json.loads(line)["target"] == "1,234"
+    words = shlex.split(exported["command"])
+    arguments = json.loads(words[words.index("--model_args") + 1])
+    assert arguments["chat_template_args"] == {"enable_thinking": False}
+    assert [target("1", "option"), target("(C)", "option"), target("(C)", "bbh")] == ["B", "C", "(C)"]
 
 
 @pytest.mark.parametrize(
