@@ -265,6 +265,7 @@ def test_exact_compares_the_final_answer(text: str, answer: str, reward: float) 
         row("\\boxed{12\\pi \\approx 37.2}", "12\\pi", WRONG, "rounded falsely"),
         row("\\boxed{3 = \\frac{\\pi}{2}}", "\\frac{\\pi}{2}", WRONG, "an equation of two values"),
         row("\\boxed{AB = 3 = 3.0}", "3", RIGHT, "a name and two spellings"),
+        row("\\boxed{\\frac14 = 25\\%}", "0.25 = 25\\%", RIGHT, "a gold answer that is written twice"),
         row("\\boxed{3 \\lor 4}", "4", WRONG, "a hedge of logic"),
         row("\\boxed{3\\quad 4}", "34", WRONG, "a hedge of spaces"),
         row("\\boxed{\\geq 3}", "3", WRONG, "a bound"),

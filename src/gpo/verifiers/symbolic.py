@@ -67,10 +67,11 @@ def is_equal(gold: str, reading: str, *, is_sentence: bool) -> bool:
 
 
 def _is_chain(reading: str, gold: str) -> bool:
-    """Whether it has more sides than the gold answer, or equates values; "y = 2x" is one answer."""
-    num_signs = len(_SIGN.findall(reading))
-    first = _SIGN.split(reading)[0]
-    return num_signs > len(_SIGN.findall(gold)) or (num_signs > 0 and not _VARIABLE.search(first))
+    """Whether it has more sides than the gold answer, or equates values where that names one: y = 2x."""
+    first, *more = _SIGN.split(reading)
+    gold_first, *gold_more = _SIGN.split(gold)
+    has_name, should_have = _VARIABLE.search(first), gold_more and _VARIABLE.search(gold_first)
+    return len(more) > len(gold_more) or bool(more and should_have and not has_name)
 
 
 def _is_answer(reading: str, gold: str) -> bool:
