@@ -661,7 +661,22 @@ def test_no_text_makes_a_verifier_raise_or_leave_the_unit_interval(text: str) ->
     assert gym.score(text, "12", gym_columns("chain_sum", "12")) in (RIGHT, WRONG)
 
 
-UNITS = ["\\boxed{", "{", "answer is ", "<answer>", "1,234", "\\boxed ", "answer ", "#", " ", "A", "- "]
+UNITS = [
+    "\\( ",
+    "A or ",
+    "$1$ ",
+    "\\boxed{",
+    "{",
+    "answer is ",
+    "<answer>",
+    "1,234",
+    "\\boxed ",
+    "answer ",
+    "#",
+    " ",
+    "A",
+    "- ",
+]
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,9 @@ def warn_of_other_settings(settings: EvalSettings, where: Path) -> None:
     """A DataWarning that names what was set otherwise in the evaluation to compare with."""
     ours, theirs = settings.model_dump(), RunFolder.stored_settings(where, "eval")
     others = [
-        f"{key}: {theirs[key]!r} there, {ours[key]!r} here" for key in COMPARED if theirs[key] != ours[key]
+        f"{key}: {theirs.get(key)!r} there, {ours[key]!r} here"
+        for key in COMPARED
+        if theirs.get(key) != ours[key]
     ]
     if others:
         warnings.warn(
