@@ -16,7 +16,7 @@ from typing import Any
 
 from gpo import verifiers
 from gpo.types import Problem
-from gpo.verifiers import answers, bbh, exact, math, number, option
+from gpo.verifiers import answers, bbh, exact, latex, math, number, option
 
 FORMS = ("So we are done: $\\boxed{%s}$.", "The answer is $%s$.", "Working it out, we get $\\boxed{%s}$")
 WORK = "We add the first term to the second and divide by what is left, which gives another line. "
@@ -45,7 +45,7 @@ def golds(path: Path | None, num: int, rng: random.Random) -> list[str]:
 
 def is_easy(answer: str) -> bool:
     """Whether algebra is never needed, right or wrong."""
-    return math._plain_number(answer) is not None or math._is_words(answer)
+    return latex.plain_number(answer) is not None or latex.is_words(answer)
 
 
 def write(answer: str, rng: random.Random) -> str:

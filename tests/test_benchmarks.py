@@ -134,6 +134,26 @@ def test_known_rows_with_other_content_are_named_by_their_checksum(folder: str, 
     assert benchmarks.read("gsm8k", "test", folder)[1] == []
 
 
+def test_a_row_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    rows = lookalikes.math_rows("test")
+    lookalikes.write_jsonl(tmp_path / "math/test.jsonl", [*rows, rows[0]])
+    assert refusal("math", "test", tmp_path) == (
+        "DATA/math/test.jsonl line 8: has the id 'math/test/algebra/1.json' of DATA/math/test.jsonl line 1; "
+        "remove one of them"
+    )
+
+
+def test_a_hub_that_cannot_be_reached_is_told_of_with_the_way_around(monkeypatch) -> None:
+    import datasets
+
+    def load_dataset(*_: object, **__: object) -> None:
+        raise ConnectionError("no hub here")
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    with pytest.raises(InputError, match=r"no hub here.*or give --data-dir, a folder with upstream's files"):
+        benchmarks.read("gsm8k", "test", None)
+
+
 def test_a_missing_file_is_refused_with_where_it_was_looked_for(folder: str, tmp_path: Path) -> None:
     assert refusal("mmlu", "dev", tmp_path).startswith(
         "--data-dir DATA: has no file for mmlu; looked for mmlu/dev."

@@ -1,6 +1,7 @@
 """Evaluations: of a policy whose values are known, and `gpo eval` from the command line."""
 
 import json
+import shlex
 from pathlib import Path
 
 import lookalikes
@@ -9,6 +10,8 @@ from test_cli import error_of
 from toy import AllRight, TablePolicy, problems
 
 from gpo.cli import main
+from gpo.commands.harness import export, target
+from gpo.config import EvalSettings, load_settings
 from gpo.evaluation import Outcome, compare, evaluate, scores
 from gpo.types import InputError
 
@@ -82,6 +85,12 @@ def test_subjects_have_their_own_rates_and_an_unweighted_mean() -> None:
     assert found.macro is not None
     assert (found.macro.mean, found.macro.stderr) == (0.75, pytest.approx(0.5 / 2))
     assert scores([outcome("a", [1])]).macro is None
+    wrong = scores([outcome(f"{name}{i}", [0], subject=name) for name in "ab" for i in range(2)]).macro
+    assert wrong is not None
+    assert wrong.interval == pytest.approx((0.0, 0.48989), abs=1e-5)  # Wilson's of 0 in 4 flips
+    single = scores([outcome(name, [1], subject=name) for name in "ab"]).macro
+    assert single is not None
+    assert single.interval == pytest.approx((0.34238, 1.0), abs=1e-5)  # of 2 in 2
 
 
 def test_k_is_at_most_the_samples() -> None:
@@ -148,6 +157,52 @@ def test_two_models_are_compared_on_the_same_problems_in_one_command(capsys) -> 
     )
 
 
+def test_a_comparison_says_what_else_than_the_model_differs(capsys) -> None:
+    args = ["eval", *SMALL, "--limit", "4"]
+    gpo(capsys, *args, "--output", "a")
+    main([*args, "--temperature", "0", "--against", "a", "--output", "b"])
+    warning = "gpo: warning: --against a: was evaluated otherwise (temperature: 1.0 there, 0.0 here)"
+    assert warning in capsys.readouterr().err
+
+
+def test_a_rival_that_cannot_be_loaded_is_refused_before_anything_is_sampled(capsys) -> None:
+    error = error_of(capsys, "eval", *SMALL, "--against", "no/such/model", "--output", "out")
+    assert "'no/such/model' does not exist" in error
+    assert not Path("out").exists()
+
+
+def test_a_run_whose_problems_have_changed_is_not_resumed(capsys, tmp_path) -> None:
+    lookalikes.write_all(tmp_path / "data")
+    args = ["--task", "math", "--data-dir", "data", "--max-tokens", "4"]
+    gpo(capsys, "eval", *args, "--output", "out")
+    lookalikes.write_jsonl(tmp_path / "data/math/test.jsonl", lookalikes.math_rows("test")[1:])
+    with pytest.raises(SystemExit) as stopped:
+        main(["eval", "--resume", "out"])
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert "--resume out: is of other problems than there are now; math/test/algebra/1.json" in error
+
+
+def test_a_training_run_and_its_checkpoints_are_models(capsys) -> None:
+    train = [
+        "train",
+        "--task",
+        "chain_sum",
+        "--max-tokens",
+        "48",
+        "--rounds",
+        "1",
+        "--problems-per-round",
+        "2",
+    ]
+    train += ["--group-size", "2", "--rule", "base", "--eval-every", "0", "--eval-problems", "2"]
+    gpo(capsys, *train, "--learning-rate", "1e-3", "--size", "8", "--output", "run")
+    args = ["eval", "--task", "chain_sum", "--max-tokens", "48", "--limit", "4", "--temperature", "0"]
+    summary = gpo(capsys, *args, "--model", "run/checkpoints/0001", "--against", "run", "--output", "out")
+    assert summary["comparison"]["num_better"] == summary["comparison"]["num_worse"] == 0
+    assert Path("out/against/rollouts.jsonl").read_text() == Path("out/rollouts.jsonl").read_text()
+
+
 def test_a_benchmark_is_evaluated_by_subject_from_a_data_folder(capsys, tmp_path) -> None:
     lookalikes.write_all(tmp_path / "data")
     main(["eval", "--task", "mmlu", "--data-dir", "data", "--max-tokens", "8", "--output", "a", "--json"])
@@ -191,6 +246,18 @@ def test_few_shot_without_a_chat_template_is_asked_as_it_stands(capsys, tmp_path
     text = AutoTokenizer.from_pretrained(DEMO_MODEL).decode(row["prompt_ids"])
     assert text.startswith("Question: ")
     assert text.endswith("Answer:")
+
+
+def test_the_harness_gets_bare_answers_and_the_templates_arguments(capsys, tmp_path) -> None:
+    lookalikes.write_jsonl(tmp_path / "own.jsonl", [{"prompt": "What?", "answer": "It is so.\n#### 1,234"}])
+    given = {"data": "own.jsonl", "verifier": "number", "template_args": {"enable_thinking": False}}
+    exported = export(load_settings(EvalSettings, None, given), tmp_path / "run")
+    (line,) = (tmp_path / "run/lm-eval/gpo_own_jsonl.jsonl").read_text().splitlines()
+    assert json.loads(line)["target"] == "1,234"
+    words = shlex.split(exported["command"])
+    arguments = json.loads(words[words.index("--model_args") + 1])
+    assert arguments["chat_template_args"] == {"enable_thinking": False}
+    assert [target("1", "option"), target("(C)", "option"), target("(C)", "bbh")] == ["B", "C", "(C)"]
 
 
 @pytest.mark.parametrize(

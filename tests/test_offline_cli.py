@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import lookalikes
 import pytest
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -264,3 +265,16 @@ def test_rows_of_questions_to_be_evaluated_on_are_kept_out(pairs_run, capsys) ->
     assert summary["left_out"]["held out"] == 2
     write_lines(Path("some.jsonl"), rows)
     assert "rows are of questions in the evaluation data" in refused(capsys, pairs_run, *data)
+
+
+def test_given_pairs_of_a_test_at_hand_are_left_out(edited, capsys, tmp_path) -> None:
+    lookalikes.write_all(tmp_path / "data")
+    run = read_json(edited / "run.json")
+    write_json(edited / "run.json", run | {"settings": run["settings"] | {"task": "gsm8k"}})
+    rows = lines_of(edited, "pairs")
+    for row in rows[:2]:
+        row["question"] = lookalikes.GSM8K[0]["question"].replace(" ", "  ")
+    write_lines(edited / "pairs.jsonl", rows)
+    given = ["train", "--method", "dpo", "--pairs", str(edited), "--data-dir", "data", *TRAIN]
+    assert gpo(capsys, *given, "--output", "out")["left_out"]["held out"] == 2
+    assert gpo(capsys, *given, "--no-decontaminate", "--output", "all")["left_out"].get("held out", 0) == 0

@@ -332,6 +332,14 @@ def test_check_says_why_a_gold_answer_is_of_no_use() -> None:
             verifier.score([problem("many")], ["18"])
 
 
+def test_an_echo_of_the_question_answers_nothing() -> None:
+    asked = Problem("q", (1,), "12", question="A cart holds 3 crates. How many melons are 12?")
+    with load("number") as verifier:
+        texts = [asked.question, f"{asked.question}\nThere are 11.", f"{asked.question}\n12"]
+        assert verifier.score([asked] * 3, texts) == [0.0, 0.0, 1.0]
+        assert verifier.read([asked] * 2, texts[:2]) == [None, "11"]
+
+
 def test_check_of_a_hostile_gold_answer_ends_at_the_limit() -> None:
     hostile = problem("{" * 300 + "5" + "}" * 300)
     with load("math", limit_s=0.5) as verifier, pytest.raises(ValueError, match=r"within 0\.5 s"):

@@ -11,7 +11,7 @@ import reasoning_gym
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpo.verifiers import algebra, answers, bbh, exact, gym, math, number, option
+from gpo.verifiers import algebra, answers, bbh, exact, gym, math, number, option, symbolic
 
 RIGHT, WRONG = 1.0, 0.0
 BRACES = "{" * 1_000_000
@@ -51,6 +51,28 @@ def row(text: str, answer: str, reward: float, why: str) -> object:
         row("the answer is \\boxed{18", "18", WRONG, "a box that was cut off"),
         row("The answer is 180", "18", WRONG, "a longer number"),
         row("\\boxed{1/0}", "1", WRONG, "division by zero"),
+        row("\\boxed{10^2}", "10", WRONG, "a power is not its base"),
+        row("\\boxed{\\sqrt{16}}", "16", WRONG, "nor a root its square"),
+        row("\\boxed{3 \\times 6}", "3", WRONG, "nor a product its factor"),
+        row("\\boxed{3 \\times 6 = 18}", "18", RIGHT, "what the product comes to"),
+        row("\\boxed{5\\times10^{2}}", "5", WRONG, "nor a power of ten"),
+        row("\\boxed{1e3}", "1", WRONG, "nor that of a calculator"),
+        row("The answer is 1/3 of 54 = 18.", "18", RIGHT, "a share of what"),
+        row("\\boxed{17 = 18}", "18", WRONG, "two sides that differ"),
+        row("The answer is 17 or 18.", "17", WRONG, "a hedge"),
+        row("\\boxed{17, 18}", "17", WRONG, "a list"),
+        row("\\boxed{17 \\text{ or } 18}", "17", WRONG, "a hedge in a box"),
+        row("I am torn between 17 or 18", "18", WRONG, "a hedge without a marker"),
+        row("The answer is not 17 but 18.", "17", WRONG, "a denial"),
+        row("The answer is 18, not 17.", "18", RIGHT, "what it is and what not"),
+        row("The answer is 3 hours and 30 minutes", "3", WRONG, "half of an answer"),
+        row("Answer: 12:30", "12", WRONG, "a time of day"),
+        row("The answer is 17-19.", "17", WRONG, "a range"),
+        row("\\boxed{1\\frac{1}{2}}", "1.5", RIGHT, "a mixed number"),
+        row("\\boxed{1\\frac{1}{2}}", "5.5", WRONG, "which is not eleven halves"),
+        row("\\boxed{1 000}", "1000", RIGHT, "a space between thousands"),
+        row("\\boxed{50^\\circ}", "50", RIGHT, "degrees"),
+        row("Answer\uff1a18", "18", RIGHT, "a full-width colon"),
         row("\u0661\u0668 and \uff11\uff18 and 1\u00b2", "18", WRONG, "Unicode digits are not read"),
         row("\u00b2\u2460\u2155\u09ea", "4", WRONG, "nor do they crash"),
         row("9" * 100_000, "9", WRONG, "a number too long to read"),
@@ -102,6 +124,22 @@ def test_number_reads_the_final_number(text: str, answer: str, reward: float) ->
         row("I choose C because A is wrong.\n\nFinal answer: C", "C", RIGHT, "final answer"),
         row("\\boxed{\u0392}", "B", WRONG, "a Greek capital beta"),
         row("\\boxed{E}", "E", RIGHT, "the fifth of more than four"),
+        row("The answer is not B.", "B", WRONG, "a denial"),
+        row("The answer isn't (B)", "B", WRONG, "a denial in one word"),
+        row("It cannot be B", "B", WRONG, "a denial without a marker"),
+        row("So it is C, not B.", "C", RIGHT, "what it is and what not"),
+        row("Answer: I don't know", "I", WRONG, "the pronoun after the phrase"),
+        row("Answer: I", "I", RIGHT, "the option I"),
+        row("\\boxed{A B C D}", "A", WRONG, "all in a box"),
+        row("\\boxed{A\\text{ or }B}", "A", WRONG, "a hedge in LaTeX"),
+        row("\\boxed{A\\quad B}", "A", WRONG, "a hedge of spaces"),
+        row("\\boxed{A \\lor B}", "A", WRONG, "a hedge of logic"),
+        row("The answer is A, then B", "A", WRONG, "one after the other"),
+        row("It could be A, B, C, or D.", "D", WRONG, "a hedge without a marker"),
+        row("Either (A) or (B).", "B", WRONG, "another"),
+        row("The answer is 'B'.", "B", RIGHT, "quotes"),
+        row("(b)", "B", RIGHT, "nothing else, in lower case"),
+        row("Answer: A is right and B is wrong", "A", RIGHT, "what is said of another"),
     ],
 )
 def test_option_reads_the_chosen_letter(text: str, answer: str, reward: float) -> None:
@@ -142,6 +180,11 @@ def test_option_reads_the_chosen_letter(text: str, answer: str, reward: float) -
         row("the answer is \u0661\u0668", "18", WRONG, "Unicode digits"),
         row("The answer is y e s", "yes", WRONG, "letters apart"),
         row("\\boxed{" + BRACES, "yes", WRONG, "a megabyte of braces"),
+        row("The answer is \\( \\text{True} \\).", "True", RIGHT, "inline LaTeX"),
+        row("\\boxed{\\texttt{valid}}", "valid", RIGHT, "typewriter"),
+        row("The answer is yes, not no.", "yes", RIGHT, "what it is and what not"),
+        row("The answer is not yes", "yes", WRONG, "a denial"),
+        row("[THINK]the answer is yes[/THINK]", "yes", WRONG, "another mark of thinking"),
     ],
 )
 def test_exact_compares_the_final_answer(text: str, answer: str, reward: float) -> None:
@@ -216,6 +259,27 @@ def test_exact_compares_the_final_answer(text: str, answer: str, reward: float) 
         row("\\boxed{\\frac{\\pi}{4}+2-\\sqrt{2}}", "\\frac \\pi4 + 2 - \\sqrt2", RIGHT, "braces left out"),
         row("So it falls on $\\text{Sunday}$ in the end.", "\\text{Sunday}", RIGHT, "a word in a sentence"),
         row("What is \\boxed{}? I do not know.", "3", WRONG, "an empty box in an echo"),
+        row("\\boxed{200=201=202=203=204}", "204", WRONG, "a chain of integers"),
+        row("\\boxed{204 \\approx 200}", "204", WRONG, "about a round number"),
+        row("\\boxed{12\\pi \\approx 37.7}", "12\\pi", RIGHT, "rounded to the places shown"),
+        row("\\boxed{12\\pi \\approx 37.2}", "12\\pi", WRONG, "rounded falsely"),
+        row("\\boxed{3 = \\frac{\\pi}{2}}", "\\frac{\\pi}{2}", WRONG, "an equation of two values"),
+        row("\\boxed{AB = 3 = 3.0}", "3", RIGHT, "a name and two spellings"),
+        row("\\boxed{\\frac14 = 25\\%}", "0.25 = 25\\%", RIGHT, "a gold answer that is written twice"),
+        row("\\boxed{3 \\lor 4}", "4", WRONG, "a hedge of logic"),
+        row("\\boxed{3\\quad 4}", "34", WRONG, "a hedge of spaces"),
+        row("\\boxed{\\geq 3}", "3", WRONG, "a bound"),
+        row("\\boxed{x \\neq 3}", "3", WRONG, "all but the answer"),
+        row("\\boxed{x \\ge 3}", "[3,\\infty)", RIGHT, "a bound where a range is asked for"),
+        row("\\boxed{3 \\Rightarrow 4}", "4", WRONG, "an implication"),
+        row("The answer is not 204.", "204", WRONG, "a denial"),
+        row("The answer is $5$, not $4$.", "5", RIGHT, "what it is and what not"),
+        row("The answer is $5$, not $4$.", "4", WRONG, "and not the other way round"),
+        row("So $x=3$ or $x=4$.", "4", WRONG, "the last of two formulas"),
+        row("So $x=3$ or $x=4$.", "3,4", RIGHT, "which are both asked for"),
+        row("I guess 1 2 3 4 5", "5", WRONG, "the last of many numbers"),
+        row("So from 3 and 4 we get 7.", "7", RIGHT, "the last number of a sentence"),
+        row("The answer is 100 or -3.", "-3", WRONG, "a hedge of plain numbers"),
     ],
 )
 def test_math_finds_equivalent_answers(text: str, answer: str, reward: float) -> None:
@@ -242,6 +306,51 @@ OPTIONS = {"options": ["Paris", "17 rolls", "Paris, France", "P"], "subject": "g
 )
 def test_option_knows_the_texts_of_the_options(text: str, answer: str, reward: float) -> None:
     assert option.score(text, answer, OPTIONS) == reward
+
+
+ECHO = "(A) tea\n(B) milk\n(C) juice"
+DRINKS = {"options": ["tea", "milk", "juice"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        (ECHO, None),
+        (ECHO.replace("(", "").replace(")", ".").replace("\n", " "), None),
+        ("Which one?\n" + ECHO[:17], None),
+        (ECHO + "\n\nI take (B).", "B"),
+        (ECHO + "\n\nB", "B"),
+        ("C) juice", "C"),
+        ("The answer is (A) tea, (B) milk", None),
+        ("The answer is (A) tea because (B) milk is white", "A"),
+        ("\\boxed{C. juice}", "C"),
+    ],
+)
+def test_an_echo_of_the_options_chooses_none(text: str, letter: str | None) -> None:
+    assert option.read(text, DRINKS) == letter
+
+
+HEDGES = ["{} or {}", "{}, {}", "{} = {}", "{} \\approx {}", "{} \\lor {}", "{};{}", "{}\\quad {}", "{} < {}"]
+HEDGES += [
+    "{} \\text{{ or }} {}",
+    "{} \\text{{ maybe }} {}",
+    "{} \\to {}",
+    "{} \\in {}",
+    "{} {}",
+    "{} \\equiv {}",
+]
+DIFFERENT = ["3", "204", "\\frac{1}{7}", "\\sqrt{2}", "-5", "30^\\circ", "2\\pi"]
+
+
+@pytest.mark.parametrize(
+    "form", ["\\boxed{%s}", "The answer is $%s$.", "The answer is %s.", "So we get $%s$."]
+)
+@pytest.mark.parametrize("hedge", HEDGES)
+def test_no_completion_is_right_for_two_gold_answers(hedge: str, form: str) -> None:
+    for one, other in zip(DIFFERENT, [*DIFFERENT[1:], DIFFERENT[0]], strict=True):
+        text = form % hedge.format(one, other)
+        accepted = [gold for gold in DIFFERENT if math.score(text, gold, {}) == RIGHT]
+        assert accepted == [], text
 
 
 def test_two_options_of_one_text_are_one_answer() -> None:
@@ -363,7 +472,7 @@ def test_easy_answers_never_reach_algebra(monkeypatch: pytest.MonkeyPatch) -> No
     def fail(text: str) -> None:
         raise AssertionError(f"parsed {text}")
 
-    monkeypatch.setattr(math, "_parsed", fail)
+    monkeypatch.setattr(symbolic, "_parsed", fail)
     assert math.score("\\boxed{\\dfrac12}", "\\frac{1}{2}", {}) == RIGHT
     assert math.score("\\boxed{0.5}", "\\frac{1}{2}", {}) == RIGHT
     assert math.score("\\boxed{7}", "1{,}234", {}) == WRONG
@@ -416,6 +525,8 @@ def gym_item(name: str) -> dict[str, Any]:
         row("<think>hm", "12", WRONG, "endless thinking"),
         row("Answer: \u0661\u0662", "12", WRONG, "Unicode digits"),
         row("Answer: twelve", "12", WRONG, "in words"),
+        row("Answer\uff1a12", "12", RIGHT, "a full-width colon"),
+        row("\u25c1think\u25b712\u25c1/think\u25b7", "12", WRONG, "another mark of thinking"),
         row("<answer>" * 100_000 + "12</answer>", "12", RIGHT, "a megabyte of tags"),
     ],
 )
@@ -550,7 +661,22 @@ def test_no_text_makes_a_verifier_raise_or_leave_the_unit_interval(text: str) ->
     assert gym.score(text, "12", gym_columns("chain_sum", "12")) in (RIGHT, WRONG)
 
 
-UNITS = ["\\boxed{", "{", "answer is ", "<answer>", "1,234", "\\boxed ", "answer ", "#", " ", "A", "- "]
+UNITS = [
+    "\\( ",
+    "A or ",
+    "$1$ ",
+    "\\boxed{",
+    "{",
+    "answer is ",
+    "<answer>",
+    "1,234",
+    "\\boxed ",
+    "answer ",
+    "#",
+    " ",
+    "A",
+    "- ",
+]
 
 
 @pytest.mark.parametrize(

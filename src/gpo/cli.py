@@ -341,7 +341,7 @@ def run(args: Sequence[str] | None) -> None:
         fail("interrupted; go on with --resume", 130)
     except click.ClickException as error:
         context = (
-            f" (see gpo {error.ctx.info_name} --help)"
+            f" (see {error.ctx.command_path} --help)"
             if isinstance(error, click.UsageError) and error.ctx
             else ""
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gpo.pool import sample
-from gpo.rates import Difference, Rate, majority_at, mean_and_stderr, paired, pass_at, rate
+from gpo.rates import Difference, Rate, majority_at, mean_and_stderr, mean_of, paired, pass_at, rate
 from gpo.types import Group, InputError, Policy, Problem, Request, State, Verifier, derive_seed
 
 __all__ = [
@@ -127,7 +127,9 @@ def scores(outcomes: Sequence[Outcome], ks: Sequence[int] = ()) -> Scores:
     return Scores(
         metrics=metrics,
         subjects=subjects,
-        macro=_macro([one for _, one in subjects.values()]) if len(subjects) > 1 else None,
+        macro=mean_of([one for _, one in subjects.values()], len(outcomes), num)
+        if len(subjects) > 1
+        else None,
         truncated_frac=1 - sum(finished) / len(finished) if finished else 0.0,
         unparsed_frac=_unparsed_frac(outcomes),
         num_problems=len(outcomes),
@@ -188,11 +190,3 @@ def _by_subject(outcomes: Sequence[Outcome], num: int) -> dict[str, tuple[int, R
     names = sorted({one.subject for one in outcomes if one.subject})
     rates = {name: [one.rate for one in outcomes if one.subject == name] for name in names}
     return {name: (len(values), rate(values, num)) for name, values in rates.items()}
-
-
-def _macro(rates: Sequence[Rate]) -> Rate:
-    mean = sum(one.mean for one in rates) / len(rates)
-    # A single problem's subject has no error of its own, and then neither has the mean.
-    stderr = sum(one.stderr**2 for one in rates) ** 0.5 / len(rates)
-    half = 1.96 * stderr
-    return Rate(mean, stderr, (max(0.0, mean - half), min(1.0, mean + half)))

@@ -57,11 +57,26 @@ def rate(values_P: Sequence[float], samples_per_problem: int = 1) -> Rate:
     all wrong counts as one flip a problem, and never are there more flips than samples.
     """
     mean, stderr = mean_and_stderr(values_P)
-    most = float(len(values_P) * samples_per_problem)
-    flips = float(len(values_P))
+    return Rate(mean, stderr, _interval(mean, stderr, len(values_P), len(values_P) * samples_per_problem))
+
+
+def mean_of(rates: Sequence[Rate], num_problems: int, samples_per_problem: int = 1) -> Rate:
+    """The unweighted mean of independent rates over `num_problems` in all; its error comes from their own.
+
+    A rate of a single problem has no error, and then neither has the mean: it counts as one flip for each.
+    """
+    mean = sum(one.mean for one in rates) / len(rates)
+    stderr = math.sqrt(sum(one.stderr**2 for one in rates)) / len(rates)
+    least = len(rates) if math.isnan(stderr) else num_problems
+    return Rate(mean, stderr, _interval(mean, stderr, least, num_problems * samples_per_problem))
+
+
+def _interval(mean: float, stderr: float, least: int, most: int) -> tuple[float, float]:
+    """Wilson's for as many flips as have this error, at most `most`; `least` where it tells nothing."""
+    flips = float(least)
     if 0 < mean < 1 and not math.isnan(stderr):
         flips = most if stderr == 0 else min(most, mean * (1 - mean) / stderr**2)
-    return Rate(mean, stderr, wilson(mean, flips))
+    return wilson(mean, flips)
 
 
 def wilson(mean: float, num: float) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,9 +15,9 @@ from gpo.commands.records import write_evaluated
 from gpo.commands.ui import Ui
 from gpo.config import EvalSettings
 from gpo.evaluation import Outcome, Scores, compare, evaluate, scores
-from gpo.record import Json, RunFolder, read_lines, write_json
+from gpo.record import Json, RunFolder, read_json, read_lines, write_json
 from gpo.report import scores as table
-from gpo.types import InputError, Policy, Problem, Verifier
+from gpo.types import DataWarning, InputError, Policy, Problem, Verifier
 
 CHUNK = 32
 """Problems between two commits: what a killed run loses at most."""
@@ -28,6 +29,8 @@ def run(settings: EvalSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     check_export(settings)
     path = resume or setup.output_folder(settings.output, "eval", settings.seed)
     finished = finished_rival(settings)
+    if finished is None:
+        check_rival(settings)
     summary = measured(settings, path, ui, resume, finished) | {"run": str(path)}
     outcomes = read_outcomes(path)
     found = scores(outcomes, ks)
@@ -35,6 +38,7 @@ def run(settings: EvalSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     parts = [*table.report(settings.task or str(settings.data), found, summary)]
     if settings.against is not None:
         theirs, where = (finished, settings.against) if finished else rival(settings, path, ui)
+        warn_of_other_settings(settings, Path(where))
         difference = compare(outcomes, theirs)
         summary |= {"against": as_json(scores(theirs, ks)) | {"run": where}, "comparison": asdict(difference)}
         parts += table.comparison(settings.model, settings.against, difference)
@@ -82,6 +86,7 @@ def measured(
         folder.extend(stored)
         folder.belongs_to(policy.fingerprint)
         folder.discard_torn()
+        check_same_problems(folder.rounds(), problems, path)
         sampled(settings, folder, policy, verifier, problems, ui)
         lines = folder.rounds()
     return {
@@ -154,13 +159,57 @@ def read_outcomes(path: Path) -> list[Outcome]:
 
 def finished_rival(settings: EvalSettings) -> list[Outcome] | None:
     """The outcomes of the run folder to compare with; None if that is a model, or nothing."""
-    is_run = settings.against is not None and (Path(settings.against) / "run.json").is_file()
-    if settings.against is not None and not is_run and settings.engine != "transformers":
+    if settings.against is None:
+        return None
+    run = Path(settings.against) / "run.json"
+    is_model = not run.is_file() or read_json(run).get("command") == "train"
+    if is_model and settings.engine != "transformers":
         raise InputError(
             f"--against {settings.against}: engine {settings.engine} holds one model; evaluate the other one "
             "first, and give the folder of that run"
         )
-    return read_outcomes(Path(str(settings.against))) if is_run else None
+    return None if is_model else read_outcomes(run.parent)
+
+
+def check_rival(settings: EvalSettings) -> None:
+    """InputError, before the first model has sampled for hours, if the second cannot be loaded at all."""
+    if settings.against not in (None, "demo"):
+        from gpo.policies.loading import load_tokenizer
+
+        load_tokenizer(str(settings.against), trust_remote_code=settings.trust_remote_code)
+
+
+COMPARED = (
+    *("task", "data", "split", "limit", "size", "seed", "task_options", "prompt", "shots", "verifier"),
+    *("success_at", "chat", "system_prompt", "template_args", "stop", "max_tokens"),
+    *("temperature", "top_p", "top_k"),
+)
+"""Settings in which two evaluations that are compared should agree: the models alone should differ."""
+
+
+def warn_of_other_settings(settings: EvalSettings, where: Path) -> None:
+    """A DataWarning that names what was set otherwise in the evaluation to compare with."""
+    ours, theirs = settings.model_dump(), RunFolder.stored_settings(where, "eval")
+    others = [
+        f"{key}: {theirs.get(key)!r} there, {ours[key]!r} here"
+        for key in COMPARED
+        if theirs.get(key) != ours[key]
+    ]
+    if others:
+        warnings.warn(
+            f"--against {where}: was evaluated otherwise ({'; '.join(others)})", DataWarning, stacklevel=2
+        )
+
+
+def check_same_problems(lines: Sequence[Json], problems: Sequence[Problem], path: Path) -> None:
+    """InputError if the problems that are evaluated already are not the first of `problems`."""
+    done = [one["problem"] for line in lines for one in line["outcomes"]]
+    now = [problem.id for problem in problems[: len(done)]]
+    if done != now:
+        other = next((name for name in done if name not in now), done[-1])
+        raise InputError(
+            f"--resume {path}: is of other problems than there are now; {other} is missing or moved"
+        )
 
 
 def rival(settings: EvalSettings, path: Path, ui: Ui) -> tuple[list[Outcome], str]:

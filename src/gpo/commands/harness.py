@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from gpo.commands import setup
 from gpo.config import EvalSettings
 from gpo.record import Json
 from gpo.tasks import harness
+from gpo.verifiers import answers, option
 
 
 def check_export(settings: EvalSettings) -> None:
@@ -24,15 +26,24 @@ def export(settings: EvalSettings, path: Path) -> Json:
     name = "gpo_" + "".join(c if c.isalnum() else "_" for c in setup.source_name(settings))[-60:]
     prompt = tasks.prompt(settings.prompt, settings.task, settings.data_folder, settings.shots)
     rows = setup.load_rows(settings, settings.split, settings.seed)
+    verifier = _verifier(settings)
     asked = [
-        harness.Asked(row.id, prompt(row), row.answer, str(row.columns.get("subject", ""))) for row in rows
+        harness.Asked(row.id, prompt(row), target(row.answer, verifier), str(row.columns.get("subject", "")))
+        for row in rows
     ]
-    file = harness.write(folder, name, _verifier(settings), asked, generation(settings))
+    file = harness.write(folder, name, verifier, asked, generation(settings))
     return {"task": name, "yaml": str(file), "command": shlex.join(command(settings, folder, name))}
 
 
 def _verifier(settings: EvalSettings) -> str:
     return settings.verifier or (tasks.verifier(settings.task) if settings.task else "")
+
+
+def target(answer: str, verifier: str) -> str:
+    """The bare gold answer, as our verifiers read it out of a worked solution or an option's index."""
+    if verifier == "option":
+        return option.gold_letter(answer)
+    return answer if verifier == "bbh" else answers.gold(answer)
 
 
 def generation(settings: EvalSettings) -> Json:
@@ -52,9 +63,13 @@ def generation(settings: EvalSettings) -> Json:
 def command(settings: EvalSettings, folder: Path, name: str) -> list[str]:
     """The harness's command line."""
     model = str(DEMO_MODEL) if settings.model == "demo" else settings.model
-    arguments = [f"pretrained={model}", f"dtype={settings.dtype}"]
-    arguments += [f"peft={settings.adapter}"] if settings.adapter else []
-    words = ["lm_eval", "--model", "hf", "--model_args", ",".join(arguments), "--tasks", name]
+    arguments: Json = {"pretrained": model, "dtype": settings.dtype}
+    arguments |= {"peft": settings.adapter} if settings.adapter else {}
+    arguments |= {"trust_remote_code": True} if settings.trust_remote_code else {}
+    given = ",".join(f"{key}={value}" for key, value in arguments.items())
+    if settings.template_args:  # only JSON can hold them
+        given = json.dumps(arguments | {"chat_template_args": settings.template_args})
+    words = ["lm_eval", "--model", "hf", "--model_args", given, "--tasks", name]
     words += ["--include_path", str(folder.absolute()), "--seed", str(settings.seed)]
     words += ["--apply_chat_template"] if settings.chat else []
     words += ["--system_instruction", settings.system_prompt] if settings.system_prompt else []

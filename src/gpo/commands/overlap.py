@@ -28,20 +28,27 @@ def without_overlaps(
     What is left out is a DataWarning. Generated questions share their wording by design and are kept
     apart by their own splits, so for them nothing is done.
     """
-    is_generated = settings.task is not None and settings.task not in tasks.BENCHMARKS
+    excluded = contaminated(_questions(train), held_out, settings, settings.task)
+    return [problem for problem in train if problem.id not in excluded]
+
+
+def contaminated(
+    train: Questions, held_out: Sequence[Problem], settings: LearningDataSettings, task: str | None
+) -> set[str]:
+    """The ids of the training questions, which are of `task`, that must be left out; see above."""
+    is_generated = task is not None and task not in tasks.BENCHMARKS
     if not settings.decontaminate or is_generated:
-        return list(train)
+        return set()
     tests = {"the evaluation": _questions(held_out), **benchmark_questions(settings.data_folder)}
-    found = overlaps(_questions(train), tests)
+    found = overlaps(train, tests)
     if found:
         warnings.warn(
             f"left out {len(found)} of {len(train)} training problems that resemble test problems "
             f"(--no-decontaminate keeps them); {summary(found)}",
             DataWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
-    excluded = {one.train for one in found}
-    return [problem for problem in train if problem.id not in excluded]
+    return {one.train for one in found}
 
 
 def benchmark_questions(data_dir: str | None) -> dict[str, Questions]:

@@ -18,6 +18,7 @@ from gpo import pairs
 from gpo.commands import learning, setup, trackers
 from gpo.commands.filling import filled
 from gpo.commands.located import check_same_prompts, fingerprint_of, of_round
+from gpo.commands.overlap import contaminated
 from gpo.commands.pairs import OUTCOMES, first_step_of, nothing_left, options_of, rule_for
 from gpo.commands.records import write_round
 from gpo.commands.rows import FILES, Writer, fitting, read_labelled, read_preferences
@@ -105,7 +106,9 @@ class PreferenceTraining:
         check_same_prompts(run, fingerprint_of(run), self.policy.fingerprint, "to be trained")
         path = run / FILES["unpaired" if self.settings.method == "kto" else "pairs"]
         held = {problem.question for problem in self.held_out}
-        questions = [line.get("question") for line in read_lines(path)]
+        questions = [str(line.get("question")) for line in read_lines(path)]
+        asked = {question: question for question in questions if question not in held}
+        held |= contaminated(asked, self.held_out, self.settings, stored["task"])
         rows: Rows = read_labelled(path) if self.settings.method == "kto" else read_preferences(path)
         kept: Any = [row for row, question in zip(rows, questions, strict=True) if question not in held]
         self.num_left_out["held out"] = len(rows) - len(kept)

@@ -86,10 +86,15 @@ def _load_adapter(model: PreTrainedModel, source: str) -> PreTrainedModel:
 
 
 def _source(what: str, name: str | Path) -> str:
-    """The folder, or a name for the hub; InputError for what can only be a path and is no folder."""
+    """The folder, or a name for the hub; InputError for what can only be a path and is no folder.
+
+    A training run and its checkpoints hold theirs in a folder `model`.
+    """
     path, text = Path(name).expanduser(), str(name)
     if path.is_dir():
-        return str(path)
+        config = "config.json" if what == "model" else "adapter_config.json"
+        is_run = not (path / config).exists() and (path / "model" / config).is_file()
+        return str(path / "model" if is_run else path)
     if path.exists():
         raise InputError(f"{what} path {text!r} is a file; give the folder that holds it")
     if isinstance(name, Path) or text.startswith(("/", ".", "~")) or text.count("/") > 1:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from gpo.tasks import schemas
-from gpo.tasks.read import HUB, read_records
+from gpo.tasks.read import HUB, Record, read_records
 from gpo.tasks.row import Row
 from gpo.types import InputError
 
@@ -167,10 +167,20 @@ def read(name: str, split: str, data_dir: str | None) -> tuple[list[Row], list[s
     rows = [
         benchmark.schema({**record, "subject": part} if name == "bbh" else record, where)
         for part, source in sources
-        for where, record in read_records(source)
+        for where, record in _records(source)
     ]
     rows = [_named(row, name, split, number) for number, row in enumerate(rows, start=1)]
+    _refuse_repeated_ids(rows)
     return rows, _differences(rows, known, f"{name} {split} from {data_dir or benchmark.hub}")
+
+
+def _records(source: str) -> list[tuple[str, Record]]:
+    try:
+        return read_records(source)
+    except InputError as error:
+        if not source.startswith(HUB):
+            raise
+        raise InputError(f"{error}; or give --data-dir, a folder with upstream's files") from error
 
 
 def content_digest(rows: Iterable[Row]) -> str:
@@ -228,6 +238,13 @@ def _local_sources(name: str, known: Split, data_dir: str) -> list[tuple[str, st
 def _named(row: Row, name: str, split: str, number: int) -> Row:
     own = row.id.removeprefix(f"{split}/") or str(number)
     return replace(row, id=f"{name}/{split}/{own}")
+
+
+def _refuse_repeated_ids(rows: Sequence[Row]) -> None:
+    first: dict[str, Row] = {}
+    for row in rows:
+        if (other := first.setdefault(row.id, row)) is not row:
+            raise InputError(f"{row.source}: has the id '{row.id}' of {other.source}; remove one of them")
 
 
 def _differences(rows: Sequence[Row], known: Split, what: str) -> list[str]:

@@ -82,8 +82,7 @@ def write(
     check_verifier(verifier)
     folder.mkdir(parents=True, exist_ok=True)
     rows = folder / f"{name}.jsonl"
-    lines = [asdict(one) | {"target": _target(one.target, verifier)} for one in asked]
-    rows.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    rows.write_text("".join(json.dumps(asdict(one)) + "\n" for one in asked), encoding="utf-8")
     task = {
         "task": name,
         "dataset_path": "json",
@@ -104,11 +103,6 @@ def write(
     path = folder / f"{name}.yaml"
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def _target(answer: str, verifier: str) -> str:
-    """Its regular expressions take thousands' commas out of what is found, and brackets off letters."""
-    return answer.strip("()") if verifier == "option" else answer
 
 
 def _scoring(verifier: str) -> dict[str, Any]:

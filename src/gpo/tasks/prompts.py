@@ -98,8 +98,8 @@ def _filled(template: Template, name: str, examples: Callable[[Row], Mapping[str
         shown = examples(row)
         try:
             text = template.render({**asked, "columns": columns, **shown})
-        except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
-            raise InputError(f"--prompt {name}: cannot be filled in ({error})") from error
+        except (TemplateError, TypeError, ValueError, ArithmeticError, MemoryError, RecursionError) as error:
+            raise InputError(f"--prompt {name}: cannot be filled in ({str(error) or 'too large'})") from error
         if not text.strip():
             raise InputError(f"--prompt {name}: makes an empty prompt")
         return text.strip()

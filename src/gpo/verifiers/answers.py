@@ -11,15 +11,28 @@ import re
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s{0,3}(?:\{|(-?[0-9]+))")  # "\boxed 2" is legal too
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped brace is text
-_PHRASE = re.compile(r"\banswer\b[\s*_]{0,4}(?:is\b|:|=)", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"\.[*_`\"')]{0,4}(?:\s|$)")
+_PHRASE = re.compile(r"\banswer\b[\s*_]{0,4}(?:is\b|[:=\uff1a])", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"\.[*_`\"')]{0,4}(?:\s|$)|,\s{1,3}(?:and\s)?not\b")
+_DENIAL = re.compile(
+    r"(?:\b(?:not|nor|neither|never|cannot|except)\b|n['\u2019]t\b)(?:\W{1,4}\w{1,12}){0,2}\W{0,6}$",
+    re.IGNORECASE,
+)
+_DENIAL_LENGTH = 60
+"""Characters, more than a denial and what may follow it can have."""
 _MARKUP = " \t\r\n*_`"
+_THOUGHTS = (
+    *(("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<thought>", "</thought>")),
+    *(("<reasoning>", "</reasoning>"), ("<seed:think>", "</seed:think>"), ("[THINK]", "[/THINK]")),
+    *(("\u25c1think\u25b7", "\u25c1/think\u25b7"), ("<|begin_of_thought|>", "<|end_of_thought|>")),
+)
+"""How models mark the part that is not for the reader."""
 
 
 def visible(text: str) -> str:
-    """What the reader sees: the text after the last </think>; '' if a <think> was never closed."""
-    shown = text.rpartition("</think>")[2]
-    return "" if "<think>" in shown else shown
+    """What the reader sees: the text after the last </think> or its like; '' if one was never closed."""
+    ends = [text.rfind(closed) + len(closed) for _, closed in _THOUGHTS if closed in text]
+    shown = text[max(ends, default=0) :]
+    return "" if any(opened in shown for opened, _ in _THOUGHTS) else shown
 
 
 def last_boxed(text: str) -> str | None:
@@ -48,12 +61,23 @@ def marked(text: str) -> str | None:
     if phrase is None:
         return None
     rest = text[phrase.end() :].rstrip()
-    return rest.lstrip(_MARKUP + ":") or rest.lstrip(" :")  # an answer may be nothing but markup
+    return rest.lstrip(_MARKUP + ":\uff1a") or rest.lstrip(" :")  # an answer may be nothing but markup
+
+
+def is_denied(before: str) -> bool:
+    """Whether what stands before an answer takes it back: "not", "isn't the", "cannot be"."""
+    return _DENIAL.search(before[-_DENIAL_LENGTH:]) is not None
 
 
 def first_line(text: str) -> str:
     """The first line that is not blank, without the markup around it; '' if all are."""
     return next((line.strip(_MARKUP) for line in text.splitlines() if line.strip(_MARKUP)), "")
+
+
+def last_line(text: str) -> str:
+    """The last line that is not blank, without the markup around it; '' if all are."""
+    lines = text.rstrip(_MARKUP).splitlines()
+    return lines[-1].strip(_MARKUP) if lines else ""
 
 
 def readings(text: str) -> list[str]:
@@ -63,8 +87,7 @@ def readings(text: str) -> list[str]:
     """
     answer = marked(text)
     if answer is None:
-        lines = text.rstrip(_MARKUP).splitlines()
-        answer = lines[-1].strip(_MARKUP) if lines else ""
+        answer = last_line(text)
     line = first_line(answer)
     sentence = _SENTENCE_END.split(line, maxsplit=1)[0].rstrip(". ").strip(_MARKUP)
     return [reading for reading in dict.fromkeys((answer, line, sentence)) if reading]

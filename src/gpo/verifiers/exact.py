@@ -14,7 +14,8 @@ from gpo.verifiers import answers
 MAX_UNMARKED = 80
 """Characters; a longer last line without a marker is taken for a sentence, not an answer."""
 
-_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{(.*)\}", re.DOTALL)
+_TEXT = re.compile(r"\\(?:text\w*|math\w*)\s?\{(.*)\}", re.DOTALL)
+_INLINE = re.compile(r"\\[(\[](.*)\\[)\]]", re.DOTALL)
 _QUOTES = "\"'`*_$“” "
 
 
@@ -46,6 +47,7 @@ def normalise(answer: str) -> str:
     """Case folded, spaces collapsed, without what only dresses it; what is all dressing stays as it is."""
     folded = " ".join(answer.split()).casefold()
     bare = folded.strip(_QUOTES).rstrip(".").strip(_QUOTES)
-    if text := _TEXT.fullmatch(bare):
-        bare = text.group(1).strip()
+    for dress in (_INLINE, _TEXT):
+        if dressed := dress.fullmatch(bare):
+            bare = dressed.group(1).strip()
     return bare or folded

@@ -27,6 +27,9 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 """The built-in verifiers, and which columns of a row each needs."""
 
+LEAST_ECHO = 16
+"""Characters; a shorter question may be a part of an answer to it."""
+
 
 class BuiltIn(Protocol):
     """A module of this room that verifies one answer at a time."""
@@ -58,7 +61,7 @@ def of_module(verifier: BuiltIn) -> Judge:
         if "check" in request:
             return _check(verifier, request["check"])
         if "read" in request:
-            return {"answer": verifier.read(request["read"]["text"], request["read"]["columns"])}
+            return {"answer": verifier.read(without_echo(request["read"]), request["read"]["columns"])}
         try:
             return {"rewards": [_score(verifier, item) for item in request["items"]]}
         except ValueError:
@@ -91,4 +94,10 @@ def _check(verifier: BuiltIn, item: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _score(verifier: BuiltIn, item: Mapping[str, Any]) -> float:
-    return verifier.score(item["text"], item["answer"], item["columns"])
+    return verifier.score(without_echo(item), item["answer"], item["columns"])
+
+
+def without_echo(item: Mapping[str, Any]) -> str:
+    """The completion without the question, where it repeats it word for word: that answers nothing."""
+    question, text = str(item["question"]).strip(), str(item["text"])
+    return text.replace(question, "\n") if len(question) >= LEAST_ECHO else text
