@@ -26,6 +26,7 @@ COMMANDS = {
     "export": "Write rows of pairs in the format of another trainer, or of the hub.",
     "eval": "Measure a model's success rate.",
     "show": "Show a run: its rounds, and a trajectory step by step.",
+    "doctor": "Show versions, devices and extras, and what is known not to work together.",
     "data": "Check a benchmark, or a training file against it: gpo data check TASK [--json].",
 }
 
@@ -57,6 +58,8 @@ def build_command(name: str) -> click.Command:
     """The click command `name`, with a flag for every setting."""
     if name == "show":
         return show_command()
+    if name == "doctor":
+        return doctor_command()
     if name == "data":
         return data_group()
     from gpo import config, offline
@@ -219,6 +222,26 @@ def show_command() -> click.Command:
         finish(command.run(run, Ui(as_json), trajectory), as_json)
 
     return show
+
+
+def doctor_command() -> click.Command:
+    """`gpo doctor`, which ends with exit code 1 if something that is installed is known not to work."""
+
+    @click.command("doctor", help=COMMANDS["doctor"])
+    @click.option("--model", help="also look at the configuration of this model: a path or hub name")
+    @click.option("--json", "as_json", is_flag=True, help="print one JSON object last")
+    def doctor(model: str | None, as_json: bool) -> None:
+        from gpo.commands import doctor as command
+        from gpo.commands import quiet
+        from gpo.commands.ui import Ui
+
+        quiet()
+        summary = command.run(Ui(as_json), model)
+        finish(summary, as_json)
+        if not summary["ok"]:
+            raise SystemExit(1)
+
+    return doctor
 
 
 def data_group() -> click.Group:
