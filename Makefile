@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-export test-lm-eval test-vllm test-ray lint demo-model benchmarks clean
+.PHONY: demo test test-export test-lm-eval test-vllm test-ray test-package lint demo-model benchmarks clean
 
 demo: $(VENV)/installed
 	$(BIN)/gpo demo $(ARGS)
@@ -29,6 +29,20 @@ test-lm-eval: $(VENV)-lm-eval/installed
 # vLLM on a CPU, in process and as a server, in an environment of its own: 3.5 GB. Python 3.11 or 3.12, Linux.
 test-vllm: $(VENV)-vllm/installed
 	$(VENV)-vllm/bin/python -m pytest -W default tests_vllm $(ARGS)
+
+# Wheel and sdist, each installed beside nothing else and run far from this folder. A few minutes.
+test-package: $(VENV)/installed-test
+	rm -rf build/package $(VENV)-package
+	$(BIN)/python -m build --outdir build/package
+	$(BIN)/python scripts/check_package.py build/package
+	$(PYTHON) -m venv $(VENV)-package
+	$(VENV)-package/bin/pip install --quiet --constraint constraints.txt torch
+	$(VENV)-package/bin/pip install --quiet --constraint constraints.txt build/package/*.whl
+	cd build/package && $(abspath $(VENV)-package/bin/gpo) doctor
+	cd build/package && $(abspath $(VENV)-package/bin/gpo) demo --rounds 2 --output from-wheel
+	$(VENV)-package/bin/pip uninstall --quiet --yes gpo
+	$(VENV)-package/bin/pip install --quiet --constraint constraints.txt build/package/*.tar.gz
+	cd build/package && $(abspath $(VENV)-package/bin/gpo) demo --rounds 2 --output from-sdist
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -90,4 +104,4 @@ $(VENV)-ray/installed: $(VENV)/installed-test
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-export $(VENV)-vllm $(VENV)-lm-eval $(VENV)-ray build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-export $(VENV)-vllm $(VENV)-lm-eval $(VENV)-ray $(VENV)-package build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
