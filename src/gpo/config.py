@@ -170,7 +170,9 @@ class DataSettings(BenchmarkSettings):
     @model_validator(mode="after")
     def _one_source(self) -> DataSettings:
         if (self.task is None) == (self.data is None):
-            raise ValueError("give either task or data")
+            raise ValueError(
+                "--task or --data: give one of them, such as --task chain_sum or --data FILE.jsonl"
+            )
         return self
 
 
@@ -183,6 +185,8 @@ class OverlapSettings(BenchmarkSettings):
 
 
 class RunSettings(Settings):
+    """Where results go, and what bounds the run."""
+
     output: str | None = Field(
         None, description="folder for results; by default the next free runs/COMMAND-SEED"
     )
@@ -221,6 +225,8 @@ class StepSettings(Settings):
 
 
 class SplitSettings(Settings):
+    """Which part of a task."""
+
     split: str = Field("test", description="of a task: test, train or what else a benchmark has")
 
 
