@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-export test-lm-eval test-vllm test-ray test-package lint demo-model benchmarks clean
+.PHONY: demo test test-export test-lm-eval test-vllm test-ray test-package docs lint demo-model benchmarks clean
 
 demo: $(VENV)/installed
 	$(BIN)/gpo demo $(ARGS)
@@ -49,6 +49,10 @@ lint: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The site, into build/site; a warning is an error. Nothing is fetched while it builds.
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 # About 20 minutes on one core; overwrites src/gpo/demo_model.
 demo-model: $(VENV)/installed
 	$(BIN)/python scripts/make_demo_model.py
@@ -72,6 +76,10 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed-test
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[docs]'
 	@touch $@
 
 $(VENV)-export/installed: pyproject.toml constraints.txt requirements-export.txt

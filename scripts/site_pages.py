@@ -135,9 +135,9 @@ def settings_page() -> str:
 
 def settings_classes() -> list[type[Settings]]:
     """All classes of settings, each after those that it is made of."""
-    for name in sorted(path.stem for path in (ROOT / "src" / "gpo").glob("*.py") if path.stem[0] != "_"):
-        if name != "cli":
-            import_module(f"gpo.{name}")
+    for path in sorted((ROOT / "src" / "gpo").glob("*.py")):
+        if re.search(r"^class \w+\(.*Settings\b.*\):", path.read_text(), re.MULTILINE):
+            import_module(f"gpo.{path.stem}")
     found: dict[type[Settings], None] = {}
 
     def visit(cls: type[Settings]) -> None:
@@ -165,7 +165,7 @@ def table(fields: dict[str, FieldInfo]) -> str:
     rows = ["| key | default | value | meaning |", "|---|---|---|---|"]
     for key, info in fields.items():
         meaning = (info.description or "").replace("%%", "%")
-        cells = (f"`{key}`", default_of(info), value_of(key, info), meaning[:1].upper() + meaning[1:])
+        cells = (f"`{key}`", default_of(info), value_of(key, info), meaning)
         rows.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", "\\n") for cell in cells) + " |")
     return "\n".join(rows) + "\n"
 
