@@ -158,11 +158,15 @@ def parsed(key: str, value: Any) -> Any:
     for item in value:
         name, equals, text = item.partition("=")
         if not equals:
-            raise InputError(f"--{key.replace('_', '-')}: must be KEY=VALUE, got {item!r}")
+            raise InputError(
+                f"--{key.replace('_', '-')}: must be KEY=VALUE, got {item!r}; write it as in max_terms=4"
+            )
         try:
             pairs[name] = yaml.safe_load(text)
         except yaml.YAMLError:
-            raise InputError(f"--{key.replace('_', '-')}: the value of {item!r} is not YAML") from None
+            raise InputError(
+                f"--{key.replace('_', '-')}: the value of {item!r} is not YAML; put it in quotes"
+            ) from None
     return pairs
 
 
@@ -181,7 +185,7 @@ def resumed(
         if key not in EXTENDABLE and value != stored.get(key):
             raise InputError(
                 f"--resume {path}: belongs to a run with other settings "
-                f"({key}: {stored.get(key)!r} there, {value!r} here)"
+                f"({key}: {stored.get(key)!r} there, {value!r} here); leave that flag out, or start a new run"
             )
     return settings
 
@@ -307,12 +311,12 @@ def warn(
 def run(args: Sequence[str] | None) -> None:
     """Runs the command line; ends the program where it cannot."""
     try:
-        cli.main(args=args, standalone_mode=False)
+        cli.main(args=args, prog_name="gpo", standalone_mode=False)
     except click.exceptions.Abort:
         fail("interrupted; go on with --resume", 130)
     except click.ClickException as error:
         context = (
-            f" (see gpo {error.ctx.info_name} --help)"
+            f" (see {error.ctx.command_path} --help)"
             if isinstance(error, click.UsageError) and error.ctx
             else ""
         )

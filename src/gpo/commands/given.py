@@ -78,7 +78,9 @@ def _reward(problem: Problem, column: str) -> float:
 def _column(problem: Problem, column: str) -> Any:
     if column not in problem.columns:
         known = ", ".join(problem.columns) or "none"
-        raise InputError(f"problem {problem.id}: has no column {column!r}, only {known}")
+        raise InputError(
+            f"problem {problem.id}: has no column {column!r}, only {known}; name the one that holds it"
+        )
     return problem.columns[column]
 
 

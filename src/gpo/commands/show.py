@@ -18,7 +18,10 @@ def run(path: Path, ui: Ui, trajectory: int | None = None) -> Json:
     problems = list(read_lines(path / "problems.jsonl"))
     done = f"{len(problems)} finished problems" if problems else f"{len(lines)} complete rounds"
     if trajectory is not None and trajectory >= len(curves):
-        raise InputError(f"--trajectory {trajectory}: the run {path} has {len(curves)} located trajectories")
+        raise InputError(
+            f"--trajectory {trajectory}: the run {path} has {len(curves)} located trajectories, counted "
+            "from 0"
+        )
     ui.print(f"{path}: gpo {command}, {done}, {len(curves)} located trajectories", "")
     if lines and "metrics" in lines[0]:
         ui.print(terminal.rounds(lines), "")

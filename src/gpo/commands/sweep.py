@@ -91,8 +91,8 @@ def _found(summary: Json) -> list[str]:
     ]
     if summary["one_step"]:
         lines.append(
-            f"{summary['one_step']} of them are a single step, so there was nothing to tell apart: give "
-            "--min-step-tokens 1 for short steps, or --splitter sentence for text without line breaks"
+            f"of a single step, so with nothing to tell apart: {summary['one_step']}; give a smaller "
+            "--min-step-tokens, or --splitter sentence for text without line breaks"
         )
     if summary["credible"]:
         fifths = " ".join(map(str, summary["credible_starts_by_fifth"]))
