@@ -162,7 +162,9 @@ class RunFolder:
                 "start a new run"
             )
         if command not in (None, run["command"]):
-            raise InputError(f"{path}: is a run of `gpo {run['command']}`; give one of `gpo {command}`")
+            raise InputError(
+                f"{path}: is a run of `gpo {run['command']}`, not of `gpo {command}`; give one of those"
+            )
         settings: Json = run["settings"]
         return settings
 

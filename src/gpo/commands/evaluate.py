@@ -58,7 +58,7 @@ def checked_ks(settings: EvalSettings) -> list[int]:
     for k in ks:
         if not 1 <= k <= settings.num:
             raise InputError(
-                f"--k {k}: is not between 1 and the {settings.num} samples of a problem; raise --num"
+                f"--k {k}: is not between 1 and the {settings.num} samples of a problem (--num); raise it"
             )
     return ks or ([1, settings.num] if settings.num > 1 else [])
 
