@@ -16,6 +16,8 @@ from packaging.utils import canonicalize_name
 
 ENABLES = {
     "trl": "gpo.trl in your own GRPOTrainer; gpo train --method dpo|ipo|kto|simpo|orpo",
+    "vllm": "--engine vllm: sampling in this process, on GPUs",
+    "ray": "--actors N: sampling on many GPUs or machines; --data ray:PATH",
     "test": "this project's own tests and linters",
     "docs": "building this project's site",
 }
@@ -172,7 +174,7 @@ def _vllm(installed: Installed) -> Iterator[Finding]:
         )
     yield Finding(
         f"{name} {version}: updated in place, a model with tied embeddings had wrong weights in 0.32",
-        "gpo doctor --model MODEL says whether yours are tied; load the new weights afresh where they are",
+        "gpo doctor --model MODEL says whether yours are tied; gpo train compares after every round, and stops",
         False,
     )
     ranges = [one for one in packages(installed, "trl", "vllm") if one.name == "vllm"]
