@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-browser test-export test-lm-eval test-vllm test-ray lint demo-model vendor benchmarks clean
+.PHONY: demo test test-browser test-export test-lm-eval test-vllm test-ray test-package docs lint demo-model vendor benchmarks clean
 
 demo: $(VENV)/installed
 	$(BIN)/gpo demo $(ARGS)
@@ -34,10 +34,28 @@ test-lm-eval: $(VENV)-lm-eval/installed
 test-vllm: $(VENV)-vllm/installed
 	$(VENV)-vllm/bin/python -m pytest -W default tests_vllm $(ARGS)
 
+# Wheel and sdist, each installed beside nothing else and run far from this folder. A few minutes.
+test-package: $(VENV)/installed-test
+	rm -rf build/package $(VENV)-package
+	$(BIN)/python -m build --outdir build/package
+	$(BIN)/python scripts/check_package.py build/package
+	$(PYTHON) -m venv $(VENV)-package
+	$(VENV)-package/bin/pip install --quiet --constraint constraints.txt torch
+	$(VENV)-package/bin/pip install --quiet --constraint constraints.txt build/package/*.whl
+	cd build/package && $(abspath $(VENV)-package/bin/gpo) doctor
+	cd build/package && $(abspath $(VENV)-package/bin/gpo) demo --rounds 2 --output from-wheel
+	$(VENV)-package/bin/pip uninstall --quiet --yes gpo
+	$(VENV)-package/bin/pip install --quiet --constraint constraints.txt build/package/*.tar.gz
+	cd build/package && $(abspath $(VENV)-package/bin/gpo) demo --rounds 2 --output from-sdist
+
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The site, into build/site; a warning is an error. Nothing is fetched while it builds.
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 # About 20 minutes on one core; overwrites src/gpo/demo_model.
 demo-model: $(VENV)/installed
@@ -66,6 +84,10 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed-test
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[docs]'
 	@touch $@
 
 $(VENV)-export/installed: pyproject.toml constraints.txt requirements-export.txt
@@ -107,4 +129,5 @@ $(VENV)-ray/installed: $(VENV)/installed-test
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-browser $(VENV)-export $(VENV)-vllm $(VENV)-lm-eval $(VENV)-ray build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-browser $(VENV)-export $(VENV)-vllm $(VENV)-lm-eval $(VENV)-ray $(VENV)-package build dist \
+	  .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -158,11 +158,20 @@ def test_a_missing_file_is_refused_with_where_it_was_looked_for(folder: str, tmp
     assert refusal("mmlu", "dev", tmp_path).startswith(
         "--data-dir DATA: has no file for mmlu; looked for mmlu/dev."
     )
-    assert refusal("mmlu", "dev", tmp_path / "no") == "--data-dir DATA: no such folder"
-    assert refusal("mmlu", "train", Path(folder)) == "mmlu: has no split 'train', only test, validation, dev"
+    assert (
+        refusal("mmlu", "dev", tmp_path / "no")
+        == "--data-dir DATA: no such folder; name the one with the benchmarks' files"
+    )
+    assert (
+        refusal("mmlu", "train", Path(folder))
+        == "mmlu: has no split 'train'; give one of test, validation, dev"
+    )
     lookalikes.write_all(tmp_path)
     (tmp_path / "bbh/bbh/snarks.json").unlink()
-    assert refusal("bbh", "test", tmp_path) == "--data-dir DATA: DATA/bbh/bbh lacks snarks (.json)"
+    assert (
+        refusal("bbh", "test", tmp_path)
+        == "--data-dir DATA: DATA/bbh/bbh lacks snarks (.json); put them there"
+    )
 
 
 @pytest.mark.parametrize(

@@ -340,7 +340,7 @@ def test_bad_rows_are_named(capsys, content, args, message) -> None:
         (["train", "--config", "none.yaml"], "--config none.yaml: no such file"),
         (["train", "--config", "list.yaml"], "must hold `key: value` lines, found list"),
         (["train", "--config", "torn.yaml"], "cannot be read as YAML"),
-        (["sample"], "give either task or data"),
+        (["sample"], "--task or --data: give one of them, such as --task chain_sum or --data FILE.jsonl"),
         (["sample", "--task", "chain_sun"], "chain_sun.*chain_sum"),
         (["sample", "--data", "own.jsonl"], "--verifier: needed with --data"),
         (["sample", *SMALL, "--verifier", "matth"], "matth.*math"),

@@ -195,12 +195,16 @@ def test_the_command_writes_files_once_and_says_what_comes_next(pairs_run, capsy
     assert sorted(path.name for path in Path(out).iterdir()) == sorted(made["files"])
     assert made["command"] == f"axolotl train {out}/train.yaml"
     assert "is there already" in refusal(capsys, str(pairs_run), "--to", "axolotl", "--output", out)
-    assert refusal(capsys, str(pairs_run), "--to", "trl", "--push") == "--push: is for --to hub only"
+    assert (
+        refusal(capsys, str(pairs_run), "--to", "trl", "--push")
+        == "--push: is for --to hub only; leave it out"
+    )
     assert refusal(capsys, str(pairs_run), "--to", "hub").startswith("--repo: give OWNER/NAME")
     assert "input should be 'trl', 'llama-factory'" in refusal(capsys, str(pairs_run), "--to", "nobody")
     located = str(pairs_run / "located")
     assert (
-        refusal(capsys, located, "--to", "trl") == f"{located}: is a run of `gpo locate`, not of `gpo pairs`"
+        refusal(capsys, located, "--to", "trl")
+        == f"{located}: is a run of `gpo locate`, not of `gpo pairs`; give one of those"
     )
 
 

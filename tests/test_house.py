@@ -26,6 +26,7 @@ FLOORS = {
     "gpo": {"types", "paths", "pool", "recipe", "locate", "archive", "share"},
     "pairs": {"types", "curve"},
     "export": {"types"},
+    "doctor": set(),
     "rates": set(),
     "evaluation": {"types", "pool", "rates"},
     "policies": {"types"},

@@ -142,7 +142,9 @@ def test_what_a_located_run_fixed_cannot_be_said_otherwise(pairs_run, capsys, tm
     assert (
         gpo(capsys, "pairs", "--run", str(other), "--fill", "0", "--output", "unfilled")["rows"]["pairs"] > 0
     )
-    assert error_of(capsys, "pairs") == "give a run, or else either task or data"
+    assert (
+        error_of(capsys, "pairs") == "--run, --task or --data: give one of them, such as --run runs/located"
+    )
 
 
 @pytest.mark.parametrize("method", ["dpo", "kto"])

@@ -335,7 +335,7 @@ def test_bad_requests_are_refused_in_one_line(arguments: tuple[str, str, int, in
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("pivot", {"depth": 1}, "pivot: has no option 'depth'; it has none at all"),
+        ("pivot", {"depth": 1}, "pivot: has no option 'depth'; it has none at all, so leave it out"),
         ("chain_sum", {"max_term": 1}, "chain_sum: has no option 'max_term'; did you mean 'max_terms'?"),
         (
             "chain_sum",

@@ -132,4 +132,4 @@ class Archive:
                 )
             )
         except (KeyError, TypeError) as error:
-            raise InputError(f"archive: is not what a run writes ({error!r})") from None
+            raise InputError(f"archive: is not what a run writes ({error!r}); start a new run") from None

@@ -28,6 +28,7 @@ COMMANDS = {
     "show": "Show a run: its rounds, and a trajectory step by step; or compare several.",
     "report": "Write runs as one HTML page: where reasoning broke, and what else was sampled there.",
     "watch": "Follow a run while it goes on.",
+    "doctor": "Show versions, devices and extras, and what is known not to work together.",
     "data": "Check a benchmark, or a training file against it: gpo data check TASK [--json].",
 }
 
@@ -57,7 +58,8 @@ def cli() -> None:
 
 def build_command(name: str) -> click.Command:
     """The click command `name`, with a flag for every setting."""
-    if name in (views := {"show": show_command, "report": report_command, "watch": watch_command}):
+    views = {"show": show_command, "report": report_command, "watch": watch_command, "doctor": doctor_command}
+    if name in views:
         return views[name]()
     if name == "data":
         return data_group()
@@ -157,11 +159,15 @@ def parsed(key: str, value: Any) -> Any:
     for item in value:
         name, equals, text = item.partition("=")
         if not equals:
-            raise InputError(f"--{key.replace('_', '-')}: must be KEY=VALUE, got {item!r}")
+            raise InputError(
+                f"--{key.replace('_', '-')}: must be KEY=VALUE, got {item!r}; write it as in max_terms=4"
+            )
         try:
             pairs[name] = yaml.safe_load(text)
         except yaml.YAMLError:
-            raise InputError(f"--{key.replace('_', '-')}: the value of {item!r} is not YAML") from None
+            raise InputError(
+                f"--{key.replace('_', '-')}: the value of {item!r} is not YAML; put it in quotes"
+            ) from None
     return pairs
 
 
@@ -180,7 +186,7 @@ def resumed(
         if key not in EXTENDABLE and value != stored.get(key):
             raise InputError(
                 f"--resume {path}: belongs to a run with other settings "
-                f"({key}: {stored.get(key)!r} there, {value!r} here)"
+                f"({key}: {stored.get(key)!r} there, {value!r} here); leave that flag out, or start a new run"
             )
     return settings
 
@@ -273,6 +279,26 @@ def watch_command() -> click.Command:
     return watch
 
 
+def doctor_command() -> click.Command:
+    """`gpo doctor`, which ends with exit code 1 if something that is installed is known not to work."""
+
+    @click.command("doctor", help=COMMANDS["doctor"])
+    @click.option("--model", help="also look at the configuration of this model: a path or hub name")
+    @click.option("--json", "as_json", is_flag=True, help="print one JSON object last")
+    def doctor(model: str | None, as_json: bool) -> None:
+        from gpo.commands import doctor as command
+        from gpo.commands import quiet
+        from gpo.commands.ui import Ui
+
+        quiet()
+        summary = command.run(Ui(as_json), model)
+        finish(summary, as_json)
+        if not summary["ok"]:
+            raise SystemExit(1)
+
+    return doctor
+
+
 def data_group() -> click.Group:
     """`gpo data check TASK` and `gpo data overlap FILE`, each with one argument and its settings as flags."""
     from gpo.config import CheckSettings, OverlapSettings
@@ -336,7 +362,7 @@ def warn(
 def run(args: Sequence[str] | None) -> None:
     """Runs the command line; ends the program where it cannot."""
     try:
-        cli.main(args=args, standalone_mode=False)
+        cli.main(args=args, prog_name="gpo", standalone_mode=False)
     except click.exceptions.Abort:
         fail("interrupted; go on with --resume", 130)
     except click.ClickException as error:

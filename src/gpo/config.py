@@ -170,7 +170,9 @@ class DataSettings(BenchmarkSettings):
     @model_validator(mode="after")
     def _one_source(self) -> DataSettings:
         if (self.task is None) == (self.data is None):
-            raise ValueError("give either task or data")
+            raise ValueError(
+                "--task or --data: give one of them, such as --task chain_sum or --data FILE.jsonl"
+            )
         return self
 
 
@@ -183,6 +185,8 @@ class OverlapSettings(BenchmarkSettings):
 
 
 class RunSettings(Settings):
+    """Where results go, and what bounds the run."""
+
     output: str | None = Field(
         None, description="folder for results; by default the next free runs/COMMAND-SEED"
     )
@@ -221,6 +225,8 @@ class StepSettings(Settings):
 
 
 class SplitSettings(Settings):
+    """Which part of a task."""
+
     split: str = Field("test", description="of a task: test, train or what else a benchmark has")
 
 
@@ -283,7 +289,9 @@ class AdapterSettings(ModelSettings):
     @model_validator(mode="after")
     def _one_adapter(self) -> Self:
         if self.lora_rank and self.adapter:
-            raise ValueError("lora_rank: makes a new adapter; with adapter a given one is trained")
+            raise ValueError(
+                "lora_rank: makes a new adapter; with adapter a given one is trained; leave one of them out"
+            )
         if not self.lora_rank and (self.lora_alpha or self.lora_targets):
             raise ValueError("lora_alpha and lora_targets: are those of a new adapter; give lora_rank too")
         return self
@@ -399,7 +407,7 @@ class TrainSettings(EngineSettings, AdapterSettings, LearningDataSettings, RunSe
         if self.top_p < 1 or self.top_k > 0:
             raise ValueError(
                 "top_p and top_k: a token that they make likelier would train as if it were not; "
-                "training samples from all tokens"
+                "training samples from all tokens, so leave them out"
             )
         return self
 
@@ -460,14 +468,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"--config {path}: no such file") from None
+        raise InputError(f"--config {path}: no such file; give the path of a YAML file") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"--config {path}: cannot be read as YAML ({reason})") from None
+        raise InputError(f"--config {path}: cannot be read as YAML ({reason}); mend that line") from None
     if content is None:
         return {}
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise InputError(f"--config {path}: must hold `key: value` lines, found {type(content).__name__}")
+        raise InputError(
+            f"--config {path}: must hold `key: value` lines, found {type(content).__name__}; write one "
+            "setting a line"
+        )
     return content
 
 

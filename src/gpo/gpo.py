@@ -60,7 +60,7 @@ class Memory:
             )
             return cls(PathPrior.from_json(content["prior"]), Archive.from_json(content["archive"]), share)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"memory: is not what a run writes ({error!r})") from None
+            raise InputError(f"memory: is not what a run writes ({error!r}); start a new run") from None
 
 
 @dataclass(frozen=True)

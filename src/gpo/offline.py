@@ -70,7 +70,7 @@ class PairsSettings(LocateSettings, RowSettings):
     @model_validator(mode="after")
     def _one_source(self) -> PairsSettings:
         if self.run is None and (self.task is None) == (self.data is None):
-            raise ValueError("give a run, or else either task or data")
+            raise ValueError("--run, --task or --data: give one of them, such as --run runs/located")
         return self
 
 
@@ -132,9 +132,9 @@ class PreferenceSettings(AdapterSettings, LearningDataSettings, RunSettings, Ste
     @model_validator(mode="after")
     def _one_source(self) -> PreferenceSettings:
         if self.task is not None and self.data is not None:
-            raise ValueError("give either task or data")
+            raise ValueError("--task or --data: give only one of them")
         if self.pairs is None and self.task is None and self.data is None:
-            raise ValueError("give pairs to train on, or else either task or data")
+            raise ValueError("--pairs, --task or --data: give one of them, such as --pairs runs/pairs")
         if self.pairs is not None:
             for key in ("rounds", "problems_per_round", *RowSettings.model_fields):
                 if getattr(self, key) != type(self).model_fields[key].default:

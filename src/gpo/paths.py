@@ -104,7 +104,9 @@ class PathPrior:
         try:
             return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
-            raise InputError(f"{path}: is no saved prior ({error})") from None
+            raise InputError(
+                f"{path}: is no saved prior ({error}); give a file that one was saved to"
+            ) from None
 
 
 class PathPosterior:

@@ -151,7 +151,10 @@ def by_name(spec: str, *, template: str = FORCED_ANSWER) -> Proposal:
     try:
         function = attrgetter(name)(importlib.import_module(module))
     except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"proposal: {spec!r} cannot be imported ({error})") from None
+        raise InputError(
+            f"proposal: {spec!r} cannot be imported ({error}); start in the folder of that module, or "
+            "put it on PYTHONPATH"
+        ) from None
     if not callable(function):
-        raise InputError(f"proposal: {spec!r} is a {type(function).__name__}, not a function")
+        raise InputError(f"proposal: {spec!r} is a {type(function).__name__}, not a function; name one")
     return judge(function)

@@ -101,14 +101,22 @@ class Recipe:
         if unknown := set(self.trained) - set(PURPOSES):
             raise InputError(f"trained: {min(unknown)!r} is unknown; of {', '.join(PURPOSES)}")
         if not self.trained:
-            raise InputError("trained: names nothing, so there is nothing to learn from")
+            raise InputError(
+                "trained: names nothing, so there is nothing to learn from; give explore at least"
+            )
         if self.reset_at == "signal" and self.rule not in ADVANTAGE_RULES:
-            raise InputError(f"reset_at: 'signal' needs values, and the rule {self.rule!r} has none to offer")
+            raise InputError(
+                f"reset_at: 'signal' needs values, and the rule {self.rule!r} has none to offer; use "
+                f"critical, or one of {', '.join(ADVANTAGE_RULES)}"
+            )
         if self.splice and (self.rule not in VALUE_RULES or not self.resets):
-            raise InputError(f"splice: needs resets and a rule on values, not {self.rule!r}")
+            raise InputError(
+                f"splice: needs resets and a rule on values, not {self.rule!r}; use one of "
+                f"{', '.join(VALUE_RULES)}"
+            )
         if self.share == "signal" and self.rule == "base" and not self.archived:
             raise InputError(
-                "share: 'signal' weighs search and archive against prompts, and there is neither"
+                "share: 'signal' weighs search and archive against prompts, and there is neither; use fixed"
             )
 
     @classmethod

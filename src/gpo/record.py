@@ -136,7 +136,9 @@ class RunFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"--output {path}: cannot be made ({error.strerror})") from None
+            raise InputError(
+                f"--output {path}: cannot be made ({error.strerror}); choose another folder"
+            ) from None
         folder = cls(path, _locked(path))
         write_json(path / "run.json", {"command": command, "settings": settings, "versions": versions()})
         return folder
@@ -151,12 +153,19 @@ class RunFolder:
     def stored_settings(path: Path, command: str | None = None) -> Json:
         """The settings that the run at `path` was started with, by `command` if one is named."""
         if not (path / "run.json").is_file():
-            raise InputError(f"{path}: holds no run.json, so it is no run folder")
+            raise InputError(
+                f"{path}: holds no run.json, so it is no run folder; give one that --output named"
+            )
         run = read_json(path / "run.json")
         if not isinstance(run, dict) or not {"command", "settings"} <= run.keys():
-            raise InputError(f"{path}/run.json: is not what a run writes; it was damaged since")
+            raise InputError(
+                f"{path}/run.json: is not what a run writes, so it was damaged since; restore it or "
+                "start a new run"
+            )
         if command not in (None, run["command"]):
-            raise InputError(f"{path}: is a run of `gpo {run['command']}`, not of `gpo {command}`")
+            raise InputError(
+                f"{path}: is a run of `gpo {run['command']}`, not of `gpo {command}`; give one of those"
+            )
         settings: Json = run["settings"]
         return settings
 
@@ -178,7 +187,7 @@ class RunFolder:
             if stored.get(key) != value:
                 raise InputError(
                     f"--resume {self.path}: was sampled by a model with other {key} "
-                    f"({stored.get(key)!r} there, {value!r} here)"
+                    f"({stored.get(key)!r} there, {value!r} here); name that model, or start a new run"
                 )
         write_json(self.path / "run.json", run)
 
@@ -319,7 +328,7 @@ def read_json(path: Path) -> Json:
     try:
         content: Json = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{path}: is not valid JSON ({error})") from None
+        raise InputError(f"{path}: is not valid JSON ({error}); restore it or start a new run") from None
     return content
 
 
@@ -349,12 +358,14 @@ def read_lines(path: Path) -> Iterator[Json]:
             try:
                 record = json.loads(line)
             except ValueError as error:
-                raise InputError(f"{path}: row {number}: is not valid JSON ({error})") from None
+                raise InputError(
+                    f"{path}: row {number}: is not valid JSON ({error}); restore it or start a new run"
+                ) from None
             missing = REQUIRED.get(path.name, set()) - record.keys() if isinstance(record, dict) else {"keys"}
             if missing:
                 raise InputError(
-                    f"{path}: row {number}: is not what a run writes (it has no {min(missing)}); "
-                    "it was damaged since"
+                    f"{path}: row {number}: is not what a run writes (it has no {min(missing)}), so it was "
+                    "damaged since; restore it or start a new run"
                 )
             yield record
 
@@ -393,7 +404,10 @@ def _truncate(path: Path, size: int) -> int:
     """Cuts the file to `size` bytes; returns how many lines, whole or torn, that removed."""
     found = path.stat().st_size if path.exists() else 0
     if found < size:
-        raise InputError(f"{path}: has {found} bytes where the run wrote {size}; it was damaged since")
+        raise InputError(
+            f"{path}: has {found} bytes where the run wrote {size}, so it was damaged since; restore it "
+            "or start a new run"
+        )
     if found == 0:
         return 0
     with path.open("rb+") as file:
@@ -408,7 +422,9 @@ def _locked(path: Path) -> FileLock:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise InputError(f"{path}: another process is writing this run") from None
+        raise InputError(
+            f"{path}: another process is writing this run; wait for it, or choose another folder"
+        ) from None
     return lock
 
 

@@ -48,7 +48,10 @@ def run(settings: CheckSettings, ui: Ui) -> Json:
     """The check of all splits of a benchmark, or of one; prints a table and what failed."""
     verifier = tasks.verifier(settings.task)  # says which name is near if there is none
     if settings.task not in tasks.BENCHMARKS:
-        raise InputError(f"{settings.task}: makes its own questions, so there are no gold answers to check")
+        raise InputError(
+            f"{settings.task}: makes its own questions, so there are no gold answers to check; give one "
+            f"of {', '.join(tasks.BENCHMARKS)}"
+        )
     splits = [settings.split] if settings.split else list(tasks.BENCHMARKS[settings.task].splits)
     found = [check_split(settings, split, verifier) for split in splits]
     ui.print(*checks.report(settings.task, found))

@@ -58,10 +58,12 @@ def checked_ks(settings: EvalSettings) -> list[int]:
     try:
         ks = [int(k) for k in settings.k]
     except ValueError:
-        raise InputError(f"--k: must be whole numbers, got {settings.k}") from None
+        raise InputError(f"--k: must be whole numbers, got {settings.k}; write --k 1 --k 4") from None
     for k in ks:
         if not 1 <= k <= settings.num:
-            raise InputError(f"--k {k}: is not between 1 and the {settings.num} samples of a problem (--num)")
+            raise InputError(
+                f"--k {k}: is not between 1 and the {settings.num} samples of a problem (--num); raise it"
+            )
     return ks or ([1, settings.num] if settings.num > 1 else [])
 
 
@@ -80,7 +82,8 @@ def measured(
     problems = setup.load_problems(settings, policy, verifier, split=settings.split, seed=settings.seed)
     if others is not None and {one.problem for one in others} != {problem.id for problem in problems}:
         raise InputError(
-            f"--against {settings.against}: is of {len(others)} other problems than these {len(problems)}"
+            f"--against {settings.against}: is of {len(others)} other problems than these "
+            f"{len(problems)}; give it the same data, split and limit"
         )
     with RunFolder.resume(path) if resume else RunFolder.create(path, "eval", stored) as folder:
         folder.extend(stored)

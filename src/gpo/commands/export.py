@@ -21,7 +21,7 @@ def run(settings: ExportSettings, ui: Ui) -> Json:
     source = source_of(pairs)
     folder = Path(settings.output) if settings.output else pairs / f"export-{settings.to}-{settings.rows}"
     if settings.to != "hub" and (settings.push or settings.repo):
-        raise InputError(f"--{'push' if settings.push else 'repo'}: is for --to hub only")
+        raise InputError(f"--{'push' if settings.push else 'repo'}: is for --to hub only; leave it out")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"--output {folder}: is there already; choose another folder")
     made = (
@@ -57,7 +57,9 @@ def one_export(settings: ExportSettings, pairs: Path, source: Source, folder: Pa
     try:
         return export(settings.to, settings.rows, rows, source, str(folder))
     except KeyError as error:
-        raise InputError(f"{path}: a row has no {error}; it was edited since") from None
+        raise InputError(
+            f"{path}: a row has no {error}; it was edited since, so build it anew with gpo pairs"
+        ) from None
 
 
 def hub_export(settings: ExportSettings, pairs: Path, source: Source) -> Export:

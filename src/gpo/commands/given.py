@@ -47,15 +47,25 @@ def given_rollouts(
 
 
 def _completion(problem: Problem, settings: LocateSettings, policy: Policy) -> Ids:
-    value = _column(problem, str(settings.completion_column))
+    value = _text_of_turn(_column(problem, str(settings.completion_column)))
     is_ids = isinstance(value, list) and all(isinstance(i, int) for i in value)
     if not value or not (is_ids or isinstance(value, str)):
-        raise _wrong(problem, settings.completion_column, value, "give text or a list of token ids")
+        raise _wrong(
+            problem, settings.completion_column, value, "give text, one assistant turn or a list of token ids"
+        )
     ids = tuple(value) if is_ids else tuple(policy.tokenizer.encode(value))
     if len(ids) >= settings.max_tokens:
         reason = f"it has {len(ids)} tokens and max_tokens is {settings.max_tokens}; raise that"
         raise _wrong(problem, settings.completion_column, value, reason)
     return ids
+
+
+def _text_of_turn(value: Any) -> Any:
+    """The text of a completion that is one assistant turn, as TRL's data sets have it; else the value."""
+    match value:
+        case [{"role": "assistant", "content": str(text)}]:
+            return text
+    return value
 
 
 def _reward(problem: Problem, column: str) -> float:
@@ -68,7 +78,9 @@ def _reward(problem: Problem, column: str) -> float:
 def _column(problem: Problem, column: str) -> Any:
     if column not in problem.columns:
         known = ", ".join(problem.columns) or "none"
-        raise InputError(f"problem {problem.id}: has no column {column!r}, only {known}")
+        raise InputError(
+            f"problem {problem.id}: has no column {column!r}, only {known}; name the one that holds it"
+        )
     return problem.columns[column]
 
 

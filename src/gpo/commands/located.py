@@ -20,7 +20,9 @@ def read_trajectories(run: Path) -> list[Trajectory]:
     """The trajectories of a run, in its order; InputError for a line whose rollout is not there."""
     curves = sorted(read_lines(run / "curves.jsonl"), key=_place)
     if not curves:
-        raise InputError(f"{run}: holds no located trajectory, so there is nothing to pair")
+        raise InputError(
+            f"{run}: holds no located trajectory, so there is nothing to pair; give locate more problems"
+        )
     wanted = {_key(line) for line in curves}
     explored: dict[Key, list[Rollout]] = defaultdict(list)
     searched: dict[Key, list[Rollout]] = defaultdict(list)

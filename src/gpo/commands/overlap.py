@@ -60,7 +60,9 @@ def benchmark_questions(data_dir: str | None) -> dict[str, Questions]:
 def run(settings: OverlapSettings, ui: Ui) -> Json:
     """Which rows of a file are in a benchmark at hand; prints how many of which, and the first."""
     if settings.data_folder is None:
-        raise InputError("--data-dir: needed, with the benchmarks that the file is held against")
+        raise InputError(
+            "--data-dir: needed, with the benchmarks that the file is held against; name their folder"
+        )
     rows = tasks.read_rows(settings.file, settings.prompt_column, settings.answer_column)
     tests = benchmark_questions(settings.data_folder)
     found = overlaps({row.id: _bare(row) for row in rows}, tests)

@@ -178,7 +178,10 @@ class Maker:
     def whole(self, state: State) -> State:
         """The state with its problem as the verifier knows it."""
         if state.problem.id not in self.problems:
-            raise InputError(f"{self.source}: problem {state.problem.id} is not in the data any more")
+            raise InputError(
+                f"{self.source}: problem {state.problem.id} is not in the data any more; give the data "
+                "that the run was made from"
+            )
         return State(self.problems[state.problem.id], state.prefix_ids)
 
     def spent(self) -> dict[str, int]:

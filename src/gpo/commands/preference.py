@@ -113,7 +113,10 @@ class PreferenceTraining:
         kept: Any = [row for row, question in zip(rows, questions, strict=True) if question not in held]
         self.num_left_out["held out"] = len(rows) - len(kept)
         if not kept:
-            raise InputError(f"{path}: all {len(rows)} rows are of questions in the evaluation data")
+            raise InputError(
+                f"{path}: all {len(rows)} rows are of questions in the evaluation data; give other "
+                "--eval-data or --no-decontaminate"
+            )
         return self.fit(kept, path)
 
     def fit(self, rows: Rows, source: Path | str) -> Rows:
@@ -121,7 +124,9 @@ class PreferenceTraining:
         kept = fitting(rows, self.policy.context, self.settings.max_length, source)
         self.num_left_out["too long"] = len(rows) - len(kept)
         if rows and not kept:
-            raise InputError(f"{source}: all {len(rows)} rows exceed --max-length {self.settings.max_length}")
+            raise InputError(
+                f"{source}: all {len(rows)} rows exceed --max-length {self.settings.max_length}; raise it"
+            )
         return kept
 
     def run(self, folder: RunFolder, ui: Ui) -> None:

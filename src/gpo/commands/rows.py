@@ -144,7 +144,9 @@ def read_preferences(path: Path) -> list[Preference]:
             _ids(path, number, record, f"{name}_ids") for name in ("prompt", "chosen", "rejected")
         )
         if chosen == rejected:
-            raise InputError(f"{path}: row {number}: chosen_ids and rejected_ids are the same")
+            raise InputError(
+                f"{path}: row {number}: chosen_ids and rejected_ids are the same; remove the row"
+            )
         weight = record.get("weight", 1.0)
         if isinstance(weight, bool) or not isinstance(weight, int | float) or weight <= 0:
             raise InputError(f"{path}: row {number}: weight is {weight!r}; give a number above 0")
@@ -175,7 +177,7 @@ def fitting(rows: Training, context: int | None, max_length: int | None, source:
         if context is not None and len(prompt) >= context:
             raise InputError(
                 f"{source}: row {number}: question and prefix have {len(prompt)} tokens and the "
-                f"context of the model is {context}"
+                f"context of the model is {context}; remove the row"
             )
     kept: Any = [row for row in rows if limit is None or _length(row) <= limit]
     return cast(Training, kept)

@@ -134,7 +134,10 @@ def load_splits(
         [problem for problem in train if problem.question not in seen], held_out, settings
     )
     if not kept:
-        raise InputError("no problem is left to train on: all their questions are in the evaluation data")
+        raise InputError(
+            "no problem is left to train on: all their questions are in the evaluation data; give "
+            "other --eval-data"
+        )
     return kept, held_out
 
 

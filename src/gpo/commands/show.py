@@ -36,7 +36,10 @@ def show(path: Path, ui: Ui, trajectory: int | None = None) -> Json:
     for row, curve in enumerate(curves, start=1):
         checked(path / "curves.jsonl", row, CurveLine, curve)
     if trajectory is not None and trajectory >= len(curves):
-        raise InputError(f"--trajectory {trajectory}: the run {path} has {len(curves)} located trajectories")
+        raise InputError(
+            f"--trajectory {trajectory}: the run {path} has {len(curves)} located trajectories, counted "
+            "from 0"
+        )
     ui.print(f"{path}: gpo {command}, {done}, {len(curves)} located trajectories", "")
     if lines and "metrics" in lines[0]:
         ui.print(terminal.rounds(lines), "")

@@ -63,10 +63,11 @@ def locate(settings: LocateSettings, ui: Ui, *, resume: Path | None = None) -> J
 
 def found(curves: Iterable[Json], tokens: Json) -> Json:
     """How many trajectories have a critical step, where in the trace, and what one costs in value tokens."""
-    num = num_critical = num_credible = 0
+    num = num_one_step = num_critical = num_credible = 0
     fifths = [0] * FIFTHS
     for curve in curves:
         num += 1
+        num_one_step += len(curve["bounds"]) == 2
         num_critical += bool(curve["critical"])
         if curve["critical"] and curve["critical"]["credibility"] >= CREDIBLE:
             num_credible += 1
@@ -75,6 +76,7 @@ def found(curves: Iterable[Json], tokens: Json) -> Json:
             fifths[FIFTHS * (start - first) // (last - first)] += 1
     return {
         "trajectories": num,
+        "one_step": num_one_step,
         "critical": num_critical,
         "credible": num_credible,
         "credible_starts_by_fifth": fifths,
@@ -87,6 +89,11 @@ def _found(summary: Json) -> list[str]:
         f"explored {summary['trajectories']} trajectories; a critical step named in {summary['critical']}, "
         f"credible in {summary['credible']} (P(|A| >= 0.2) >= {CREDIBLE})"
     ]
+    if summary["one_step"]:
+        lines.append(
+            f"of a single step, so with nothing to tell apart: {summary['one_step']}; give a smaller "
+            "--min-step-tokens, or --splitter sentence for text without line breaks"
+        )
     if summary["credible"]:
         fifths = " ".join(map(str, summary["credible_starts_by_fifth"]))
         lines.append(

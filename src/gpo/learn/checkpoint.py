@@ -33,9 +33,15 @@ def load_state(path: Path, network: Network) -> int:
     try:
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); the checkpoint was damaged") from None
+        raise InputError(
+            f"{path}: cannot be read ({error}), so it was damaged; remove that checkpoint to resume "
+            "from the one before"
+        ) from None
     if missing := {f"value:{name}" for name in network.critic_parameters} - tensors.keys():
-        raise InputError(f"{path}: lacks {min(missing)}, a weight of the critic; the checkpoint was damaged")
+        raise InputError(
+            f"{path}: lacks {min(missing)}, a weight of the critic, so it was damaged; remove that "
+            "checkpoint to resume from the one before"
+        )
     parameters = _parameters(network)
     for place, value in tensors.items():
         key, _, name = place.partition(":")

@@ -79,7 +79,7 @@ class Network:
         if hasattr(self.model, "disable_adapter"):
             return self._without_adapter
         if reference is None:
-            raise InputError("reference: kl_coef needs the model that the policy is held to")
+            raise InputError("reference: kl_coef needs the model that the policy is held to; pass it")
         reference.requires_grad_(False).eval()
         return ActionLogprobs(reference, temperature)
 
@@ -154,7 +154,9 @@ def recomputed(module: nn.Module) -> Iterator[None]:
     """
     layers = [layer for layer in module.modules() if isinstance(layer, GradientCheckpointingLayer)]
     if not layers:
-        raise InputError("gradient_checkpointing: this model has no layers that are known to recompute")
+        raise InputError(
+            "gradient_checkpointing: this model has no layers that are known to recompute; leave it out"
+        )
     with ExitStack() as stack:
         for layer in layers:
             layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
@@ -171,7 +173,7 @@ def whole(tensor: Tensor) -> Tensor:
 def _check_trainable(model: Any) -> None:
     trainable = [p for p in model.parameters() if p.requires_grad]
     if not trainable:
-        raise InputError("model: no parameter is trainable")
+        raise InputError("model: no parameter is trainable; set requires_grad on those to train")
     if low := next((p.dtype for p in trainable if p.dtype != torch.float32), None):
         raise InputError(
             f"dtype: weights in {str(low).removeprefix('torch.')} round small updates away; train them in "

@@ -88,15 +88,22 @@ class Optimisation:
         if self.algorithm != "ppo":
             for name in PPO_ONLY:
                 if getattr(self, name) != defaults[name]:
-                    raise InputError(f"{name}: only ppo has a critic; {self.algorithm} does not use it")
+                    raise InputError(
+                        f"{name}: only ppo has a critic; {self.algorithm} does not use it; leave it out"
+                    )
         if self.schedule != "constant" and not self.num_rounds:
-            raise InputError(f"num_rounds: the schedule {self.schedule} needs it")
+            raise InputError(
+                f"num_rounds: the schedule {self.schedule} needs it; give how many there will be"
+            )
         if self.norm == "constant" and not self.loss_constant:
-            raise InputError("loss_constant: the normalisation `constant` needs it")
+            raise InputError("loss_constant: the normalisation `constant` needs it; give a number of tokens")
         if self.norm != "constant" and self.loss_constant is not None:
-            raise InputError(f"loss_constant: the normalisation `{self.norm}` does not use it")
+            raise InputError(f"loss_constant: the normalisation `{self.norm}` does not use it; leave it out")
         if self.kl_in == "reward" and not self.kl_coef:
-            raise InputError("kl_in: there is nothing to put into the reward while kl_coef is 0")
+            raise InputError(
+                "kl_in: there is nothing to put into the reward while kl_coef is 0; raise that, or "
+                "leave kl_in out"
+            )
         if self.clip_high is not None and self.clip_high < self.clip:
             raise InputError(f"clip_high: must be at least clip ({self.clip}), got {self.clip_high}")
         if self.importance_cap < 1:

@@ -133,12 +133,16 @@ def check_trl() -> None:
 def check_rows(rows: Sequence[Preference] | Sequence[Labelled], settings: PreferenceOptimisation) -> None:
     """InputError for rows that the method cannot train, a weight among them."""
     if not rows:
-        raise InputError(f"method: {settings.method} has no row to train on")
+        raise InputError(f"method: {settings.method} has no row to train on; build some with gpo pairs")
     kind = Labelled if settings.method == "kto" else Preference
     if not all(isinstance(row, kind) for row in rows):
-        raise InputError(f"method: {settings.method} trains {kind.__name__} rows, and was given others")
+        raise InputError(
+            f"method: {settings.method} trains {kind.__name__} rows, and was given others; pass those"
+        )
     if settings.method == "kto" and len(rows) < 2:
-        raise InputError("method: kto estimates its reference point from other rows; one alone has none")
+        raise InputError(
+            "method: kto estimates its reference point from other rows; one alone has none; give more rows"
+        )
 
 
 def make_trainer(

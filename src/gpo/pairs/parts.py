@@ -61,7 +61,9 @@ class Options:
                 f"weight: {self.weight!r} needs a searched step, so not with at = {self.at!r}; use none"
             )
         if self.min_credibility > 0 and self.at != "critical":
-            raise InputError(f"min_credibility: only a critical step has one, so not with at = {self.at!r}")
+            raise InputError(
+                f"min_credibility: only a critical step has one, so not with at = {self.at!r}; leave it out"
+            )
 
 
 @dataclass(frozen=True)

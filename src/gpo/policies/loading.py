@@ -55,7 +55,10 @@ def _placed(model: Any, device: str | torch.device | None) -> PreTrainedModel:
     try:
         return cast(PreTrainedModel, model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")))
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {str(device)!r} cannot be used: {str(error).splitlines()[0]}") from error
+        raise InputError(
+            f"device {str(device)!r} cannot be used: {str(error).splitlines()[0]}; gpo doctor lists the "
+            "devices"
+        ) from error
 
 
 def load_tokenizer(name: str | Path, *, trust_remote_code: bool) -> Any:
@@ -98,7 +101,10 @@ def _source(what: str, name: str | Path) -> str:
     if path.exists():
         raise InputError(f"{what} path {text!r} is a file; give the folder that holds it")
     if isinstance(name, Path) or text.startswith(("/", ".", "~")) or text.count("/") > 1:
-        raise InputError(f"{what} path {text!r} does not exist")
+        raise InputError(
+            f"{what} path {text!r} does not exist; give a folder, or a hub name without a dot or slash "
+            "in front"
+        )
     return text
 
 
@@ -112,7 +118,10 @@ def _one_line(what: str, source: str) -> Iterator[None]:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         if "trust_remote_code" in str(error):
             reason = "it brings code of its own; read that, then allow it with trust_remote_code"
-        raise InputError(f"{what} {source!r} ({where}) cannot be loaded: {reason}") from error
+        todo = (
+            "mend or replace its files" if Path(source).is_dir() else "give a folder, or a name the hub has"
+        )
+        raise InputError(f"{what} {source!r} ({where}) cannot be loaded: {reason}; {todo}") from error
 
 
 def load_description(name: str | Path, *, trust_remote_code: bool) -> tuple[Any, Ids, int | None]:

@@ -76,7 +76,7 @@ class PromptedPolicy:
         if isinstance(stop, str) or "" in stop:
             raise InputError(f"stop is {stop!r}; give a list of strings, none of them empty")
         if taken := _OURS & set(template_args or {}):
-            raise InputError(f"template_args: {min(taken)!r} is not for the user to give")
+            raise InputError(f"template_args: {min(taken)!r} is not for the user to give; leave it out")
         if not (chat and tokenizer.chat_template) and (system_prompt or template_args):
             why = "the tokenizer has no chat template" if chat else "no chat template is used (chat is off)"
             raise InputError(f"{why}; leave system_prompt and template_args out")
@@ -123,7 +123,10 @@ class PromptedPolicy:
         try:
             return str(self._tokenizer.apply_chat_template(turns, **arguments))
         except (TemplateError, ValueError) as error:
-            raise InputError(f"the chat template refuses the prompt {question[:60]!r}: {error}") from error
+            raise InputError(
+                f"the chat template refuses the prompt {question[:60]!r}: {error}; change the question, "
+                "system_prompt or template_args"
+            ) from error
 
     def _raw_prompt(self, question: str) -> list[int]:
         bare, begin = self.tokenizer.encode(question), self._tokenizer.bos_token_id
@@ -133,7 +136,9 @@ class PromptedPolicy:
 
     def _checked(self, prompt_ids: Ids, question: str) -> Ids:
         if not prompt_ids:
-            raise InputError("the prompt is empty: the question has no text, and nothing is added to it")
+            raise InputError(
+                "the prompt is empty: the question has no text, and nothing is added to it; fill it in"
+            )
         if self.context is not None and len(prompt_ids) >= self.context:
             raise InputError(
                 f"the prompt has {len(prompt_ids)} tokens and the model's context is {self.context}: "

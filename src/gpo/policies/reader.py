@@ -104,7 +104,8 @@ def read(
     order = sorted((k for k, (_, ids) in enumerate(given) if ids), key=lambda k: -_width(given[k]))
     if order and context is not None and _width(given[order[0]]) > context:
         raise InputError(
-            f"a trajectory has {_width(given[order[0]])} tokens; the model's context is {context}"
+            f"a trajectory has {_width(given[order[0]])} tokens; the model's context is {context}; "
+            "leave it out or shorten it"
         )
     while order:
         rows = max(1, batch_tokens // _width(given[order[0]]))

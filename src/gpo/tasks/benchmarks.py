@@ -161,7 +161,7 @@ def read(name: str, split: str, data_dir: str | None) -> tuple[list[Row], list[s
     benchmark = BENCHMARKS[name]
     if split not in benchmark.splits:
         have = ", ".join(benchmark.splits)
-        raise InputError(f"{name}: has no split '{split}', only {have}")
+        raise InputError(f"{name}: has no split '{split}'; give one of {have}")
     known = benchmark.splits[split]
     sources = _hub_sources(benchmark, split) if data_dir is None else _local_sources(name, known, data_dir)
     rows = [
@@ -207,7 +207,7 @@ def at_hand(data_dir: str) -> list[str]:
     """The benchmarks whose test split is in the folder."""
     folder = Path(data_dir)
     if not folder.is_dir():
-        raise InputError(f"--data-dir {data_dir}: no such folder")
+        raise InputError(f"--data-dir {data_dir}: no such folder; name the one with the benchmarks' files")
     tests = {name: benchmark.splits["test"].files for name, benchmark in BENCHMARKS.items()}
     return [name for name, patterns in tests.items() if any(any(folder.glob(one)) for one in patterns)]
 
@@ -221,17 +221,20 @@ def _local_sources(name: str, known: Split, data_dir: str) -> list[tuple[str, st
     """(part, file) of every file of the split; BBH's parts are its tasks, which the files name."""
     folder = Path(data_dir)
     if not folder.is_dir():
-        raise InputError(f"--data-dir {data_dir}: no such folder")
+        raise InputError(f"--data-dir {data_dir}: no such folder; name the one with the benchmarks' files")
     for pattern in known.files:
         if files := sorted(folder.glob(pattern)):
             break
     else:
         raise InputError(
-            f"--data-dir {data_dir}: has no file for {name}; looked for {', '.join(known.files)}"
+            f"--data-dir {data_dir}: has no file for {name}; looked for {', '.join(known.files)}, so "
+            "put one there or leave --data-dir out for the hub"
         )
     found = {file.stem for file in files}
     if name == "bbh" and (missing := [task for task in BBH_TASKS if task not in found]):
-        raise InputError(f"--data-dir {data_dir}: {files[0].parent} lacks {', '.join(missing)} (.json)")
+        raise InputError(
+            f"--data-dir {data_dir}: {files[0].parent} lacks {', '.join(missing)} (.json); put them there"
+        )
     return [(file.stem, str(file)) for file in files]
 
 

@@ -38,10 +38,12 @@ def load(
     check_name(name)
     if name not in BENCHMARKS:
         if size is None:
-            raise InputError(f"{name}: draws its questions, so it needs a size")
+            raise InputError(f"{name}: draws its questions, so it needs a size; give how many")
         return embedded.load(name, split, size, seed, options)
     if options:
-        raise InputError(f"{name}: has no option '{next(iter(options))}'; it has none at all")
+        raise InputError(
+            f"{name}: has no option '{next(iter(options))}'; it has none at all, so leave it out"
+        )
     rows, notes = benchmarks.read(name, split, data_dir)
     kept, faults = benchmarks.usable(rows)
     for note in [*notes, *(f"{name} {split}: {fault}" for fault in faults)]:

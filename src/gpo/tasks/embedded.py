@@ -29,7 +29,9 @@ def load(name: str, split: str, size: int, seed: int, options: Mapping[str, Any]
         raise InputError(f"{name}: size is {size}; it must be at least 1")
     if name in planted.TASKS:
         if options:
-            raise InputError(f"{name}: has no option '{next(iter(options))}'; it has none at all")
+            raise InputError(
+                f"{name}: has no option '{next(iter(options))}'; it has none at all, so leave it out"
+            )
         return planted.planted_rows(name, split, size, seed)
     if name == chain_sum.NAME:
         return chain_sum.chain_sum_rows(split, size, seed, options)

@@ -68,7 +68,7 @@ def check_verifier(verifier: str) -> None:
     if verifier not in known:
         raise InputError(
             f"--export lm-eval: the harness has no like of the verifier '{verifier}', only of "
-            f"{', '.join(known)}"
+            f"{', '.join(known)}; leave the flag out"
         )
 
 

@@ -99,9 +99,10 @@ def _filled(template: Template, name: str, examples: Callable[[Row], Mapping[str
         try:
             text = template.render({**asked, "columns": columns, **shown})
         except (TemplateError, TypeError, ValueError, ArithmeticError, MemoryError, RecursionError) as error:
-            raise InputError(f"--prompt {name}: cannot be filled in ({str(error) or 'too large'})") from error
+            reason = str(error) or "too large"
+            raise InputError(f"--prompt {name}: cannot be filled in ({reason}); mend the template") from error
         if not text.strip():
-            raise InputError(f"--prompt {name}: makes an empty prompt")
+            raise InputError(f"--prompt {name}: makes an empty prompt; put {{{{ question }}}} into it")
         return text.strip()
 
     return fill
@@ -114,7 +115,7 @@ def _own(name: str) -> Template:
     try:
         return _compiled(path.read_text(encoding="utf-8"), name)
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--prompt {name}: cannot be read ({error})") from None
+        raise InputError(f"--prompt {name}: cannot be read ({error}); give the path of a text file") from None
 
 
 def _compiled(text: str, name: str) -> Template:
@@ -125,7 +126,7 @@ def _compiled(text: str, name: str) -> Template:
     try:
         return environment.from_string(text)
     except TemplateSyntaxError as error:
-        raise InputError(f"--prompt {name}: line {error.lineno}: {error.message}") from None
+        raise InputError(f"--prompt {name}: line {error.lineno}: {error.message}; mend that line") from None
 
 
 def _no_examples(row: Row) -> Mapping[str, Any]:
@@ -147,7 +148,10 @@ def _examples(task: str, data_dir: str | None, num: int | None) -> Callable[[Row
         own = [one for one in pool if one.columns.get("subject") == row.columns.get("subject")]
         chosen = [one for one in (own if general is None else general) if one.question != row.question]
         if len(chosen) < wanted:
-            raise InputError(f"--shots {wanted}: {source.task} {source.split} has {len(chosen)} for {row.id}")
+            raise InputError(
+                f"--shots {wanted}: {source.task} {source.split} has {len(chosen)} for {row.id}; ask "
+                "for fewer"
+            )
         return {"shots": [_shown(one) for one in chosen[:wanted]], "preamble": ""}
 
     return examples
@@ -171,5 +175,7 @@ def _published(task: str, data_dir: str | None) -> str:
     """BBH's own chain-of-thought prompt: below the canary and the line that follows it."""
     where = Path(data_dir or ".") / "bbh" / "cot-prompts" / f"{task}.txt"
     if data_dir is None or task not in BBH_TASKS or not where.is_file():
-        raise InputError(f"--prompt few-shot: bbh needs its published prompts in --data-dir; no file {where}")
+        raise InputError(
+            f"--prompt few-shot: bbh needs its published prompts in --data-dir; put them at {where}"
+        )
     return where.read_text(encoding="utf-8").split("-----\n", 1)[-1].strip()

@@ -30,7 +30,10 @@ def gsm8k(record: Record, where: str) -> Row:
     solution = text(record, "answer", where)
     _, marker, gold = solution.rpartition("####")
     if not marker:
-        raise InputError(f"{where}: answer 'answer' has no '####' before its number: {shown(solution)}")
+        raise InputError(
+            f"{where}: answer 'answer' has no '####' before its number: {shown(solution)}; mend or "
+            "remove the row"
+        )
     columns = {"solution": _CALCULATION.sub("", solution)}
     return Row("", text(record, "question", where), gold.strip(), columns, where)
 
@@ -40,7 +43,9 @@ def math(record: Record, where: str) -> Row:
     solution = text(record, "solution", where)
     gold = last_boxed(solution)
     if gold is None:
-        raise InputError(f"{where}: answer 'solution' has no \\boxed{{}}: {shown(solution)}")
+        raise InputError(
+            f"{where}: answer 'solution' has no \\boxed{{}}: {shown(solution)}; mend or remove the row"
+        )
     columns = {"subject": text(record, "type", where), "level": text(record, "level", where)}
     columns["solution"] = solution
     return Row(_name(record, "unique_id"), text(record, "problem", where), gold, columns, where)
@@ -62,7 +67,9 @@ def aime(record: Record, where: str) -> Row:
     question = text(record, "problem" if "problem" in record else "question", where)
     gold = str(column_of(record, "answer", where)).strip()
     if not re.fullmatch(r"[0-9]{1,3}(?:\^\\circ)?", gold):
-        raise InputError(f"{where}: answer 'answer' is {shown(gold)}, not an integer from 0 to 999")
+        raise InputError(
+            f"{where}: answer 'answer' is {shown(gold)}, not an integer from 0 to 999; mend or remove the row"
+        )
     return Row("", question, gold.removesuffix("^\\circ"), {}, where)
 
 
@@ -83,7 +90,8 @@ def mmlu(record: Record, where: str) -> Row:
     options = _options(record, "choices", where)
     if not isinstance(answer, int) or isinstance(answer, bool) or not 0 <= answer < len(options):
         raise InputError(
-            f"{where}: answer 'answer' is {shown(answer)}, no index of its {len(options)} choices"
+            f"{where}: answer 'answer' is {shown(answer)}, no index of its {len(options)} choices; mend "
+            "or remove the row"
         )
     return _choice(record, where, options, LETTERS[answer], "subject")
 
@@ -94,7 +102,8 @@ def mmlu_pro(record: Record, where: str) -> Row:
     answer = text(record, "answer", where)
     if answer not in LETTERS[: len(options)]:
         raise InputError(
-            f"{where}: answer 'answer' is {shown(answer)}, no letter of its {len(options)} options"
+            f"{where}: answer 'answer' is {shown(answer)}, no letter of its {len(options)} options; "
+            "mend or remove the row"
         )
     row = _choice(record, where, options, answer, "category")
     worked = str(record.get("cot_content") or "").removeprefix("A: ")
@@ -134,7 +143,7 @@ def text(record: Record, column: str, where: str) -> str:
     """The text in a column; InputError if there is none."""
     value = column_of(record, column, where)
     if not isinstance(value, str) or not value.strip():
-        raise InputError(f"{where}: column '{column}' is {shown(value)}, not text")
+        raise InputError(f"{where}: column '{column}' is {shown(value)}, not text; mend or remove the row")
     return value
 
 
@@ -152,7 +161,9 @@ def _options(record: Record, column: str, where: str) -> list[str]:
     value = column_of(record, column, where)
     options = [str(option).strip() for option in value] if isinstance(value, list | tuple) else []
     if not 2 <= len(options) <= len(LETTERS) or not all(options):
-        raise InputError(f"{where}: column '{column}' is {shown(value)}, not a list of options")
+        raise InputError(
+            f"{where}: column '{column}' is {shown(value)}, not a list of options; mend or remove the row"
+        )
     return options
 
 

@@ -27,7 +27,9 @@ def check_recipe(recipe: Recipe, reset_share: float) -> None:
             f"reset_share is {reset_share}, but the recipe trains no resets; give 0 or change it"
         )
     if "explore" not in recipe.trained:
-        raise InputError("trained: lacks 'explore', but fresh groups have places in a trainer's batch")
+        raise InputError(
+            "trained: lacks 'explore', but fresh groups have places in a trainer's batch; add it"
+        )
     for name, is_asked in (("splice", recipe.splice), ("share", recipe.share == "signal")):
         if is_asked:
             value = getattr(recipe, name)
@@ -61,7 +63,10 @@ def check_trainer(trainer: Any) -> None:
     if trainer.temperature <= 0:
         raise InputError(f"temperature is {trainer.temperature} in the trainer; give a positive number")
     if isinstance(trainer.processing_class, ProcessorMixin):
-        raise InputError("processing_class is a processor of images too; only text models are supported")
+        raise InputError(
+            "processing_class is a processor of images too; only text models are supported; pass the "
+            "tokenizer alone"
+        )
 
 
 def group_starts(prompts: Sequence[Any], group_size: int) -> list[Any]:

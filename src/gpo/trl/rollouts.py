@@ -146,7 +146,9 @@ class Rollouts:
         """Checks a trainer that asks for the first time, and reads its data."""
         check_trainer(trainer)
         if self.reward not in trainer.reward_funcs:
-            raise InputError("reward_funcs has to hold the rollout function's own `reward`")
+            raise InputError(
+                "reward_funcs has to hold the rollout function's own `reward`; add rollouts.reward"
+            )
         for function in trainer.reward_funcs:
             if function != self.reward and function not in self._wholes:
                 raise InputError(

@@ -63,7 +63,8 @@ class Rows:
         if place is None:
             raise InputError(
                 f"no row of {' or '.join(self._datasets)} has the prompt "
-                f"{question(prompt, 'prompt')[:60]!r}, so its answer is not known"
+                f"{question(prompt, 'prompt')[:60]!r}, so its answer is not known; pass the data set to "
+                "the trainer as it is"
             )
         row = self._row(place)
         return Asked(prompt, row, self._problem(f"{place[0]} row {place[1]}", row, prompt_ids))
@@ -92,7 +93,9 @@ def question(prompt: Prompt, where: str) -> str:
     if isinstance(content, list):
         content = "".join(block.get("text") or "" for block in content if block.get("type") == "text")
     if not isinstance(content, str) or not content.strip():
-        raise InputError(f"{where}: the prompt's last message has no text; only text can be asked")
+        raise InputError(
+            f"{where}: the prompt's last message has no text, and only text can be asked; remove the row"
+        )
     return content
 
 

@@ -80,7 +80,10 @@ class Zygote:
         if reply is None or "error" in reply:
             self.close()
             why = "its process ended while importing it" if reply is None else reply["error"]
-            raise InputError(f"verifier '{self._name}' cannot be loaded: {why}")
+            raise InputError(
+                f"verifier '{self._name}' cannot be loaded: {why}; try importing it with python -c, "
+                "from the folder you start gpo in"
+            )
         self._is_ready = True
 
     def fork(self) -> Worker:
