@@ -217,7 +217,7 @@ def show_command() -> click.Command:
 
     @click.command("show", help=COMMANDS["show"])
     @click.argument("run", type=click.Path(path_type=Path))
-    @click.option("--trajectory", type=click.IntRange(min=0), help="number of the trajectory in curves.jsonl")
+    @click.option("--trajectory", type=click.IntRange(min=0), help="its number in the data, from 0")
     @click.option("--json", "as_json", is_flag=True, help="print one JSON object last")
     def show(run: Path, trajectory: int | None, as_json: bool) -> None:
         from gpo.commands import show as command

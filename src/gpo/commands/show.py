@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gpo.commands.located import place
 from gpo.commands.ui import Ui
 from gpo.record import Json, RunFolder, read_json, read_lines
 from gpo.report import terminal
@@ -14,7 +15,8 @@ def run(path: Path, ui: Ui, trajectory: int | None = None) -> Json:
     """Prints the run at `path`; returns its settings, last round and the trajectory shown."""
     settings = RunFolder.stored_settings(path)
     command = read_json(path / "run.json")["command"]
-    lines, curves = list(read_lines(path / "rounds.jsonl")), list(read_lines(path / "curves.jsonl"))
+    lines = list(read_lines(path / "rounds.jsonl"))
+    curves = sorted(read_lines(path / "curves.jsonl"), key=place)
     problems = list(read_lines(path / "problems.jsonl"))
     done = f"{len(problems)} finished problems" if problems else f"{len(lines)} complete rounds"
     if trajectory is not None and trajectory >= len(curves):
