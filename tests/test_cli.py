@@ -396,3 +396,18 @@ def test_a_model_without_an_end_token_is_refused(capsys) -> None:
         Path("model", name).write_text(json.dumps(content))
     assert "end token" in error_of(capsys, "sample", *SMALL, "--model", "model", "--output", "out")
     assert not Path("out").exists()
+
+
+def test_an_assistant_turn_is_a_trajectory_and_one_of_a_single_step_is_counted(capsys) -> None:
+    question = "State the final answer to the following arithmetic problem: 4 + 5 - 3 + 2 ="
+    text = "4 + 5 = 9\n9 - 3 = 7\n7 + 2 = 9\nAnswer: 9"
+    turns = [{"role": "assistant", "content": text}]
+    rows = [{"prompt": question, "answer": 8, "completion": done} for done in (text, turns, "Answer: 9")]
+    Path("rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    given = ["--data", "rows.jsonl", "--completion-column", "completion", "--verifier", "number"]
+    found = gpo(capsys, "locate", *given, "--max-tokens", "96", "--min-step-tokens", "1", "--output", "out")
+    assert (found["trajectories"], found["one_step"]) == (3, 1)
+    # Lines are written as searches end; the numbers of `show` are those of the data.
+    shown = [gpo(capsys, "show", "out", "--trajectory", str(i))["trajectory"] for i in range(3)]
+    assert [len(trace["steps"]) for trace in shown] == [4, 4, 1]
+    assert shown[0]["completion_ids"] == shown[1]["completion_ids"]

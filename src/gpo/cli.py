@@ -218,7 +218,7 @@ def show_command() -> click.Command:
 
     @click.command("show", help=COMMANDS["show"])
     @click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True)
-    @click.option("--trajectory", type=click.IntRange(min=0), help="number of the trajectory in curves.jsonl")
+    @click.option("--trajectory", type=click.IntRange(min=0), help="its number in the data, from 0")
     @click.option("--json", "as_json", is_flag=True, help="print one JSON object last")
     def show(runs: tuple[Path, ...], trajectory: int | None, as_json: bool) -> None:
         from gpo.commands import show as command

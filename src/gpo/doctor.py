@@ -174,7 +174,7 @@ def _vllm(installed: Installed) -> Iterator[Finding]:
         )
     yield Finding(
         f"{name} {version}: updated in place, a model with tied embeddings had wrong weights in 0.32",
-        "gpo doctor --model MODEL says whether yours are tied; gpo train compares each round, and stops",
+        "gpo doctor --model MODEL says whether yours are tied; gpo train notices, and stops",
         False,
     )
     ranges = [one for one in packages(installed, "trl", "vllm") if one.name == "vllm"]

@@ -18,7 +18,7 @@ Key = tuple[int, str]
 
 def read_trajectories(run: Path) -> list[Trajectory]:
     """The trajectories of a run, in its order; InputError for a line whose rollout is not there."""
-    curves = sorted(read_lines(run / "curves.jsonl"), key=_place)
+    curves = sorted(read_lines(run / "curves.jsonl"), key=place)
     if not curves:
         raise InputError(
             f"{run}: holds no located trajectory, so there is nothing to pair; give locate more problems"
@@ -36,7 +36,8 @@ def _key(line: Json) -> Key:
     return line["round"], line["problem"]
 
 
-def _place(line: Json) -> tuple[int, int, int]:
+def place(line: Json) -> tuple[int, int, int]:
+    """Where a curve belongs in the order of the data; lines are written as searches end."""
     return line["round"], line.get("place", 0), line.get("index", 0)
 
 

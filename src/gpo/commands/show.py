@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gpo.commands.located import place
 from gpo.commands.ui import Ui
 from gpo.record import Json, RunFolder, read_json, read_lines
 from gpo.report import terminal
@@ -35,6 +36,7 @@ def show(path: Path, ui: Ui, trajectory: int | None = None) -> Json:
         checked(path / "rounds.jsonl", row, RoundLine, line)
     for row, curve in enumerate(curves, start=1):
         checked(path / "curves.jsonl", row, CurveLine, curve)
+    curves.sort(key=place)  # as the data has them, in whatever order they were found
     if trajectory is not None and trajectory >= len(curves):
         raise InputError(
             f"--trajectory {trajectory}: the run {path} has {len(curves)} located trajectories, counted "
