@@ -99,7 +99,9 @@ def test_locate_names_critical_steps_and_show_prints_one(capsys) -> None:
     shown = capsys.readouterr().out
     assert "▶" in shown
     assert "by the rule drop" in shown
-    assert gpo(capsys, "show", "out", "--trajectory", "0")["trajectory"] == curves[0]
+    assert gpo(capsys, "show", "out", "--trajectory", "0")["trajectory"] == min(
+        curves, key=lambda curve: curve["place"]
+    )
     assert "has" in error_of(capsys, "show", "out", "--trajectory", "99")
 
 
