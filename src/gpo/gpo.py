@@ -202,8 +202,9 @@ def run_round(
     is_weighed = recipe.share == "signal" or (recipe.share == "auto" and budget_tokens < math.inf)
     most = dict(zip(ARMS, (recipe.max_located, recipe.archived), strict=True))
     if is_weighed:
-        idle_frac = sum(not group.has_signal for group in explored) / max(1, len(explored))
-        most = {arm: memory.share.num(arm, num, index, idle_frac) for arm, num in most.items()}
+        unsolved = sum(not group.has_signal and group.value < recipe.success_at for group in explored)
+        frac = unsolved / max(1, len(explored))
+        most = {arm: memory.share.num(arm, num, index, frac) for arm, num in most.items()}
     located, prior = _locate(pool, explored, recipe, memory.prior, most["search"])
     archive, archived = _from_archive(pool, located, recipe, memory.archive, known or {}, most["archive"])
     archive = _into_archive(archive, explored, located, recipe, policy) if recipe.archived else archive

@@ -4,8 +4,8 @@ The signal of a rollout is the variance of the reward at its state, V(1 - V): wh
 advantage and no gradient. An arm's rate is the signal of its rollouts averaged over the tokens that were
 generated for it, thrown away or not. An arm that beats fresh prompts by a margin grows, one that does not
 shrinks to an occasional probe, and its tokens go back to fresh prompts. And an arm gets at
-most the part of its states that is the share of idle prompts, those whose rollouts all end alike: while most
-prompts teach something, a token is best spent on another one.
+most the part of its states that is the share of unsolved prompts, those whose rollouts all fail: while most
+prompts teach something, or are mastered, a token is best spent on another one.
 """
 
 from __future__ import annotations
@@ -54,12 +54,14 @@ class Share:
     levels: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(ARMS, START))
     sums: Mapping[str, Measured] = field(default_factory=dict)
 
-    def num(self, arm: str, most: int, round_index: int, idle_frac: float) -> int:
+    def num(self, arm: str, most: int, round_index: int, unsolved_frac: float) -> int:
         """How many of at most `most` states the arm may sample in this round.
 
-        `idle_frac` is the share of the round's fresh prompts that teach nothing.
+        `unsolved_frac` is the share of the round's fresh prompts of which no rollout succeeded.
         """
-        num = math.ceil(self.levels[arm] * idle_frac * most)
+        if unsolved_frac == 0:
+            return 0
+        num = math.ceil(self.levels[arm] * unsolved_frac * most)
         return num if num else min(most, int(round_index % PROBE_ROUNDS == 0))
 
     def rate(self, arm: str) -> float:
