@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ENABLES = {
+    "plot": "gpo.plot: figures as matplotlib draws them",
     "trl": "gpo.trl in your own GRPOTrainer; gpo train --method dpo|ipo|kto|simpo|orpo",
     "vllm": "--engine vllm: sampling in this process, on GPUs",
     "ray": "--actors N: sampling on many GPUs or machines; --data ray:PATH",
