@@ -6,6 +6,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -75,7 +76,8 @@ def test_the_changelog_has_a_section_for_what_is_not_released() -> None:
 
 
 def test_the_dockerfile_is_in_order() -> None:
-    linter = shutil.which("hadolint")
+    places = (str(Path(sys.executable).parent), os.environ["PATH"])  # it stands beside this Python
+    linter = shutil.which("hadolint", path=os.pathsep.join(places))
     if linter is None and (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         pytest.skip("the linter's package has no build for this machine")
     assert linter, "pip install -e '.[test]'"
