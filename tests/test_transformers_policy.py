@@ -583,7 +583,7 @@ def test_a_generic_tokenizer_is_loaded_as_saved_whatever_the_model_type(tmp_path
 
 @pytest.mark.parametrize("name", ["/nowhere/model", "./model", "a/b/c", Path("model")])
 def test_a_model_path_that_does_not_exist_is_one_line(name):
-    with pytest.raises(InputError, match=r"^model path '.*' does not exist$"):
+    with pytest.raises(InputError, match=r"^model path '.*' does not exist; give a folder"):
         TransformersPolicy.load(name)
 
 
