@@ -134,7 +134,13 @@ RECIPES: dict[str, dict[str, Any]] = {
     # The base algorithm: groups at prompts and nothing else.
     "base": {"rule": "base", "archived": 0},
     # Satori's restart: a step drawn at random, no value rollouts.
-    "random": {"rule": "random", "explored": "all", "max_located": 16, "archived": 0},
+    "random": {
+        "rule": "random",
+        "explored": "all",
+        "max_located": 16,
+        "archived": 0,
+        "share": "fixed",
+    },
     # The text of arXiv 2509.16456: the largest advantage by 4 rollouts a boundary, which are thrown away.
     "paper": {
         "rule": "signed",
@@ -142,6 +148,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "explored": "all",
         "max_located": 16,
         "archived": 0,
+        "share": "fixed",
         "trained": ("explore", "resets"),
     },
     # The authors' code: the failed trajectory's best state by 4 rollouts, the best of which replaces it.
@@ -152,6 +159,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "splitter": "as-released",
         "max_located": 16,
         "archived": 0,
+        "share": "fixed",
         "reset_size": 4,
         "splice": True,
         "trained": ("explore",),
@@ -162,6 +170,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "explored": "all",
         "max_located": 16,
         "archived": 0,
+        "share": "fixed",
         "group_size": 4,
         "reset_size": 4,
     },
