@@ -4,8 +4,8 @@ The signal of a rollout is the variance of the reward at its state, V(1 - V): wh
 advantage and no gradient. An arm's rate is the signal of its rollouts averaged over the tokens that were
 generated for it, thrown away or not. An arm that beats fresh prompts by a margin grows, one that does not
 shrinks to an occasional probe, and its tokens go back to fresh prompts. And an arm gets at
-most the part of its states that is the share of unsolved prompts, those whose rollouts all fail: while most
-prompts teach something, or are mastered, a token is best spent on another one.
+most the part of its states that is the share of unsolved prompts, those whose rollouts all fail, and nothing
+while they are few: where most prompts teach something, or are mastered, a token is best spent on another one.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ DECAY = 0.8
 START = 0.5
 REGROWTH = 0.25
 """Where an arm that repays its tokens again begins, and where one that does not has its last chance."""
+LEAST_UNSOLVED = 0.25
+"""Of a round's fresh prompts. Below it even a few states cost more than they gave (docs/training.md)."""
 PROBE_ROUNDS = 4
 """An arm without a share is tried with a single state every so many rounds."""
 
@@ -59,7 +61,7 @@ class Share:
 
         `unsolved_frac` is the share of the round's fresh prompts of which no rollout succeeded.
         """
-        if unsolved_frac == 0:
+        if unsolved_frac < LEAST_UNSOLVED:
             return 0
         num = math.ceil(self.levels[arm] * unsolved_frac * most)
         return num if num else min(most, int(round_index % PROBE_ROUNDS == 0))
