@@ -3,10 +3,12 @@
 For each task, seed and place the demo model samples problems of the training split until a budget of
 generated tokens is spent, first rollouts, search and filling included; the pairs are then trained on in two
 ways: the first PAIRS of them, one of a problem (equal pairs), and all of them, up to PER_PROBLEM of a problem
-(equal tokens). Accuracy is on held-out problems at temperature 1.
+(equal tokens). Accuracy is on held-out problems at temperature 1. Places that cost more make fewer pairs, so
+fewer updates, and want another learning rate: each place, comparison and method has the best of one grid, on
+validation problems and a seed that nothing is reported on.
 
-    python benchmarks/offline.py                                  # all: 2 tasks, 5 methods, 3 seeds: hours
-    python benchmarks/offline.py --methods dpo --budget 100000    # what the README quotes
+    python benchmarks/offline.py                      # all: 2 tasks, 5 methods, 5 places, 3 seeds: hours
+    python benchmarks/offline.py --methods dpo        # one method
 
 Each trained model is a line of --output; a run that is started again does what is missing.
 """
@@ -15,10 +17,12 @@ from __future__ import annotations
 
 import argparse
 import copy
+import itertools
 import json
 import math
 import tempfile
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,9 +40,14 @@ from gpo.learn.preference import NLL_METHODS, PreferenceOptimisation, train
 from gpo.recipe import Recipe
 from gpo.types import Labelled, Request, Sample, derive_seed
 
+Rates = Mapping[tuple[str, str, str, str], list[float]]
+"""Learning rates by task, place, comparison and method."""
 PLACES = ("prompt", "random", "entropy", "critical", "every")
 RULES = {"critical": "drop", "every": "drop", "entropy": "entropy"}
-CHUNK = 16
+CHUNK = 4
+"""Problems that are sampled and searched at once; a budget is overspent by a part of what they cost."""
+GRID_SEED = 100
+"""Of the runs that choose the learning rate."""
 
 
 class Remembering:
@@ -120,13 +129,20 @@ def rows_of(found: Collected, method: str, comparison: str, num: int) -> tuple[l
 
 
 def measured(
-    policy: Any, verifier: Any, held_out: list[Any], rows: list[Any], method: str, seed: int, args: Any
+    policy: Any,
+    verifier: Any,
+    held_out: list[Any],
+    rows: list[Any],
+    method: str,
+    lr: float,
+    seed: int,
+    args: Any,
 ) -> float:
     """Accuracy on held-out problems after training a copy of the policy's model on the rows."""
     model = copy.deepcopy(policy.model)
     optimisation = PreferenceOptimisation(
         method=method,
-        learning_rate=args.learning_rate,
+        learning_rate=lr,
         epochs=args.epochs,
         batch=args.batch,
         microbatch=args.batch,
@@ -139,70 +155,95 @@ def measured(
     return evaluate(trained, verifier, held_out, num=args.eval_num, seed=seed).accuracy
 
 
-def one_seed(task: str, seed: int, args: Any, done: set[tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
-    """A line for each place, comparison and method."""
+def problems_of(task: str, seed: int, policy: Any, args: Any) -> tuple[list[Any], list[Any]]:
+    """Training and held-out problems; those that choose a learning rate are of the training split."""
+
+    def rows(split: str, size: int) -> list[Any]:
+        return gpo.tasks.load(task, split, size=size, seed=derive_seed("offline benchmark", seed) % 2**31)
+
+    if seed == GRID_SEED:
+        drawn = rows("train", args.problems + args.eval_problems)
+        held_out, training = drawn[: args.eval_problems], drawn[args.eval_problems :]
+    else:
+        held_out, training = rows("test", args.eval_problems), rows("train", args.problems)
+    questions = {row.question for row in held_out}
+    training = [row for row in training if row.question not in questions]
+    training, held_out = (gpo.tasks.problems(some, policy.prompt_ids) for some in (training, held_out))
+    return training, held_out
+
+
+def one_seed(
+    task: str, seed: int, rates: Rates, args: Any, done: set[tuple[Any, ...]]
+) -> Iterator[dict[str, Any]]:
+    """A line for each place, comparison, method and learning rate."""
     policy = gpo.TransformersPolicy.load(gpo.DEMO_MODEL, max_tokens=128)
     verifier = gpo.verifiers.load(gpo.tasks.verifier(task))
-
-    def problems(split: str, size: int) -> list[Any]:
-        rows = gpo.tasks.load(task, split, size=size, seed=derive_seed("offline benchmark", seed) % 2**31)
-        return gpo.tasks.problems(rows, policy.prompt_ids)
-
-    training, held_out = problems("train", args.problems), problems("test", args.eval_problems)
+    training, held_out = problems_of(task, seed, policy, args)
     remembering = Remembering(policy)
-    if (task, seed, "none", "none", "none") not in done:
+    if (task, seed, "none", "none", "none", 0.0) not in done:
         accuracy = evaluate(policy, verifier, held_out, num=args.eval_num, seed=seed).accuracy
-        yield line(task, seed, "none", "none", "none", accuracy, 0, 0)
+        yield line(task, seed, "none", "none", "none", 0.0, accuracy, 0, 0)
     for at in args.places:
-        keys = [(task, seed, at, c, m) for c in args.comparisons for m in args.methods]
+        keys = [
+            (task, seed, at, comparison, method, lr)
+            for comparison, method in itertools.product(args.comparisons, args.methods)
+            for lr in rates[task, at, comparison, method]
+        ]
         if all(key in done for key in keys):
             continue
         found = collect(remembering, verifier, training, at, seed, args)
         for key in keys:
             if key not in done:
-                rows, tokens = rows_of(found, key[4], key[3], args.pairs)
-                accuracy = measured(policy, verifier, held_out, rows, key[4], seed, args)
+                *_, comparison, method, lr = key
+                rows, tokens = rows_of(found, method, comparison, args.pairs)
+                accuracy = measured(policy, verifier, held_out, rows, method, lr, seed, args)
                 yield line(*key, accuracy, len(rows), tokens)
 
 
 def line(
-    task: str, seed: int, at: str, comparison: str, method: str, accuracy: float, rows: int, tokens: int
-):
+    task: str, seed: int, at: str, comparison: str, method: str, lr: float, accuracy: float, rows: int,
+    tokens: int,
+) -> dict[str, Any]:  # fmt: skip
     return {
-        "task": task, "seed": seed, "at": at, "comparison": comparison, "method": method,
+        "task": task, "seed": seed, "at": at, "comparison": comparison, "method": method, "lr": lr,
         "accuracy": accuracy, "rows": rows, "tokens": tokens,
     }  # fmt: skip
 
 
 def key_of(record: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(record[name] for name in ("task", "seed", "at", "comparison", "method"))
+    return tuple(record[name] for name in ("task", "seed", "at", "comparison", "method", "lr"))
+
+
+def chosen(records: list[dict[str, Any]]) -> Rates:
+    """Of each task, place, comparison and method, the learning rate with the best validation accuracy."""
+    best: dict[tuple[str, str, str, str], dict[str, Any]] = {}
+    for record in records:
+        key = (record["task"], record["at"], record["comparison"], record["method"])
+        if record["seed"] == GRID_SEED and record["accuracy"] > best.get(key, {"accuracy": -1})["accuracy"]:
+            best[key] = record
+    return {key: [record["lr"]] for key, record in best.items()}
 
 
 def report(records: list[dict[str, Any]]) -> None:
     """Means over seeds, and the difference to whole trajectories, paired by seed, with its standard error."""
-    print(
-        "| task | method | equal | parted at | seeds | rows | tokens | accuracy | minus whole trajectories |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
-    groups = sorted(
-        {key_of(r)[:1] + key_of(r)[2:] for r in records}, key=lambda g: (g[0], g[3], g[2], str(g[1]))
-    )
-    for task, at, comparison, method in groups:
-        mine = {
-            r["seed"]: r for r in records if key_of(r)[:1] + key_of(r)[2:] == (task, at, comparison, method)
-        }
-        whole = {
-            r["seed"]: r["accuracy"]
-            for r in records
-            if key_of(r)[:1] + key_of(r)[2:] == (task, "prompt", comparison, method)
-        }
-        accuracies = [r["accuracy"] for r in mine.values()]
-        differences = [r["accuracy"] - whole[seed] for seed, r in mine.items() if seed in whole]
+    heads = ["task", "method", "equal", "parted at", "rate", "seeds", "rows", "tokens", "accuracy"]
+    heads.append("minus whole trajectories")
+    print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
+    groups: dict[tuple[Any, ...], dict[int, dict[str, Any]]] = {}
+    for one in records:
+        if one["seed"] != GRID_SEED:
+            key = (one["task"], one["method"], one["comparison"], one["at"])
+            groups.setdefault(key, {})[one["seed"]] = one
+    for (task, method, comparison, at), mine in sorted(groups.items()):
+        whole = groups.get((task, method, comparison, "prompt"), {})
+        differences = [r["accuracy"] - whole[seed]["accuracy"] for seed, r in mine.items() if seed in whole]
         shown = "" if at in ("none", "prompt") or not differences else with_error(differences, "+.3f")
         rows, tokens = (sum(r[name] for r in mine.values()) / len(mine) for name in ("rows", "tokens"))
+        accuracy = with_error([r["accuracy"] for r in mine.values()], ".3f")
+        rate = next(iter(mine.values()))["lr"]
         print(
-            f"| {task} | {method} | {comparison} | {at} | {len(mine)} | {rows:.0f} | {tokens:,.0f} "
-            f"| {with_error(accuracies, '.3f')} | {shown} |"
+            f"| {task} | {method} | {comparison} | {at} | {rate:.0e} | {len(mine)} | {rows:.0f} "
+            f"| {tokens:,.0f} | {accuracy} | {shown} |"
         )
 
 
@@ -223,19 +264,21 @@ def main() -> None:
     parser.add_argument("--places", nargs="+", default=list(PLACES), choices=PLACES)
     parser.add_argument("--comparisons", nargs="+", default=["pairs", "tokens"], choices=["pairs", "tokens"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--budget", type=int, default=400_000, help="generated tokens of a place")
-    parser.add_argument("--pairs", type=int, default=128, help="pairs of the comparison at equal pairs")
+    parser.add_argument("--budget", type=int, default=60_000, help="generated tokens of a place")
+    parser.add_argument("--pairs", type=int, default=60, help="pairs of the comparison at equal pairs")
     parser.add_argument(
-        "--per-problem", type=int, default=4, help="pairs of a problem at equal tokens, at most"
+        "--per-problem", type=int, default=8, help="pairs of a problem at equal tokens, at most"
     )
     parser.add_argument("--problems", type=int, default=2048)
     parser.add_argument("--search-traces", type=float, default=8.0)
     parser.add_argument("--fill", type=int, default=8)
-    parser.add_argument("--learning-rate", type=float, default=1e-4)
+    parser.add_argument(
+        "--learning-rates", type=float, nargs="+", default=[1e-4, 3e-4, 1e-3], help="the grid"
+    )
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--nll-weight", type=float, default=1.0)
-    parser.add_argument("--eval-problems", type=int, default=400)
+    parser.add_argument("--eval-problems", type=int, default=300)
     parser.add_argument("--eval-num", type=int, default=2)
     parser.add_argument("--output", type=Path, default=Path("runs/offline-benchmark.jsonl"))
     args = parser.parse_args()
@@ -244,13 +287,18 @@ def main() -> None:
     args.output.parent.mkdir(parents=True, exist_ok=True)
     text = args.output.read_text() if args.output.exists() else ""
     records = [json.loads(one) for one in text.splitlines()]
-    for seed in args.seeds:
-        for task in args.tasks:
-            for record in one_seed(task, seed, args, {key_of(one) for one in records}):
-                records.append(record)
-                with args.output.open("a") as file:
-                    file.write(json.dumps(record) + "\n")
-                print(json.dumps(record), flush=True)
+
+    def run(task: str, seed: int, rates: Rates) -> None:
+        for record in one_seed(task, seed, rates, args, {key_of(one) for one in records}):
+            records.append(record)
+            with args.output.open("a") as file:
+                file.write(json.dumps(record) + "\n")
+            print(json.dumps(record), flush=True)
+
+    for task in args.tasks:
+        run(task, GRID_SEED, defaultdict(lambda: args.learning_rates))
+        for seed in args.seeds:
+            run(task, seed, chosen(records))
     report(records)
 
 
