@@ -42,8 +42,8 @@ from gpo.types import Labelled, Request, Sample, derive_seed
 
 Rates = Mapping[tuple[str, str, str, str], list[float]]
 """Learning rates by task, place, comparison and method."""
-PLACES = ("prompt", "random", "entropy", "critical", "every")
-RULES = {"critical": "drop", "every": "drop", "entropy": "entropy"}
+PLACES = ("prompt", "random", "entropy", "critical", "both")
+RULES = {"critical": "drop", "both": "drop", "entropy": "entropy"}
 CHUNK = 4
 """Problems that are sampled and searched at once; a budget is overspent by a part of what they cost."""
 GRID_SEED = 100

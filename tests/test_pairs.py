@@ -214,6 +214,25 @@ def test_a_baseline_uses_no_rollout_that_the_search_paid_for() -> None:
     assert pairs.build([one], Options(at="as-released")).fine_tuning == [good]
 
 
+def test_both_adds_whole_trajectories_to_the_pairs_at_the_critical_step() -> None:
+    at_prompt, at_critical = rollout(R, R, R), rollout(R, R, R, R, given=1)
+    wrong_later = rollout(R, W, W, given=2)
+    one = trajectory(OWN, explored=[OWN, at_prompt], searched=[at_critical, wrong_later])
+    options = Options(at="both", pairs_per_problem=9)
+    made = pairs.build([one], options).pairs
+    whole = [pair for pair in made if pair.step == 0]
+    assert [(pair.chosen.ids, pair.rejected.ids) for pair in whole] == [(ids_of(R, R, R), ids_of(R, W, R))]
+    assert {(p.chosen.ids, p.rejected.ids) for p in made if p.step == 1} == {
+        (right, wrong) for right in (ids_of(R, R), ids_of(R, R, R)) for wrong in (ids_of(W, R), ids_of(W, W))
+    }
+    assert [pair.step for pair in made[:2]] == [1, 0]  # by turns
+    # Where no step is critical, whole trajectories are left.
+    none = trajectory(OWN, None, explored=[OWN, at_prompt])
+    assert [pair.step for pair in pairs.build([none], options).pairs] == [0]
+    # One state with both sides is enough: nothing more is sampled.
+    assert pairs.missing_side(trajectory(OWN, explored=[OWN, at_prompt]), options) is None
+
+
 def test_every_rollout_parts_at_its_own_state_the_critical_one_first() -> None:
     at_prompt, at_critical, further = (
         rollout(R, R, R),

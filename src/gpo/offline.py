@@ -21,10 +21,10 @@ Method = Literal["dpo", "ipo", "kto", "simpo", "orpo"]
 class RowSettings(Settings):
     """How rows for offline training are built; gpo.pairs.Options has what each means."""
 
-    at: Literal["critical", "every", "prompt", "random", "entropy", "as-released"] = Field(
+    at: Literal["critical", "both", "every", "prompt", "random", "entropy", "as-released"] = Field(
         "critical",
-        description="where the two answers of a pair part: before the critical step, or every searched one; "
-        "the others are baselines",
+        description="where the two answers of a pair part: before the critical step, there and at the "
+        "prompt, or before every searched step; the others are baselines",
     )
     pairs_per_problem: int = Field(1, ge=1, description="pairs of one trajectory, at most")
     rows_per_problem: int = Field(

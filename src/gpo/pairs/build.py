@@ -86,8 +86,8 @@ def _usable_steps(trajectory: Trajectory, options: Options, seed: int, counts: C
         counts["trajectories below min_credibility"] += 1
         return []
     steps = [first]
-    if options.at == "every":
-        steps += [step for step in range(trajectory.curve.num_steps) if step != first]
+    others = {"both": 1, "every": trajectory.curve.num_steps}.get(options.at, 0)
+    steps += [step for step in range(others) if step != first]
     weighty = [step for step in steps if weight_of(trajectory, step, options.weight) > 0]
     if not weighty:
         counts["trajectories of weight 0"] += 1

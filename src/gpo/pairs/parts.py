@@ -17,13 +17,14 @@ from gpo.types import (
     ValueCurve,
 )
 
-AT = ("critical", "every", "prompt", "random", "entropy", "as-released")
-"""Where the two continuations part. critical: before the critical step. every: before each step that rollouts
-were sampled at, the critical one first. prompt: nowhere, these are whole trajectories. random: before any.
+AT = ("critical", "both", "every", "prompt", "random", "entropy", "as-released")
+"""Where the two continuations part. critical: before the critical step. both: there and nowhere, so that the
+first rollouts part whole trajectories too. every: before each step that rollouts were sampled at, the
+critical one first. prompt: nowhere, these are whole trajectories. random: before any.
 entropy: before the step of the highest mean token entropy. as-released: before the step whose start has the
 highest value (the authors' code)."""
 
-SEARCHED = ("critical", "every", "as-released")
+SEARCHED = ("critical", "both", "every", "as-released")
 """Those that the search pays for, and that may use its rollouts."""
 
 WEIGHTS = ("none", "advantage", "lower")
@@ -39,7 +40,7 @@ class Options:
 
     at: str = "critical"
     pairs_per_problem: int = 1
-    """Of one trajectory, at most; with `every` they are spread over its states."""
+    """Of one trajectory, at most; with `both` and `every` they are spread over its states."""
     rows_per_problem: int = 8
     """Unpaired and fine-tuning rows of one trajectory, at most."""
     target: str = "full"

@@ -17,6 +17,8 @@ def step_before_which(trajectory: Trajectory, at: str, seed: int = 0) -> int | N
     num = trajectory.curve.num_steps
     if at in ("critical", "every"):
         return trajectory.critical.index if trajectory.critical else None
+    if at == "both":
+        return trajectory.critical.index if trajectory.critical else 0
     if at == "prompt":
         return 0
     if at == "random":
@@ -76,7 +78,7 @@ def _through(trajectory: Trajectory, offset: int, options: Options) -> Iterator[
         start = len(rollout.state.prefix_ids)
         if is_ours and _same(rollout, own):
             yield "own", rollout
-        elif options.at == "every" and start != offset:
+        elif start != offset and (options.at == "every" or (options.at == "both" and offset == 0)):
             continue  # it stands at its own state
         elif start <= offset:
             yield "state", rollout
