@@ -77,7 +77,7 @@ class RayPolicy:
             if num * each > total.get(name, 0):
                 raise InputError(
                     f"actors: {num} with {each:g} {name} each need {num * each:g}; the cluster has "
-                    f"{total.get(name, 0):g}"
+                    f"{total.get(name, 0):g}; use fewer actors, or less for each"
                 )
         actor = ray.remote(Worker).options(
             num_gpus=num_gpus, num_cpus=num_cpus, max_restarts=-1, max_task_retries=-1

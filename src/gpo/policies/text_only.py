@@ -59,7 +59,8 @@ class TextOnlyPolicy(ServerPolicy):
         if not self._keeps(state.ids):
             raise InputError(
                 f"--text-only: problem {state.problem.id}: its prompt, or a prefix of "
-                f"{len(state.prefix_ids)} tokens, comes back as other ids when it is read as text"
+                f"{len(state.prefix_ids)} tokens, comes back as other ids when it is read as text; "
+                "use a server that takes token ids"
             )
         # One call a row: many such servers know no `n`.
         return [self._draw(state, room, derive_seed("row", request.seed, i)) for i in range(request.num)]
@@ -123,12 +124,12 @@ class TextOnlyPolicy(ServerPolicy):
         if not (half + rest).startswith(whole[: len(half) + 1]):
             raise InputError(
                 f"--server {replica.url}: cannot continue an assistant's turn: from the middle it goes "
-                "on otherwise"
+                "on otherwise; turn its chat template off, or use another server"
             )
         if len(draws) == 1 and self.sampling.temperature > 0:
             raise InputError(
                 f"--server {replica.url}: draws {_NUM_DRAWS} times alike at temperature 1: it ignores "
-                "temperature or seed"
+                "temperature or seed; use another server"
             )
 
 

@@ -278,7 +278,9 @@ class VllmPolicy(PromptedPolicy):
     def _read(self, state: State, ids: Ids) -> Future[Sample]:
         whole, first = state.ids + ids, len(state.ids)
         if self.context is not None and len(whole) >= self.context:
-            raise InputError(f"a trajectory has {len(whole)} tokens; the model's context is {self.context}")
+            raise InputError(
+                f"a trajectory has {len(whole)} tokens; the model's context is {self.context}; leave it out"
+            )
 
         def finish(output: Any) -> Sample:
             places = output.prompt_logprobs[first:]

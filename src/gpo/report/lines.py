@@ -117,7 +117,9 @@ def checked(path: Path, row: int, cls: type[AnyLine], record: Mapping[str, Any])
         message = str(first["msg"]).removeprefix("Value error, ")
         raise InputError(f"{path}: row {row}: {field}: {message[0].lower()}{message[1:]}{found}") from None
     if isinstance(line, CurveLine) and (wrong := _misfit(line)):
-        raise InputError(f"{path}: row {row}: {wrong}; it was damaged since it was written")
+        raise InputError(
+            f"{path}: row {row}: {wrong}; it was damaged since it was written, so take the row out"
+        )
     return line
 
 

@@ -20,7 +20,7 @@ def read_runs(paths: Sequence[Path]) -> list[Run]:
     names = [path.resolve() for path in paths]
     for i, path in enumerate(names):
         if path in names[:i]:
-            raise InputError(f"{paths[i]}: is named twice; a run is compared with other runs")
+            raise InputError(f"{paths[i]}: is named twice; name it once, or another run beside it")
     found = [read_run(path) for path in paths]
     for run in found[1:]:
         if run.source != found[0].source:
@@ -50,13 +50,18 @@ def read_run(path: Path) -> Run:
     if command not in LOCATING:
         raise InputError(f"{path}: is a run of `gpo {command}`, which locates nothing; see `gpo show`")
     if not isinstance(settings, dict):
-        raise InputError(f"{path}/run.json: settings: is not what a run writes; it was damaged since")
+        raise InputError(
+            f"{path}/run.json: settings: is not what a run writes, it was damaged since; run anew"
+        )
     rounds = tuple(lines(path / "rounds.jsonl", RoundLine)) or in_one(
         tuple(lines(path / "problems.jsonl", ProblemLine))
     )
     curves = tuple(lines(path / "curves.jsonl", CurveLine))
     if not rounds and not curves:
-        raise InputError(f"{path}: this run of `gpo {command}` is empty: nothing of it is complete yet")
+        raise InputError(
+            f"{path}: this run of `gpo {command}` is empty: nothing of it is complete yet; "
+            "wait, or go on with --resume"
+        )
     return Run(path.resolve().name, path, command, settings, rounds, curves)
 
 
