@@ -273,7 +273,7 @@ def main() -> None:
     parser.add_argument("--problems", type=int, default=2048)
     parser.add_argument("--search-traces", type=float, default=8.0)
     parser.add_argument("--fill", type=int, default=8)
-    parser.add_argument("--learning-rates", type=float, nargs="+", default=[1e-4, 3e-4], help="the grid")
+    parser.add_argument("--learning-rates", type=float, nargs="+", default=[3e-5, 1e-4, 3e-4], help="the grid")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--nll-weight", type=float, default=1.0)
