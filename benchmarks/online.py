@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from online_tables import at, picture, tables
+from online_tables import height, picture, tables
 
 EVAL_PROBLEMS = 200
 CHECKPOINTS = 6
@@ -219,9 +219,7 @@ def best_rates(runs: Sequence[dict], num: int) -> dict[tuple[str, str], list[flo
     """Of each task and arm, the learning rates whose curves are highest on average over the budget."""
     heights: dict[tuple[str, str], dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
-        places = np.linspace(0, run["budget"], 50)
-        height = float(np.mean([at(run, run["unit"], place) for place in places]))
-        heights[run["task"], run["arm"]][run["lr"]].append(height)
+        heights[run["task"], run["arm"]][run["lr"]].append(height(run))
     return {
         pair: sorted(found, key=lambda lr: float(np.mean(found[lr])), reverse=True)[:num]
         for pair, found in heights.items()

@@ -23,6 +23,11 @@ def at(run: Run, axis: str, place: float) -> float:
     return float(np.interp(place, [p[axis] for p in points], [p["accuracy"] for p in points]))
 
 
+def height(run: Run) -> float:
+    """The mean of the run's learning curve over its budget."""
+    return float(np.mean([at(run, run["unit"], place) for place in np.linspace(0, run["budget"], 50)]))
+
+
 def tokens_to(run: Run, accuracy: float) -> float:
     """Tokens until the run first reached that accuracy; all that it spent if it never did."""
     for before, after in itertools.pairwise(run["points"]):
@@ -50,15 +55,17 @@ def tables(runs: list[Run]) -> str:
             if run["task"] == task:
                 arms[run["arm"]][run["seed"]] = run
         base = arms.get("base", next(iter(arms.values())))
-        heads = [f"at equal {axis} | minus base" for axis in AXES]
+        heads = ["mean of the curve, minus base", *(f"at equal {axis} | minus base" for axis in AXES)]
         if task == "rare":
             heads.append(f"tokens to {REACHED:.0%}: base / arm")
         lines += [f"## {task}", "", f"| arm | learning rate | seeds | {' | '.join(heads)} |"]
-        lines.append("|---" * (3 + 2 * len(AXES) + (task == "rare")) + "|")
+        lines.append("|---" * (4 + 2 * len(AXES) + (task == "rare")) + "|")
         for arm, found in arms.items():
             seeds = sorted(set(found) & set(base))
             pairs = [(base[seed], found[seed]) for seed in seeds]
-            cells = [arm, f"{pairs[0][1]['lr']:.0e}", str(len(seeds)), *(compared(pairs, a) for a in AXES)]
+            mean, low, high = interval([height(run) - height(one) for one, run in pairs])
+            cells = [arm, f"{pairs[0][1]['lr']:.0e}", str(len(seeds))]
+            cells += [f"{mean:+.3f} ({low:+.3f} to {high:+.3f})", *(compared(pairs, a) for a in AXES)]
             if task == "rare":
                 cells.append(saved(pairs))
             lines.append(f"| {' | '.join(cells)} |")
