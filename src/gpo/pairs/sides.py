@@ -67,7 +67,7 @@ def _through(trajectory: Trajectory, offset: int, options: Options) -> Iterator[
     Tokens that no policy of ours sampled are never an answer.
     """
     own = trajectory.rollout
-    is_ours = own.policy_version != OFF_POLICY
+    is_ours, is_first = own.policy_version != OFF_POLICY, offset == trajectory.curve.bounds[0]
     rollouts = paid_for(trajectory, options)
     if is_ours and not any(_same(rollout, own) for rollout in rollouts):
         rollouts = (own, *rollouts)
@@ -78,7 +78,7 @@ def _through(trajectory: Trajectory, offset: int, options: Options) -> Iterator[
         start = len(rollout.state.prefix_ids)
         if is_ours and _same(rollout, own):
             yield "own", rollout
-        elif start != offset and (options.at == "every" or (options.at == "both" and offset == 0)):
+        elif start != offset and (options.at == "every" or (options.at == "both" and is_first)):
             continue  # it stands at its own state
         elif start <= offset:
             yield "state", rollout
