@@ -5,11 +5,11 @@
 Every arm starts from the tiny model and trains on the same problems with the same learner; all that differs
 is the recipe, and the learning rate: each arm has the best of one grid, by its learning curve on validation
 problems and seeds that nothing is reported on, the best two of one seed by two seeds more (`--learning-rate`
-gives all arms one). Every run ends at
-the same number of generated tokens, or of rounds, which is the paper's protocol and lets an arm sample as
-much in a round as its recipe says. Accuracy is measured on held-out problems as tokens, rounds and trained
-rollouts add up; evaluation is not counted and has its own streams. Writes grid.jsonl and runs.jsonl as it
-goes (an interrupted benchmark goes on where it was), then tables.md and curves.png.
+gives all arms one). Every run ends at the same number of generated tokens, or of rounds, which is the paper's
+protocol and lets an arm sample as much in a round as its recipe says. Accuracy is measured on held-out
+problems as tokens, rounds and trained rollouts add up; evaluation is not counted and has its own streams.
+Writes grid.jsonl and runs.jsonl as it goes (an interrupted benchmark goes on where it was), then tables.md
+and curves.png.
 """
 
 from __future__ import annotations
