@@ -16,6 +16,12 @@ def write_round(run: RunFolder, index: int, lines: int = 2) -> None:
     run.write("curves", {"round": index})
 
 
+def write_checkpoint(run: RunFolder, index: int) -> None:
+    part = run.new_checkpoint()
+    (part / "model").mkdir()
+    run.finish_checkpoint(part, index)
+
+
 def test_lines_come_back_as_they_were_written(tmp_path) -> None:
     with new_run(tmp_path / "run") as run:
         write_round(run, 0)
@@ -31,9 +37,8 @@ def test_a_torn_round_is_counted_and_cut_away(tmp_path) -> None:
     with new_run(path) as run:
         write_round(run, 0)
         run.commit_round({"round": 0, "tokens": {}})
-        run.finish_checkpoint(run.new_checkpoint(), 0)
         write_round(run, 1, lines=3)
-        run.finish_checkpoint(run.new_checkpoint(), 1)
+        write_checkpoint(run, 1)
         run.new_checkpoint()
     with (path / "rollouts.jsonl").open("a") as file:
         file.write('{"round": 1, "ro')
@@ -46,7 +51,8 @@ def test_a_torn_round_is_counted_and_cut_away(tmp_path) -> None:
         run.commit_round({"round": 1, "tokens": {}})
         assert [line["round"] for line in run.rounds()] == [0, 1]
     assert len((path / "rollouts.jsonl").read_text().splitlines()) == 2
-    assert [folder.name for folder in (path / "checkpoints").iterdir()] == ["0000"]
+    assert [folder.name for folder in (path / "checkpoints").iterdir()] == ["part"]
+    assert len((path / "discarded" / "1" / "rollouts.jsonl").read_text().splitlines()) == 4
 
 
 def test_the_last_checkpoint_is_that_of_the_last_complete_round(tmp_path) -> None:
@@ -55,7 +61,7 @@ def test_the_last_checkpoint_is_that_of_the_last_complete_round(tmp_path) -> Non
         run.commit_round({"round": 0, "tokens": {}})
         assert run.last_checkpoint() is None
         for index in (1, 2, 3):
-            run.finish_checkpoint(run.new_checkpoint(), index)
+            write_checkpoint(run, index)
             run.commit_round({"round": index, "tokens": {}})
             run.prune_checkpoints(keep=2)
         assert run.last_checkpoint() == path / "checkpoints" / "0003"

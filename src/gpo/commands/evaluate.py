@@ -86,10 +86,8 @@ def measured(
             f"{len(problems)}; give it the same data, split and limit"
         )
     with RunFolder.resume(path) if resume else RunFolder.create(path, "eval", stored) as folder:
-        folder.extend(stored)
-        folder.belongs_to(policy.fingerprint)
-        folder.discard_torn()
         check_same_problems(folder.rounds(), problems, path)
+        folder.take_up(stored, policy.fingerprint)
         sampled(settings, folder, policy, verifier, problems, ui)
         lines = folder.rounds()
     return {
@@ -206,6 +204,11 @@ def warn_of_other_settings(settings: EvalSettings, where: Path) -> None:
 
 def check_same_problems(lines: Sequence[Json], problems: Sequence[Problem], path: Path) -> None:
     """InputError if the problems that are evaluated already are not the first of `problems`."""
+    for row, line in enumerate(lines, start=1):
+        if "outcomes" not in line:
+            raise InputError(
+                f"{path}/rounds.jsonl: row {row}: outcomes: is not there, so it is no line of `gpo eval`"
+            )
     done = [one["problem"] for line in lines for one in line["outcomes"]]
     now = [problem.id for problem in problems[: len(done)]]
     if done != now:

@@ -46,13 +46,13 @@ def run(settings: PairsSettings, ui: Ui, *, resume: Path | None = None) -> Json:
         if not settings.run:
             locate_first(settings, source, ui)
             maker = Maker(settings, source)
+        folder.take_up(stored, maker.fingerprint)
         for name, size in folder.repair().items():
             ui.log(f"{path / name}: its last line was torn and is cut off ({size} bytes)")
         maker.folder = folder
         rows = maker.build(ui)
         if not rows.pairs and not rows.unpaired:
             raise InputError(f"{source}: {nothing_left(rows.counts)}")
-        folder.belongs_to(maker.fingerprint)
         summary = write(folder.path, rows, maker)
     ui.print(*report(summary))
     return summary

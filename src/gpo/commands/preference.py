@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -46,7 +45,6 @@ def run(settings: PreferenceSettings, ui: Ui, *, resume: Path | None = None) -> 
     if resume:
         with RunFolder.resume(resume) as folder:
             training = PreferenceTraining(settings, folder.last_checkpoint())
-            folder.extend(stored)
             return complete(folder, training, ui)
     path = setup.output_folder(settings.output, "train", settings.seed)
     RunFolder.check_new(path, stored)
@@ -58,11 +56,11 @@ def run(settings: PreferenceSettings, ui: Ui, *, resume: Path | None = None) -> 
 
 def complete(folder: RunFolder, training: PreferenceTraining, ui: Ui) -> Json:
     """Does what is left of the run, saves the model, prints and returns the summary."""
-    folder.belongs_to({k: v for k, v in training.policy.fingerprint.items() if k != "weights"})
-    folder.discard_torn()
+    fingerprint = {k: v for k, v in training.policy.fingerprint.items() if k != "weights"}
+    folder.take_up(training.settings.model_dump(), fingerprint)
     training.run(folder, ui)
     training.policy.save(folder.path / "model")
-    shutil.rmtree(folder.path / "trainer", ignore_errors=True)
+    folder.drop_trainer()
     lines = folder.rounds()
     summary = summarise(lines) | {"method": training.settings.method, "run": str(folder.path)}
     ui.print(*report(lines, summary))

@@ -122,8 +122,7 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
         verifier = setup.load_verifier(settings)
         queue = _queue(settings, policy, verifier)
         with RunFolder.resume(path) if resume else RunFolder.create(path, command, stored) as folder:
-            folder.extend(stored)
-            folder.belongs_to(policy.fingerprint)
+            folder.take_up(stored, policy.fingerprint)
             for name, size in folder.repair().items():
                 ui.log(f"{path / name}: its last line was torn and is cut off ({size} bytes)")
             suited = engines.suited(recipe, policy)

@@ -35,7 +35,6 @@ def run(settings: TrainSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     if resume:
         with RunFolder.resume(resume) if ranks.is_first else SilentFolder(resume) as folder:
             training = Training(settings, ranks, folder.last_checkpoint())
-            folder.extend(stored)
             return complete(folder, training, ui)
     path = setup.output_folder(settings.output, "train", settings.seed)
     if ranks.is_first:
@@ -49,8 +48,8 @@ def run(settings: TrainSettings, ui: Ui, *, resume: Path | None = None) -> Json:
 def complete(folder: RunFolder, training: Training, ui: Ui) -> Json:
     """Does what is left of the run, saves the model, prints and returns the summary."""
     # Its weights change with every round; what they are after each is in its checkpoint.
-    folder.belongs_to({k: v for k, v in training.policy.fingerprint.items() if k != "weights"})
-    discarded = folder.discard_torn()
+    fingerprint = {k: v for k, v in training.policy.fingerprint.items() if k != "weights"}
+    discarded = folder.take_up(training.settings.model_dump(), fingerprint)
     if any(discarded.values()):
         ui.print("discarded of a torn round: {rollouts} rollouts, {curves} curves".format_map(discarded))
     training.run(folder, ui)

@@ -1,0 +1,280 @@
+"""A run's folder, open for one process at a time: what is written into it, and what a resume takes up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, Any
+
+from filelock import FileLock, Timeout
+
+from gpo.record.checkpoints import Checkpoints, drop_trainer
+from gpo.record.files import Json, line_of, read_json, read_lines, write_json
+from gpo.record.torn import STREAMS, Leftovers, complete_size, cut, leftovers, new_discarded, set_aside
+from gpo.types import InputError
+
+FORMAT = 2
+"""Of run.json and the files beside it. Runs of format 1, which have no such number, are read as well."""
+
+WITH_ROUNDS = ("train", "eval")
+
+ALONE = ("rollouts", "curves", "problems", "samples")
+"""Files of lines that stand for themselves, where there are no rounds."""
+
+
+class RunFolder:
+    """The folder of one run, open for one process at a time."""
+
+    def __init__(self, path: Path, lock: FileLock) -> None:
+        self.path, self._lock = path, lock
+        self._files: dict[str, IO[str]] = {}
+
+    @staticmethod
+    def check_new(path: Path, settings: Json) -> None:
+        """Raises InputError unless `path` is free for a new run."""
+        parent = next(folder for folder in (path, *path.absolute().parents) if os.path.exists(folder))
+        if not parent.is_dir() or not os.access(parent, os.W_OK) or len(path.name) > 255:
+            raise InputError(f"--output {path}: cannot be made in {parent}; choose another folder")
+        if path.is_dir() and not any(path.iterdir()):
+            return
+        if (path / "run.json").is_file():
+            raise InputError(f"--output {path}: {_difference(RunFolder.stored_settings(path), settings)}")
+        if path.exists():
+            raise InputError(f"--output {path}: exists and is no run of this program; choose another folder")
+
+    @classmethod
+    def create(cls, path: Path, command: str, settings: Json) -> RunFolder:
+        """A new run at `path`, which must not hold anything yet."""
+        cls.check_new(path, settings)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"--output {path}: cannot be made ({error.strerror}); choose another folder"
+            ) from None
+        folder = cls(path, _locked(path))
+        rounds = {"has_rounds": False} if command in WITH_ROUNDS else {}
+        run = {"command": command, "format": FORMAT, "settings": settings, "versions": versions(), **rounds}
+        write_json(path / "run.json", run)
+        return folder
+
+    @classmethod
+    def resume(cls, path: Path) -> RunFolder:
+        """The run at `path`; what a torn round left is still in it until `discard_torn`."""
+        cls.stored_settings(path)
+        return cls(path, _locked(path))
+
+    @staticmethod
+    def stored_settings(path: Path, command: str | None = None) -> Json:
+        """The settings that the run at `path` was started with, by `command` if one is named."""
+        if not (path / "run.json").is_file():
+            raise InputError(
+                f"{path}: holds no run.json, so it is no run folder; give one that --output named"
+            )
+        run = read_json(path / "run.json")
+        if not isinstance(run, dict) or not {"command", "settings"} <= run.keys():
+            raise InputError(
+                f"{path}/run.json: is not what a run writes, so it was damaged since; restore it or "
+                "start a new run"
+            )
+        if (number := run.get("format", 1)) not in (1, FORMAT):
+            wrote = run.get("versions", {}).get("gpo", number)
+            raise InputError(
+                f"{path}/run.json: was written by gpo {wrote}, which this version cannot read; use that one"
+            )
+        if command not in (None, run["command"]):
+            raise InputError(
+                f"{path}: is a run of `gpo {run['command']}`, not of `gpo {command}`; give one of those"
+            )
+        settings: Json = run["settings"]
+        return settings
+
+    def last_checkpoint(self) -> Path | None:
+        """The state after the last complete round; None before the first. InputError if it is not there."""
+        last = [line["round"] for line in self.rounds()][-1:]
+        return Checkpoints(self.path).at(last[0]) if last and last[0] > 0 else None
+
+    def take_up(self, settings: Json, fingerprint: Json) -> dict[str, int]:
+        """Goes on with the run by these settings; returns the lines discarded from each of STREAMS.
+
+        The policy's fingerprint is noted on a new run. InputError, and nothing is changed, if it is another's
+        or if what a killed run left cannot be told from what it had committed.
+        """
+        run = read_json(self.path / "run.json")
+        stored = run.get("fingerprint", fingerprint)
+        for key, value in fingerprint.items():
+            if stored.get(key) != value:
+                raise InputError(
+                    f"--resume {self.path}: was sampled by a model with other {key} "
+                    f"({stored.get(key)!r} there, {value!r} here); name that model, or start a new run"
+                )
+        found = self._leftovers() if run["command"] in WITH_ROUNDS else None
+        new = {**run, "settings": settings, "fingerprint": stored}
+        if new != run:
+            write_json(self.path / "run.json", new)
+        if found is None:
+            return dict.fromkeys(STREAMS, 0)
+        set_aside(self.path, found)
+        return {name: found.lines[name] for name in STREAMS}
+
+    def rounds(self) -> list[Json]:
+        """The lines of the complete rounds."""
+        return list(read_lines(self.path / "rounds.jsonl"))
+
+    def discard_torn(self) -> dict[str, int]:
+        """Cuts every file back to the last complete round; returns the lines cut from each."""
+        found = self._leftovers()
+        set_aside(self.path, found)
+        return {name: found.lines[name] for name in STREAMS}
+
+    def _leftovers(self) -> Leftovers:
+        is_young = read_json(self.path / "run.json").get("has_rounds") is False
+        return leftovers(self.path, self.rounds(), is_young=is_young)
+
+    def repair(self) -> dict[str, int]:
+        """Moves torn last lines to discarded/; returns their bytes, by file."""
+        torn = {}
+        for path in (self.path / f"{name}.jsonl" for name in ALONE):
+            size = path.stat().st_size if path.exists() else 0
+            if size > complete_size(path):
+                torn[path] = size - complete_size(path)
+        if torn:
+            folder = new_discarded(self.path)
+            for path in torn:
+                cut(path, complete_size(path), folder)
+        return {path.name: num for path, num in torn.items()}
+
+    def write(self, stream: str, record: Json) -> None:
+        """Appends one line and hands it to the operating system."""
+        if stream not in self._files:
+            self._files[stream] = (self.path / f"{stream}.jsonl").open("a", encoding="utf-8")
+        self._files[stream].write(line_of(record))
+        self._files[stream].flush()
+
+    def commit_round(self, record: Json) -> None:
+        """Writes the line that makes a round complete, after all else of it is on disk."""
+        for file in self._files.values():
+            os.fsync(file.fileno())
+        files = {name: self.path / f"{name}.jsonl" for name in STREAMS}
+        sizes = {name: file.stat().st_size if file.exists() else 0 for name, file in files.items()}
+        self.write("rounds", {**record, "sizes": sizes})
+        os.fsync(self._files["rounds"].fileno())
+        self._note_rounds()
+
+    def _note_rounds(self) -> None:
+        """From the first round on, a rounds.jsonl without a line means that it was lost."""
+        run = read_json(self.path / "run.json")
+        if run.get("has_rounds") is False:
+            write_json(self.path / "run.json", {**run, "has_rounds": True})
+
+    def new_checkpoint(self) -> Path:
+        """An empty folder to write a checkpoint into."""
+        return Checkpoints(self.path).new()
+
+    def finish_checkpoint(self, part: Path, num_rounds: int) -> None:
+        """Moves a whole checkpoint into its place; the round that it belongs to is committed next."""
+        Checkpoints(self.path).finish(part, num_rounds)
+
+    def prune_checkpoints(self, keep: int) -> None:
+        """Drops all but the last `keep`; only after the commit, for until then the one before is needed."""
+        Checkpoints(self.path).prune((line["round"] for line in self.rounds()), keep)
+
+    def drop_trainer(self) -> None:
+        """Removes TRL's checkpoints, which nothing needs once their rounds are committed."""
+        drop_trainer(self.path, (line["round"] for line in self.rounds()))
+
+    def close(self) -> None:
+        for file in self._files.values():
+            file.close()
+        self._lock.release()
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class SilentFolder(RunFolder):
+    """A run as the other processes of it see it: what is there is read, and nothing is written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._lines = path, list(read_lines(path / "rounds.jsonl"))
+
+    def rounds(self) -> list[Json]:
+        return list(self._lines)
+
+    def commit_round(self, record: Json) -> None:
+        self._lines.append(record)
+
+    def new_checkpoint(self) -> Path:
+        return self.path / "checkpoints" / "part"
+
+    def take_up(self, settings: Json, fingerprint: Json) -> dict[str, int]:  # noqa: ARG002
+        return dict.fromkeys(STREAMS, 0)
+
+    def write(self, stream: str, record: Json) -> None:
+        pass
+
+    def finish_checkpoint(self, part: Path, num_rounds: int) -> None:
+        pass
+
+    def prune_checkpoints(self, keep: int) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def is_running(path: Path) -> bool:
+    """Whether a process writes the run at `path`: it holds the lock, which is asked for here for a moment."""
+    file = path / ".lock"
+    if not file.exists():
+        return False
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, PermissionError):  # of a run that is another user's it cannot be told
+        return True
+    lock.release()
+    return False
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result may depend on."""
+    found = {}
+    for name in ("gpo", "torch", "transformers", "reasoning-gym", "math-verify", "numpy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def _locked(path: Path) -> FileLock:
+    lock = FileLock(path / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, Timeout):
+            raise InputError(
+                f"{path}: another process is writing this run; wait for it, or choose another folder"
+            ) from None
+        raise InputError(
+            f"{path}/.lock: cannot be locked ({error}); make the folder writable, on a disk with file locks"
+        ) from None
+    return lock
+
+
+def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Why a folder that holds a run cannot take a new one."""
+    changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    if not changed:
+        return "already holds this run; go on with it by --resume, or choose another folder"
+    key = changed[0]
+    return (
+        f"belongs to a run with other settings ({key}: {old.get(key)!r} there, {new.get(key)!r} here); "
+        "choose another folder"
+    )
