@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from gpo.marks import visible as visible
+
 _BOX = re.compile(r"\\(?:boxed|fbox)\s{0,3}(?:\{|(-?[0-9]+))")  # "\boxed 2" is legal too
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped brace is text
 _PHRASE = re.compile(r"\banswer\b[\s*_]{0,4}(?:is\b|[:=\uff1a])", re.IGNORECASE)
@@ -20,19 +22,6 @@ _DENIAL = re.compile(
 _DENIAL_LENGTH = 60
 """Characters, more than a denial and what may follow it can have."""
 _MARKUP = " \t\r\n*_`"
-_THOUGHTS = (
-    *(("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<thought>", "</thought>")),
-    *(("<reasoning>", "</reasoning>"), ("<seed:think>", "</seed:think>"), ("[THINK]", "[/THINK]")),
-    *(("\u25c1think\u25b7", "\u25c1/think\u25b7"), ("<|begin_of_thought|>", "<|end_of_thought|>")),
-)
-"""How models mark the part that is not for the reader."""
-
-
-def visible(text: str) -> str:
-    """What the reader sees: the text after the last </think> or its like; '' if one was never closed."""
-    ends = [text.rfind(closed) + len(closed) for _, closed in _THOUGHTS if closed in text]
-    shown = text[max(ends, default=0) :]
-    return "" if any(opened in shown for opened, _ in _THOUGHTS) else shown
 
 
 def last_boxed(text: str) -> str | None:
