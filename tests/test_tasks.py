@@ -76,9 +76,7 @@ def test_columns_can_have_other_names(jsonl: Callable[..., str]) -> None:
     assert (row.question, row.answer, row.columns) == ("p", "s", {})
 
 
-@pytest.mark.parametrize(
-    ("answer", "text"), [(18, "18"), (18.0, "18"), (0.5, "0.5"), (-3, "-3"), (True, "True"), ("x", "x")]
-)
+@pytest.mark.parametrize(("answer", "text"), [(18, "18"), (18.0, "18"), (0.5, "0.5"), (-3, "-3"), ("x", "x")])
 def test_an_answer_may_be_a_number(jsonl: Callable[..., str], answer: Any, text: str) -> None:
     assert tasks.read_rows(jsonl({"question": "q", "answer": answer}))[0].answer == text
 
@@ -111,7 +109,7 @@ def test_one_user_message_is_a_prompt(jsonl: Callable[..., str]) -> None:
         ([{"role": "system", "content": "s"}, {"role": "user", "content": "a"}], "has a system turn"),
         ([{"role": "user", "content": "a"}, {"role": "tool", "content": "b"}], "has a tool turn"),
         ([{"role": "assistant", "content": "", "tool_calls": [{"name": "f"}]}], "has a tool turn"),
-        ([{"role": "user", "content": [{"type": "image"}]}], "user turn whose content is no plain text"),
+        ([{"role": "user", "content": [{"type": "image"}]}], "user turn whose content is not plain text"),
         ([], "is a list, not text"),
         (["a"], "is a list, not text"),
     ],
@@ -136,20 +134,30 @@ def test_media_and_tools_are_refused_by_name(jsonl: Callable[..., str], column: 
     [
         (
             (GOOD, '{"question": "1 +'),
-            "data.jsonl line 2: is no JSON (Unterminated string starting at at column 14); mend or remove it",
+            "data.jsonl line 2: is not JSON (unterminated string starting at column 14); "
+            "correct or remove the row",
         ),
-        (("[1, 2]\n",), "data.jsonl line 1: is a list, not an object with columns; write {...}"),
+        (
+            ("[1, 2]\n",),
+            "data.jsonl line 1: begins a JSON list; name the file .json, or write one object a line",
+        ),
         ((), "data.jsonl: has no rows; give a data set with at least one"),
         (("\n\n",), "data.jsonl: has no rows; give a data set with at least one"),
         (
             (GOOD, {"questions": "q", "answer": "a"}),
-            "data.jsonl line 2: has no column 'question', only questions, answer; did you mean 'questions'?",
+            "data.jsonl line 2: has no column 'question', only questions, answer; "
+            "did you mean --prompt-column questions?",
         ),
         (
             ({"question": "q", "gold": "a"},),
-            "data.jsonl line 1: has no column 'answer', only question, gold; name the one that holds it",
+            "data.jsonl line 1: has no column 'answer', only question, gold; "
+            "did you mean --answer-column gold?",
         ),
-        (({},), "data.jsonl line 1: has no column 'question', only none; name the one that holds it"),
+        (
+            ({},),
+            "data.jsonl line 1: has no column 'question', only none; "
+            "name the one that holds it with --prompt-column",
+        ),
         (
             ({"question": " \n", "answer": "a"},),
             "data.jsonl line 1: prompt 'question' is empty; fill it in or remove the row",
@@ -188,22 +196,24 @@ def test_files_that_cannot_be_read_are_refused_in_one_line(tmp_path: Path) -> No
     assert (
         refusal(str(tmp_path / "a.jsonl")) == "a.jsonl: no such file; for a hub dataset write hub:OWNER/NAME"
     )
-    (tmp_path / "a.csv").write_text("question,answer\n")
+    (tmp_path / "a.txt").write_text("question,answer\n")
     assert (
-        refusal(str(tmp_path / "a.csv"))
-        == "a.csv: cannot read '.csv' files; convert it to .jsonl or .parquet"
+        refusal(str(tmp_path / "a.txt"))
+        == "a.txt: cannot read '.txt' files; convert it to .jsonl or .parquet"
     )
     (tmp_path / "d.jsonl").mkdir()
     assert refusal(str(tmp_path / "d.jsonl")) == "d.jsonl: is a folder; give one .jsonl or .parquet file"
     (tmp_path / "b.jsonl").write_bytes(b'{"question": "\xff"}')
-    assert refusal(str(tmp_path / "b.jsonl")).startswith("b.jsonl: cannot be read ('utf-8' codec")
+    assert refusal(str(tmp_path / "b.jsonl")).startswith(
+        "b.jsonl line 1: is not JSON (byte 0xff at 15 is not UTF-8); correct or remove the row"
+    )
 
 
 def test_a_torn_or_empty_parquet_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.Table.from_pylist([GOOD]), path)
     path.write_bytes(path.read_bytes()[:-20])
-    assert refusal(str(path)).startswith("a.parquet: is no readable Parquet file (")
+    assert refusal(str(path)).startswith("a.parquet: is not a readable Parquet file (")
     pq.write_table(
         pa.table({"question": pa.array([], pa.string()), "answer": pa.array([], pa.string())}), path
     )

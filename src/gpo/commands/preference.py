@@ -271,9 +271,8 @@ def held_out_problems(settings: PreferenceSettings, policy: Policy, verifier: Ve
     task = settings.eval_task or (None if settings.eval_data else settings.task)
     if not settings.eval_problems or (task is None and settings.eval_data is None):
         return []
-    source = {"task": task, "data": settings.eval_data, "size": settings.eval_problems, "limit": None}
-    found = setup.load_problems(settings.model_copy(update=source), policy, verifier, seed=settings.seed)
-    return found[: settings.eval_problems]
+    source = {"task": task, "data": settings.eval_data, "limit": settings.eval_problems}
+    return setup.load_problems(settings.model_copy(update=source), policy, verifier, seed=settings.seed)
 
 
 def summarise(lines: list[Json]) -> Json:

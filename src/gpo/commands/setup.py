@@ -105,8 +105,9 @@ def load_problems(
 def load_rows(settings: DataSettings, split: str, seed: int) -> list[tasks.Row]:
     """The rows of a task's split or of the user's data, as many as the settings want."""
     if settings.task is None:
-        rows = tasks.read_rows(str(settings.data), settings.prompt_column, settings.answer_column)
-        return rows[: settings.limit]
+        return tasks.read_rows(
+            str(settings.data), settings.prompt_column, settings.answer_column, limit=settings.limit
+        )
     if settings.task in tasks.BENCHMARKS:
         return tasks.load(
             settings.task, split, settings.limit, data_dir=settings.data_folder, **settings.task_options
@@ -125,10 +126,8 @@ def load_splits(
     if task is None and settings.eval_data is None:
         train, held_out = hold_out(train, settings.eval_problems, settings.seed)
     else:
-        source = {"task": task, "data": settings.eval_data, "size": settings.eval_problems, "limit": None}
-        source |= {"limit": settings.eval_problems} if task in tasks.BENCHMARKS else {}
+        source = {"task": task, "data": settings.eval_data, "limit": settings.eval_problems}
         held_out = load_problems(settings.model_copy(update=source), policy, verifier, seed=settings.seed)
-        held_out = held_out[: settings.eval_problems]
     seen = {problem.question for problem in held_out}
     kept = without_overlaps(
         [problem for problem in train if problem.question not in seen], held_out, settings

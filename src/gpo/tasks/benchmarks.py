@@ -15,8 +15,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from gpo.tasks import schemas
-from gpo.tasks.read import HUB, Record, read_records
+from gpo.tasks.read import read_records
 from gpo.tasks.row import Row
+from gpo.tasks.tables import HUB, Record
 from gpo.types import InputError
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from gpo.tasks.read import HUB, Record, read_records
+from gpo.files import Number
+from gpo.tasks.columns import column_of, shown
+from gpo.tasks.read import read_records
 from gpo.tasks.row import Row
+from gpo.tasks.tables import HUB, Record
 from gpo.types import Ids, InputError, Problem
 
 ID_COLUMNS = ("id", "unique_id", "question_id")
@@ -17,17 +21,27 @@ REFUSED_COLUMNS = {
     **dict.fromkeys(("image", "images", "video", "videos", "audio"), "only text can be asked"),
     **dict.fromkeys(("tools", "tool_calls", "functions"), "tool turns are not supported"),
 }
+MAX_PROMPT_CHARS = 4_000_000
+MAX_ANSWER_CHARS = 100_000
+MAX_ID_CHARS = 1000
+MAX_EXPONENT = 400
+"""Of a number that is written out; a double has at most 308."""
+_SHAREGPT = {"human": "user", "gpt": "assistant"}
+_WRITTEN_TURNS = re.compile(r"""\s*\[\s*\{\s*["'](role|from|content|value)["']\s*:""")
 
 
-def read_rows(data: str, prompt: str = "question", answer: str = "answer") -> list[Row]:
-    """The rows of a .jsonl or .parquet file or 'hub:OWNER/NAME[:CONFIG[:SPLIT]]', in order.
+def read_rows(
+    data: str, prompt: str = "question", answer: str = "answer", *, limit: int | None = None
+) -> list[Row]:
+    """The rows, or the first `limit`, of a .jsonl or .parquet file or 'hub:OWNER/NAME[:CONFIG[:SPLIT]]'.
 
-    `prompt` and `answer` name the columns. A prompt is a string, or a list with one user message of
-    plain text; an answer is a string or a number. Ids come from a column `id`, `unique_id` or
-    `question_id` if it names every row differently, else from the file's name and the row's number.
-    Raises InputError, naming file, row, column and value, for anything else; no row is skipped.
+    `prompt` and `answer` name the columns; `a.b` is what the object in column `a` holds under `b`, and `a.0`
+    the first of a list. A prompt is a string, or a list with one user message of plain text; an answer is a
+    string or a number. Ids come from a column `id`, `unique_id` or `question_id` if it names every row
+    differently, else from the file's name and the row's number. Raises InputError, naming file, row, column
+    and value, for anything else; no row is skipped.
     """
-    records = read_records(data)
+    records = read_records(data, limit)
     ids = _ids(data, [record for _, record in records])
     return [
         row_of(id_, where, record, prompt, answer) for id_, (where, record) in zip(ids, records, strict=True)
@@ -62,6 +76,7 @@ def problems(
     for row in rows:
         try:
             asked = row.question if prompt is None else prompt(row)
+            _check_length("prompt", asked, MAX_PROMPT_CHARS)
             problem = Problem(row.id, prompt_ids(asked), row.answer, task, row.question, row.columns)
             if check is not None:
                 check(problem)
@@ -76,6 +91,11 @@ def _ids(data: str, records: Sequence[Record]) -> list[str]:
         values = [record.get(column) for record in records]
         names = [str(value) for value in values]
         if all(_is_name(value) for value in values) and len(set(names)) == len(names):
+            if longest := next((name for name in names if len(name) > MAX_ID_CHARS), None):
+                raise InputError(
+                    f"{data}: column '{column}' has an id of {len(longest):,} characters, {shown(longest)}; "
+                    f"give ids of at most {MAX_ID_CHARS:,}"
+                )
             return names
     stem = data.removeprefix(HUB) if data.startswith(HUB) else Path(data).stem
     return [f"{stem}-{number}" for number in range(1, len(records) + 1)]
@@ -87,37 +107,57 @@ def _is_name(value: Any) -> bool:
 
 def _prompt(record: Record, column: str, where: str) -> str:
     _refuse_media_and_tools(record, where)
-    value = column_of(record, column, where)
+    value = column_of(record, column, where, "--prompt-column")
     if isinstance(value, list):
-        value = _single_user_turn(value, f"{where}: prompt column '{column}'")
+        value = _single_user_turn(value, column, f"{where}: prompt column '{column}'")
     if not isinstance(value, str):
         raise InputError(f"{where}: prompt '{column}' is {shown(value)}, not text; give a string")
     if not value.strip():
         raise InputError(f"{where}: prompt '{column}' is empty; fill it in or remove the row")
+    if _WRITTEN_TURNS.match(value):
+        raise InputError(
+            f"{where}: prompt '{column}' is a conversation as text, {shown(value)}; store it as a list"
+        )
     return value
 
 
 def _answer(record: Record, column: str, where: str) -> str:
-    value = column_of(record, column, where)
-    if isinstance(value, float) and math.isfinite(value):
-        # Parquet and data frames turn whole numbers into floats; the answer is 18, not 18.0.
-        value = int(value) if value.is_integer() else value
+    value = column_of(record, column, where, "--answer-column")
+    if isinstance(value, bool):
+        raise InputError(
+            f"{where}: answer '{column}' is {str(value).lower()}; write the text that a model should answer, "
+            'such as "True" or "yes"'
+        )
     if isinstance(value, int | float) and math.isfinite(value):
-        value = str(value)
+        value = _written_out(value, column, where)
     if not isinstance(value, str):
         raise InputError(f"{where}: answer '{column}' is {shown(value)}; give a string or a number")
     if not value.strip():
         raise InputError(f"{where}: answer '{column}' is empty; fill it in or remove the row")
+    try:
+        _check_length(f"answer '{column}'", value, MAX_ANSWER_CHARS)
+    except ValueError as error:
+        raise InputError(f"{where}: {error}") from None
     return value
 
 
-def column_of(record: Mapping[str, Any], column: str, where: str) -> Any:
-    """The value in a column; InputError, with the nearest name, if there is none."""
-    if column in record:
-        return record[column]
-    near = difflib.get_close_matches(column, record, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else "name the one that holds it"
-    raise InputError(f"{where}: has no column '{column}', only {', '.join(record) or 'none'}; {hint}")
+def _written_out(value: float, column: str, where: str) -> str:
+    """A number without an exponent, with every digit that it was given: 1e-7 is 0.0000001, and 18.0 is 18.
+
+    Parquet and data frames turn whole numbers into floats, so a fraction of zeros is left out.
+    """
+    number = Decimal(value.literal if isinstance(value, Number) else repr(value))
+    if number and abs(number.adjusted()) > MAX_EXPONENT:
+        raise InputError(f"{where}: answer '{column}' is {shown(number)}; give it as text")
+    text = f"{number if number else Decimal(0):f}"
+    return text.rstrip("0").removesuffix(".") if "." in text else text
+
+
+def _check_length(what: str, text: str, most: int) -> None:
+    if len(text) > most:
+        raise ValueError(
+            f"{what} has {len(text):,} characters and may have {most:,}; shorten or remove the row"
+        )
 
 
 def _refuse_media_and_tools(record: Record, where: str) -> None:
@@ -126,28 +166,35 @@ def _refuse_media_and_tools(record: Record, where: str) -> None:
             raise InputError(f"{where}: has a column '{column}', and {reason}; remove the row or the column")
 
 
-def _single_user_turn(messages: list[Any], where: str) -> Any:
+def _single_user_turn(messages: list[Any], column: str, where: str) -> Any:
+    """The text of the only turn; turns are {role, content}, or {from, value} as ShareGPT has them."""
     if not messages or not all(isinstance(message, Mapping) for message in messages):
         raise InputError(f"{where} is a list, not text or messages with role and content; give a string")
-    for message in messages:
-        role = message.get("role")
-        if message.get("tool_calls") or role == "tool":
+    turns = [_turn(message) for message in messages]
+    for message, (role, content) in zip(messages, turns, strict=True):
+        if message.get("tool_calls") or role in ("tool", "function", "observation"):
             raise InputError(
                 f"{where} has a tool turn, and only single-turn text is supported; remove the row"
             )
-        if not isinstance(message.get("content"), str):
-            raise InputError(f"{where} has a {role} turn whose content is no plain text; remove the row")
+        if not isinstance(content, str):
+            raise InputError(f"{where} has a {role} turn whose content is not plain text; remove the row")
         if role == "system":
-            raise InputError(f"{where} has a system turn; give the system prompt as a setting of the model")
-    if len(messages) > 1 or messages[0].get("role") != "user":
-        roles = ", ".join(str(message.get("role")) for message in messages)
-        raise InputError(
-            f"{where} has the turns {roles}, and only one user turn is supported; remove the row"
+            raise InputError(
+                f"{where} has a system turn; leave it out and give --system-prompt, which all rows share"
+            )
+    if len(turns) > 1 or turns[0][0] != "user":
+        roles = ", ".join(str(role) for role, _ in turns)
+        key = "content" if "content" in messages[0] else "value"
+        advice = (
+            f"name the question alone, as in {column}.0.{key}" if turns[0][0] == "user" else "remove the row"
         )
-    return messages[0]["content"]
+        raise InputError(f"{where} has the turns {roles}, and only one user turn is supported; {advice}")
+    return turns[0][1]
 
 
-def shown(value: Any) -> str:
-    """A value in a message, at most 40 characters."""
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+def _turn(message: Mapping[str, Any]) -> tuple[Any, Any]:
+    """(role, content) of a message in either spelling."""
+    if "role" in message or "from" not in message:
+        return message.get("role"), message.get("content")
+    role = str(message["from"])
+    return _SHAREGPT.get(role, role), message.get("value")

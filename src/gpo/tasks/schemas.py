@@ -12,8 +12,8 @@ import string
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gpo.tasks.columns import column_of, shown
 from gpo.tasks.row import Row
-from gpo.tasks.rows import column_of, shown
 from gpo.types import InputError
 
 Record = Mapping[str, Any]
@@ -31,7 +31,7 @@ def gsm8k(record: Record, where: str) -> Row:
     _, marker, gold = solution.rpartition("####")
     if not marker:
         raise InputError(
-            f"{where}: answer 'answer' has no '####' before its number: {shown(solution)}; mend or "
+            f"{where}: answer 'answer' has no '####' before its number: {shown(solution)}; correct or "
             "remove the row"
         )
     columns = {"solution": _CALCULATION.sub("", solution)}
@@ -44,7 +44,7 @@ def math(record: Record, where: str) -> Row:
     gold = last_boxed(solution)
     if gold is None:
         raise InputError(
-            f"{where}: answer 'solution' has no \\boxed{{}}: {shown(solution)}; mend or remove the row"
+            f"{where}: answer 'solution' has no \\boxed{{}}: {shown(solution)}; correct or remove the row"
         )
     columns = {"subject": text(record, "type", where), "level": text(record, "level", where)}
     columns["solution"] = solution
@@ -68,7 +68,8 @@ def aime(record: Record, where: str) -> Row:
     gold = str(column_of(record, "answer", where)).strip()
     if not re.fullmatch(r"[0-9]{1,3}(?:\^\\circ)?", gold):
         raise InputError(
-            f"{where}: answer 'answer' is {shown(gold)}, not an integer from 0 to 999; mend or remove the row"
+            f"{where}: answer 'answer' is {shown(gold)}, not an integer from 0 to 999; correct or "
+            "remove the row"
         )
     return Row("", question, gold.removesuffix("^\\circ"), {}, where)
 
@@ -143,7 +144,7 @@ def text(record: Record, column: str, where: str) -> str:
     """The text in a column; InputError if there is none."""
     value = column_of(record, column, where)
     if not isinstance(value, str) or not value.strip():
-        raise InputError(f"{where}: column '{column}' is {shown(value)}, not text; mend or remove the row")
+        raise InputError(f"{where}: column '{column}' is {shown(value)}, not text; correct or remove the row")
     return value
 
 
@@ -162,7 +163,7 @@ def _options(record: Record, column: str, where: str) -> list[str]:
     options = [str(option).strip() for option in value] if isinstance(value, list | tuple) else []
     if not 2 <= len(options) <= len(LETTERS) or not all(options):
         raise InputError(
-            f"{where}: column '{column}' is {shown(value)}, not a list of options; mend or remove the row"
+            f"{where}: column '{column}' is {shown(value)}, not a list of options; correct or remove the row"
         )
     return options
 
