@@ -2,7 +2,7 @@
 
 A named pipe would be waited for, a device never ends, brackets nested deep enough break every reader, and of
 a key that stands twice one value is lost in silence. Data sets, settings, run folders and server answers all
-come through here.
+come through here. What the project itself writes besides appended lines is written whole or not at all.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -144,6 +147,39 @@ def check_path(path: Path | str, name: str) -> None:
     if len(raw) > MAX_PATH or max(map(len, raw.split(b"/"))) > MAX_NAME:
         shown = text if len(text) <= 40 else text[:37] + "..."
         raise InputError(f"{shown}: is too long for a path ({len(raw):,} bytes); shorten it")
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file at `path` to write to. FileExistsError if anything is there, a link too: none is followed."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
+        yield file
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[IO[bytes]]:
+    """A file of a name that nobody had, which takes the place of `path` when it is whole and on the disk.
+
+    Where writing it fails, it is removed, and what was at `path` stays. A link at `path` is replaced, and
+    what it points at is left alone.
+    """
+    part = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.part")
+    try:
+        with new_file(part) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes the file whole or not at all, as `replaced` does."""
+    with replaced(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def _reason(error: json.JSONDecodeError) -> str:

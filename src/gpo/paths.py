@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gpo.curve import Estimate, Floats
+from gpo.files import write_whole
 from gpo.types import CriticalStep, InputError
 
 NUM_LEVELS = 25
@@ -88,7 +89,7 @@ class PathPrior:
 
     def save(self, path: Path) -> None:
         """Writes the prior as JSON."""
-        path.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
+        write_whole(path, json.dumps(asdict(self)) + "\n")
 
     @classmethod
     def from_json(cls, content: Mapping[str, Sequence[float]]) -> PathPrior:

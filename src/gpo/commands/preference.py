@@ -59,7 +59,7 @@ def complete(folder: RunFolder, training: PreferenceTraining, ui: Ui) -> Json:
     fingerprint = {k: v for k, v in training.policy.fingerprint.items() if k != "weights"}
     folder.take_up(training.settings.model_dump(), fingerprint)
     training.run(folder, ui)
-    training.policy.save(folder.path / "model")
+    folder.save("model", training.policy.save)
     folder.drop_trainer()
     lines = folder.rounds()
     summary = summarise(lines) | {"method": training.settings.method, "run": str(folder.path)}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gpo.commands.ui import Ui
+from gpo.files import write_whole
 from gpo.record import Json
 from gpo.report import page
 from gpo.report.reading import read_runs, rollouts
@@ -23,10 +24,8 @@ def run(paths: Sequence[Path], output: Path, num_trajectories: int, ui: Ui) -> J
     data = page_data(runs, rollouts, Limits(num_trajectories, page.room(), CREDIBLE))
     names = ", ".join(printable(run.name) for run in runs)
     content = page.render(f"gpo report: {names}", data).encode()
-    part = output.with_name(f".{output.name}.part")
     try:
-        part.write_bytes(content)
-        os.replace(part, output)
+        write_whole(output, content)
     except OSError as error:
         raise InputError(f"--output {output}: cannot be written ({error.strerror})") from None
     num_shown = sum(len(run["trajectories"]) for run in data["runs"])

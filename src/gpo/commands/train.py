@@ -54,7 +54,7 @@ def complete(folder: RunFolder, training: Training, ui: Ui) -> Json:
         ui.print("discarded of a torn round: {rollouts} rollouts, {curves} curves".format_map(discarded))
     training.run(folder, ui)
     if training.ranks.is_first:
-        training.policy.save(folder.path / "model")
+        folder.save("model", training.policy.save)
     training.ranks.close()
     lines = folder.rounds()
     summary = summarise(lines) | {"unspent": training.unspent(lines), "discarded": discarded}
@@ -187,7 +187,7 @@ class Training:
         """Saves the model beside the run if none was better, where the run may stop after its best."""
         best = max((accuracy for accuracy in accuracies(folder.rounds())), default=0.0)
         if self.settings.patience and self.ranks.is_first and evaluation["evaluation"]["accuracy"] >= best:
-            self.policy.save(folder.path / "best")
+            folder.save("best", self.policy.save)
 
     def evaluation(self) -> Json:
         """The held-out success rate, always on the same random streams, with what it cost."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from gpo.export.formats import TARGETS
 from gpo.export.rows import KINDS, Export, Json, Source
+from gpo.files import replaced, write_whole
 from gpo.types import InputError
 
 __all__ = ["KINDS", "TARGETS", "Export", "Source", "export", "write"]
@@ -72,10 +73,11 @@ def write(files: Mapping[str, Any], folder: Path) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if name.endswith(".parquet"):
-            pq.write_table(pa.Table.from_pylist(list(content)), path)
+            with replaced(path) as file:
+                pq.write_table(pa.Table.from_pylist(list(content)), file)
         elif name.endswith(".jsonl"):
-            path.write_text("".join(json.dumps(row) + "\n" for row in content), encoding="utf-8")
+            write_whole(path, "".join(json.dumps(row) + "\n" for row in content))
         elif name.endswith(".json"):
-            path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            write_whole(path, json.dumps(content, indent=2) + "\n")
         else:
-            path.write_text(content, encoding="utf-8")
+            write_whole(path, content)

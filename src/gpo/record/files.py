@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from gpo.files import replaced, write_whole
 from gpo.types import InputError
 
 Json = dict[str, Any]
@@ -31,37 +29,10 @@ def read_json(path: Path) -> Json:
     return content
 
 
-@contextmanager
-def new_file(path: Path) -> Iterator[IO[bytes]]:
-    """The file at `path`, which nothing must be at: a link there is never followed."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666), "wb") as file:
-        yield file
-
-
-@contextmanager
-def replaced(path: Path) -> Iterator[IO[bytes]]:
-    """A file of a name that nobody had, which takes the place of `path` when it is whole and on the disk.
-
-    Where writing it fails, it is removed, and what was at `path` stays. A link at `path` is replaced, and
-    what it points at is left alone.
-    """
-    part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}.part")
-    try:
-        with new_file(part) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
 def write_json(path: Path, content: Json) -> None:
     """Writes the file whole or not at all."""
     text = json.dumps(finite(content), indent=2, allow_nan=False) + "\n"
-    with replaced(path) as file:
-        file.write(text.encode())
+    write_whole(path, text)
 
 
 def write_lines(path: Path, records: Iterable[Json]) -> None:

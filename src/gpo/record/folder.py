@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
@@ -180,6 +182,23 @@ class RunFolder:
     def prune_checkpoints(self, keep: int) -> None:
         """Drops all but the last `keep`; only after the commit, for until then the one before is needed."""
         Checkpoints(self.path).prune((line["round"] for line in self.rounds()), keep)
+
+    def save(self, name: str, write: Callable[[Path], None]) -> None:
+        """What `write` puts into the folder that it is given, in the folder `name` of the run.
+
+        It is written elsewhere first, so that a kill leaves what was there, and no link there is followed.
+        """
+        for old in self.path.glob(f".{name}.*.part"):
+            if not old.is_symlink():
+                shutil.rmtree(old)
+        part = self.path / f".{name}.{secrets.token_hex(8)}.part"
+        part.mkdir()
+        write(part)
+        for file in sorted(path for path in part.rglob("*") if path.is_file()):
+            place = self.path / name / file.relative_to(part)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(file, place)
+        shutil.rmtree(part)
 
     def drop_trainer(self) -> None:
         """Removes TRL's checkpoints, which nothing needs once their rounds are committed."""

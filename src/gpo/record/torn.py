@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gpo.files import new_file
 from gpo.record.checkpoints import Checkpoints
-from gpo.record.files import Json, new_file
+from gpo.record.files import Json
 from gpo.types import InputError
 
 STREAMS = ("rollouts", "curves")

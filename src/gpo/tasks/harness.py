@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from gpo.files import write_whole
 from gpo.types import InputError
 
 _IGNORED = [",", r"\$", r"(?s).*#### ", r"\.$"]
@@ -82,7 +83,7 @@ def write(
     check_verifier(verifier)
     folder.mkdir(parents=True, exist_ok=True)
     rows = folder / f"{name}.jsonl"
-    rows.write_text("".join(json.dumps(asdict(one)) + "\n" for one in asked), encoding="utf-8")
+    write_whole(rows, "".join(json.dumps(asdict(one)) + "\n" for one in asked))
     task = {
         "task": name,
         "dataset_path": "json",
@@ -98,10 +99,10 @@ def write(
     }
     text = yaml.safe_dump(task, sort_keys=False, allow_unicode=True)
     if verifier == "math":
-        (folder / "score_math.py").write_text(SCORE_MATH, encoding="utf-8")
+        write_whole(folder / "score_math.py", SCORE_MATH)
         text += "process_results: !function score_math.process_results\n"
     path = folder / f"{name}.yaml"
-    path.write_text(text, encoding="utf-8")
+    write_whole(path, text)
     return path
 
 
