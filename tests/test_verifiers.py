@@ -11,7 +11,7 @@ import reasoning_gym
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpo.verifiers import algebra, answers, bbh, exact, gym, math, number, option, symbolic
+from gpo.verifiers import algebra, answers, bbh, exact, gym, math, meaning, number, option
 
 RIGHT, WRONG = 1.0, 0.0
 BRACES = "{" * 1_000_000
@@ -469,10 +469,10 @@ def test_the_fast_path_and_algebra_agree(answer: str, form: str) -> None:
 
 
 def test_easy_answers_never_reach_algebra(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(text: str) -> None:
+    def fail(text: str, **_: object) -> None:
         raise AssertionError(f"parsed {text}")
 
-    monkeypatch.setattr(symbolic, "_parsed", fail)
+    monkeypatch.setattr(meaning, "read", fail)
     assert math.score("\\boxed{\\dfrac12}", "\\frac{1}{2}", {}) == RIGHT
     assert math.score("\\boxed{0.5}", "\\frac{1}{2}", {}) == RIGHT
     assert math.score("\\boxed{7}", "1{,}234", {}) == WRONG
@@ -592,7 +592,7 @@ def test_usable_gold_answers_pass_the_check(check: Callable[..., None], answer: 
         (option.check, "\u0663", {}, "nor an index"),
         (exact.check, " \n", {}, "the answer is empty"),
         (math.check, "there are $\\boxed{}$ primes", {}, "the answer is empty"),
-        (math.check, "}{", {}, "math-verify cannot parse '}{'"),
+        (math.check, "}{", {}, "cannot read '}{' as mathematics"),
         (math.check, "1" * 1001, {}, "1001 characters, more than 1000"),
         (gym.check, "12", {}, "needs the columns 'gym'"),
         (gym.check, "12", {"gym": "chain_sum", "entry": {"answer": "12"}}, "has no 'metadata'"),
@@ -685,11 +685,11 @@ UNITS = [
     ids=lambda text: text[:9],
 )
 def test_a_megabyte_of_anything_is_read_in_linear_time(text: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     for module, answer in ((number, "18"), (option, "B"), (exact, "yes"), (math, "3"), (bbh, "yes")):
         module.score(text, answer, {})
         module.read(text, {})
-    assert time.monotonic() - start < 5  # quadratic time would take hours
+    assert time.process_time() - start < 30  # quadratic time would take hours
 
 
 def test_markers_are_trusted_in_the_documented_order() -> None:

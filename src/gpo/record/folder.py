@@ -264,7 +264,7 @@ def is_running(path: Path) -> bool:
 def versions() -> dict[str, str]:
     """Versions of what a result may depend on."""
     found = {}
-    for name in ("gpo", "torch", "transformers", "reasoning-gym", "math-verify", "numpy"):
+    for name in ("gpo", "torch", "transformers", "reasoning-gym", "mpmath", "numpy"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

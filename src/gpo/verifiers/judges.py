@@ -94,7 +94,8 @@ def _check(verifier: BuiltIn, item: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _score(verifier: BuiltIn, item: Mapping[str, Any]) -> float:
-    return verifier.score(without_echo(item), item["answer"], item["columns"])
+    columns = {"question": item["question"], **item["columns"]}  # it may ask for an order
+    return verifier.score(without_echo(item), item["answer"], columns)
 
 
 def without_echo(item: Mapping[str, Any]) -> str:

@@ -6,6 +6,8 @@ import re
 from fractions import Fraction
 
 _SPACING = re.compile(r"\\left\b|\\right\b|\\[,;:!$ ]|[\s~$]")
+_GAP = re.compile(r"(?<=[0-9])(?:\\[,;: ]|[\s~])+(?=[0-9])")
+_GROUPS = re.compile(r"(?<![0-9.\u2423])[0-9]{1,3}(?:\u2423[0-9]{3})+(?![0-9/\u2423])")
 _WRAPPED = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 _WORDS = re.compile(r"[A-Za-z]{4,}(?:[ -][A-Za-z]+)*")
 _FRACTION = re.compile(r"\\[dt]?frac\s*(\\[A-Za-z]+|[0-9A-Za-z])\s*(?=[\\{0-9A-Za-z])")
@@ -21,10 +23,15 @@ _MAX_DIGITS = 40
 
 
 def normalise(answer: str) -> str:
-    """Without spacing, sizes, dollar signs, a full stop; words without \\text and in one case."""
+    """Without spacing, sizes, dollar signs, a full stop; words without \\text and in one case.
+
+    A gap between digits stays (\u2423), unless it parts thousands: 1 2 is not 12.
+    """
     bare = _bare(answer)
     if _WORDS.fullmatch(bare):
         return bare.casefold()
+    if _GAP.search(bare):
+        bare = _GROUPS.sub(lambda match: match[0].replace("\u2423", ""), _GAP.sub("\u2423", bare))
     return _SPACING.sub("", tidied(bare))
 
 
@@ -58,7 +65,7 @@ def plain_number(answer: str) -> Fraction | None:
 
 
 def tidied(latex: str) -> str:
-    r"""With the braces that \frac\pi2 and \sqrt2 leave out, and without phantoms: math-verify loses these."""
+    r"""With the braces that \frac\pi2 and \sqrt2 leave out, and without phantoms."""
     latex = _PHANTOM.sub("", latex).replace("\u2212", "-").replace("\\!", "")
     latex = latex.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
     return _ROOT.sub(r"\\sqrt{\1}", _HALF_FRACTION.sub(r"\1{\2}", _FRACTION.sub(r"\\frac{\1}", latex)))

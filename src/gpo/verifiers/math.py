@@ -1,8 +1,8 @@
-r"""Mathematical equivalence by math-verify: \frac{1}{2}, 0.5 and 1/2 are one answer.
+r"""Mathematical equivalence: \frac{1}{2}, 0.5 and 1/2 are one answer; 5 m and 5 cm are not.
 
 What is compared is the last \boxed{}, else what the completion marks as its answer, else its last line.
 Three stages, the cheap ones first: equal spelling is equal; two plain numbers are compared exactly, and
-words as words; what is left is compared by algebra, a thousand times slower.
+words as words; what is left is read as a whole (`meaning`) and compared part by part (`equality`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-from gpo.verifiers import answers, symbolic
+from gpo.verifiers import answers, meaning
+from gpo.verifiers.equality import is_equal
+from gpo.verifiers.expression import Unreadable
 from gpo.verifiers.latex import is_words, normalise, plain_number, spelling
+from gpo.verifiers.tidy import escaping_fault
 
 _SEGMENT = re.compile(
     r"(?<!\\)\$\$?((?:[^$\\]|\\.)+)\$|\\\(((?:(?!\\[()]).)+)\\\)"
@@ -24,29 +27,48 @@ _LAST_NUMBER = re.compile(r"(?<!\\)\b(?!(?:or|and|to|than|not)\b)[A-Za-z]{2,}:?\
 _NEAR = 60
 """Characters at the end of a line in which its last number is looked for."""
 _CLOSE = Fraction(1, 10_000)
-"""Numbers that differ by less, relatively, are left to math-verify, which rounds to six digits."""
+"""Numbers that differ by less, relatively, may be one number that was rounded."""
+_ORDERED = re.compile(
+    r"\b(?:(?:in|from)\s+(?:\w+\s+){0,2}(?:ascending|descending|increasing|decreasing|alphabetical|numerical|chronological|size)"
+    r"|in\s+(?:\w+\s+){0,3}order|(?:least|smallest|lowest|shortest|slowest|youngest|lightest|first)\s+to\s+(?:the\s+)?\w+"
+    r"|(?:greatest|largest|biggest|highest|longest|fastest|oldest|heaviest|most)\s+to\s+(?:the\s+)?\w+"
+    r"|respectively|ordered\s+(?:pair|triple|list|tuple|set)|rank\w*|arrange|sort)\b",
+    re.IGNORECASE,
+)
+_ANY_ORDER = re.compile(
+    r"\b(?:in\s+any|order\s+does\s+not|regardless\s+of\s+(?:the\s+)?order)", re.IGNORECASE
+)
 
 
 def check(answer: str, columns: Mapping[str, Any]) -> None:
-    """Raises ValueError if math-verify cannot read the gold answer."""
+    """Raises ValueError if the gold answer cannot be compared with anything."""
     del columns
     gold = answers.gold(answer)
     if not gold:
         raise ValueError("the answer is empty")
-    if len(gold) > symbolic.MAX_LENGTH:
-        raise ValueError(f"the answer has {len(gold)} characters, more than {symbolic.MAX_LENGTH}")
-    if plain_number(gold) is None and not is_words(gold) and not symbolic.can_be_read(gold):
-        raise ValueError(f"math-verify cannot parse {gold[:80]!r}")
+    fault = escaping_fault(answer)
+    if fault is not None:
+        raise ValueError(
+            f"a control character stands where {fault} was meant:"
+            f" JSON is escaped wrongly, write \\{fault} in it"
+        )
+    if len(gold) > meaning.MAX_LENGTH:
+        raise ValueError(f"the answer has {len(gold)} characters, more than {meaning.MAX_LENGTH}")
+    if plain_number(gold) is None and not is_words(gold):
+        _readable(gold)
 
 
 def score(text: str, answer: str, columns: Mapping[str, Any], *, is_fast: bool = True) -> float:
-    """1.0 if the final answer is equivalent to the gold answer, else 0.0."""
+    """1.0 if the final answer is equivalent to the gold answer, else 0.0.
+
+    A list of names keeps its order; a list of numbers does where `columns["question"]` asks for one.
+    """
     gold, shown = answers.gold(answer), answers.visible(text)
     readings = _readings(shown)
     verdict = _fast_verdict(gold, readings) if is_fast else None
     if verdict is None:
         check(answer, columns)
-        verdict = _symbolic_verdict(gold, readings, shown)
+        verdict = any(_equals(gold, one, is_ordered=asks_for_order(columns)) for one in readings)
     return float(verdict)
 
 
@@ -66,12 +88,27 @@ def read(text: str, columns: Mapping[str, Any]) -> str | None:
     return spelling(answer) if is_answer else None
 
 
+def asks_for_order(columns: Mapping[str, Any]) -> bool:
+    """Whether the question says that the answer's items stand in an order."""
+    question = columns.get("question")
+    if not isinstance(question, str) or _ANY_ORDER.search(question):
+        return False
+    return _ORDERED.search(question) is not None
+
+
+def _readable(gold: str) -> None:
+    try:
+        meaning.read(gold)
+    except Unreadable as error:
+        raise ValueError(f"cannot read {gold[:80]!r} as mathematics: {error}") from error
+
+
 def _fast_verdict(gold: str, readings: Sequence[str]) -> bool | None:
-    """Whether an answer is right, as far as that shows without algebra; None if it does not."""
+    """Whether an answer is right, as far as that shows at a glance; None if it does not."""
     spelled = normalise(gold)
     if any(normalise(reading) == spelled for reading in readings):
         return bool(spelled)
-    if is_words(gold):  # algebra would multiply the letters, and find every anagram equal
+    if is_words(gold) and all(is_words(reading) for reading in readings):
         return False
     number = plain_number(gold)
     numbers = [plain_number(reading) for reading in readings]
@@ -84,11 +121,20 @@ def _fast_verdict(gold: str, readings: Sequence[str]) -> bool | None:
     return None if any(distance < bound for distance in distances) else False
 
 
-def _symbolic_verdict(gold: str, readings: Sequence[str], shown: str) -> bool:
-    if is_words(gold):
-        return any(normalise(reading) == normalise(gold) for reading in readings)
-    is_sentence = answers.last_boxed(shown) is None
-    return any(symbolic.is_equal(gold, one, is_sentence=is_sentence) for one in readings)
+def _equals(gold: str, reading: str, *, is_ordered: bool) -> bool:
+    """Whether a reading means what the gold answer means; as numbers, or with each comma parting items."""
+    if normalise(gold) == normalise(reading) != "":
+        return True
+    has_commas = "," in gold and "," in reading
+    return any(_means(gold, reading, is_ordered, is_list) for is_list in (False, True)[: 1 + has_commas])
+
+
+def _means(gold: str, reading: str, is_ordered: bool, is_list: bool) -> bool:
+    try:
+        one, other = meaning.read(gold, is_list=is_list), meaning.read(reading, is_list=is_list)
+        return is_equal(one, other, is_ordered=is_ordered or is_list)
+    except Unreadable:
+        return False
 
 
 def _readings(shown: str) -> list[str]:

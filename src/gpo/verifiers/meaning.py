@@ -1,0 +1,277 @@
+r"""What kind of thing an answer is: a quantity, a list, an interval, a matrix, a relation, a time, words.
+
+`read` takes an answer apart and refuses (`Unreadable`) what it does not understand as a whole, so that no
+part of an answer is ever taken for the answer. Brackets, order, units, bases and words stay in what it
+returns; `gpo.verifiers.equality` compares them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from gpo.verifiers import quantities
+from gpo.verifiers.expression import Unreadable, is_name, parse
+from gpo.verifiers.kinds import Infinite, Matrix, Meaning, Relation, Several, Union, Words
+from gpo.verifiers.tidy import tidy
+
+MAX_LENGTH = 1000
+"""Characters; a longer answer is only compared by its spelling. MATH's longest gold answer has 159."""
+
+
+_STEP = re.compile(
+    r"\\begin\{(\w+\*?)\}|\\end\{\w+\*?\}|\\text\s*\{[^{}]*\}|\\[A-Za-z]+|\\.|[A-Za-z]+|.", re.DOTALL
+)
+_OPENING = {"(", "[", "{", "\\{", "\\langle", "\\lfloor", "\\lceil"}
+_CLOSING = {")", "]", "}", "\\}", "\\rangle", "\\rfloor", "\\rceil"}
+_SIGNS = {
+    "=": "=",
+    "\\approx": "=",
+    "\\equiv": "\\equiv",
+    "<": "<",
+    ">": ">",
+    "\\le": "\\le",
+    "\\ge": "\\ge",
+    "\\ne": "\\ne",
+    "\\in": "\\in",
+    "\\sim": "\\sim",
+    "\\cong": "\\cong",
+    "\\parallel": "\\parallel",
+    "\\perp": "\\perp",
+    "\\propto": "\\propto",
+    "\\subset": "\\subset",
+    "\\subseteq": "\\subseteq",
+    "\\to": "\\to",
+    "\\rightarrow": "\\to",
+    "\\mapsto": "\\mapsto",
+    "\\notin": "\\notin",
+}
+_JOINS = re.compile(r"\\text\s*\{\s*,?\s*(and|or)\s*\}|(and|or)", re.IGNORECASE)
+_TEXT_WITH_TIME = re.compile(r"\s*([0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?)\s*([A-Za-z.]*)\s*")
+_WHOLE_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
+_MATRIX = re.compile(
+    r"\\begin\{([pbBvV]?(?:small)?matrix|array)\}(?:\s*\{[lcr| ]*\})?(.*)\\end\{\1\}", re.DOTALL
+)
+
+_WORDS = re.compile(r"[A-Za-z][A-Za-z'. -]*")
+_SOME_WORD = re.compile(r"[A-Za-z]{2,}")
+_VARIABLES = re.compile(r"[abcd]+|[xyzwtuv]+|[pqrs]+|[mnkl]+|[ijk]+|[efgh]+|[^aeiou]+")
+
+
+def read(answer: str, *, is_list: bool = False) -> Meaning:
+    """What an answer means; `Unreadable` if that is not clear. `is_list` reads 1,234 as two numbers."""
+    if len(answer) > MAX_LENGTH or any(char.isdecimal() and not char.isascii() for char in answer):
+        raise Unreadable("too long, or digits of another script")
+    return _Reader(is_list).meaning(tidy(answer))
+
+
+@dataclass(frozen=True)
+class _Reader:
+    is_list: bool
+
+    def meaning(self, text: str, *, is_inside: bool = False) -> Meaning:
+        """`is_inside` brackets a comma always parts items."""
+        text = _unwrapped(text.strip())
+        if not text:
+            raise Unreadable("nothing")
+        whole = _WHOLE_TEXT.fullmatch(text)
+        if whole:
+            return self._text(whole[1])
+        found = (
+            _words(text) or quantities.compound(text) or self._joined(text, is_inside) or self._matrix(text)
+        )
+        return (
+            found
+            or self._bracketed(text)
+            or quantities.based(text)
+            or quantities.parts(text)
+            or quantities.infinite(text)
+            or quantities.quantity(text)
+        )
+
+    def _text(self, text: str) -> Meaning:
+        """What stands in \\text{} as a whole: words, letters, a date, a time of day."""
+        time = _TEXT_WITH_TIME.fullmatch(text)
+        if time:
+            return quantities.parts(f"{time[1]}\\text{{{time[2]}}}" if time[2] else time[1]) or Words(text)
+        if "," in text or re.search(r"\b(?:and|or)\b", text):
+            items, is_or = _split_list(text, is_inside=True)
+            if len(items) > 1:
+                return Several(tuple(self._text(item) for item in items), is_or=is_or)
+        if re.fullmatch(r"[^A-Za-z]*[0-9][^A-Za-z]*", text):
+            return self.meaning(text)
+        if re.match(r"\s*[-$\u20ac\u00a3]?\s*[0-9]", text):
+            try:
+                return quantities.quantity(
+                    re.sub(
+                        r"([A-Za-z][A-Za-z ./^0-9]*)$", r"\\text{\1}", text.replace("$", "\\$").strip(" .")
+                    )
+                )
+            except Unreadable:
+                pass
+        return _plain_words(text)
+
+    def _joined(self, text: str, is_inside: bool) -> Meaning | None:
+        """A union, a list or a relation; None if nothing joins its parts."""
+        parts = _split(text, {"\\cup": "", "\\bigcup": ""})[0]
+        if len(parts) > 1:
+            return Union(tuple(self.meaning(part) for part in parts))
+        items, is_or = _split_list(text, is_inside or self.is_list)
+        if len(items) > 1:
+            read = [self.meaning(item, is_inside=is_inside) for item in items]
+            return Several(tuple(one for item in read for one in _flat(item)), is_or=is_or)
+        sides, signs = _split(text, _SIGNS)
+        return self._relation(sides, signs) if signs else _either(text)
+
+    def _relation(self, sides: list[str], signs: list[str]) -> Meaning:
+        if signs == ["\\in"] and is_name(parse(sides[0])):
+            members = self.meaning(sides[1])
+            if not isinstance(members, Several | Union):
+                raise Unreadable("no set to be in")
+            return members
+        if signs == ["="] and not sides[0].strip():  # "\approx 8.24" and "= 5"
+            return self.meaning(sides[1])
+        return Relation(tuple(self._side(side) for side in sides), tuple(signs))
+
+    def _side(self, side: str) -> Meaning:
+        try:
+            return self.meaning(side)
+        except Unreadable:
+            if not side.strip() or not re.match(r"\s*(?:\\text|\\angle|[A-Za-z])", side):
+                raise
+            return Words("".join(side.split()))
+
+    def _matrix(self, text: str) -> Meaning | None:
+        body, has_bars = text, False
+        if text[0] in "([|" and text[-1] in ")]|":
+            body, has_bars = text[1:-1].strip(), text[0] == "|"
+        match = _MATRIX.fullmatch(body)
+        if match is None:
+            return None
+        rows = [
+            row for row in re.split(r"\\\\(?:\s*\[[^]]*\])?", match[2].replace("\\hline", "")) if row.strip()
+        ]
+        cells = tuple(tuple(self.meaning(cell, is_inside=True) for cell in row.split("&")) for row in rows)
+        if not cells or len({len(row) for row in cells}) != 1:
+            raise Unreadable("rows of different lengths")
+        return Matrix(cells, has_bars or match[1] in ("vmatrix", "Vmatrix"))
+
+    def _bracketed(self, text: str) -> Meaning | None:
+        """A point, an interval, a set, a vector, or one thing in brackets."""
+        if text == "\\emptyset":
+            return Several((), "{}")
+        if text.replace(" ", "") == "\\mathbb{R}":
+            return Several((Infinite(-1), Infinite(1)), "()")
+        ends = _ends(text)
+        if ends is None:
+            return None
+        opening, closing = ends
+        inner = text[len(opening) : len(text) - len(closing)]
+        items, _ = _split_list(inner, is_inside=True)
+        kind = {"\\{": "{", "\\langle": "<"}.get(opening, opening) + {"\\}": "}", "\\rangle": ">"}.get(
+            closing, closing
+        )
+        if len(items) > 1:
+            found = [one for item in items for one in _flat(self.meaning(item, is_inside=True))]
+            return Several(tuple(found), kind)
+        if kind == "()":
+            return self.meaning(inner)
+        found = list(_flat(self.meaning(inner, is_inside=True)))
+        if kind == "{}" and len(found) > 1:
+            return Several(tuple(found), "{}")
+        return Several(tuple(found), kind)
+
+
+def _unwrapped(text: str) -> str:
+    while text.startswith("{") and _closes_at_end(text):
+        text = text[1:-1].strip()
+    return text
+
+
+def _closes_at_end(text: str) -> bool:
+    depth = 0
+    for match in _STEP.finditer(text):
+        depth += (match[0] in _OPENING) - (match[0] in _CLOSING)
+        if depth == 0:
+            return match.end() == len(text)
+    return False
+
+
+def _ends(text: str) -> tuple[str, str] | None:
+    """The brackets that hold all of it; None without."""
+    first = _STEP.match(text)
+    opening = first[0] if first else ""
+    if opening not in ("(", "[", "\\{", "\\langle") or not _closes_at_end(text):
+        return None
+    return opening, next(mark for mark in (")", "]", "\\}", "\\rangle", "}") if text.endswith(mark))
+
+
+def _split(text: str, marks: dict[str, str]) -> tuple[list[str], list[str]]:
+    """The parts between those `marks` that are in no bracket, and the marks."""
+    parts, signs, depth, start = [], [], 0, 0
+    for match in _STEP.finditer(text):
+        token = match[0]
+        is_opening = token in _OPENING or token.startswith("\\begin{")
+        depth += is_opening - (token in _CLOSING or token.startswith("\\end{"))
+        if depth == 0 and token in marks:
+            parts.append(text[start : match.start()])
+            signs.append(marks[token])
+            start = match.end()
+    return [*parts, text[start:]], signs
+
+
+def _split_list(text: str, is_inside: bool) -> tuple[list[str], bool]:
+    """The items of a list, and whether "or" stands between them; one item if it is none."""
+    hidden = (
+        text if is_inside else quantities.THOUSANDS.sub(lambda match: match[0].replace(",", "\u241e"), text)
+    )
+    items, depth, start, is_or = [], 0, 0, False
+    for match in _STEP.finditer(hidden):
+        token = match[0]
+        is_opening = token in _OPENING or token.startswith("\\begin{")
+        depth += is_opening - (token in _CLOSING or token.startswith("\\end{"))
+        join = _JOINS.fullmatch(token)
+        if depth == 0 and (token in (",", ";") or join or token in ("\\lor", "\\vee")):
+            items.append(hidden[start : match.start()])
+            start = match.end()
+            is_or |= token in ("\\lor", "\\vee") or bool(join and (join[1] or join[2]).lower() == "or")
+    items.append(hidden[start:])
+    kept = [item.replace("\u241e", ",") for item in items if item.strip()]
+    if (len(kept) == 1 and len(items) > 1) or any(item.strip() == "\\ldots" for item in kept):
+        raise Unreadable("a list with nothing on one side")
+    return kept or [text], is_or
+
+
+def _flat(item: Meaning) -> tuple[Meaning, ...]:
+    """The items of what \\pm made two."""
+    return item.items if isinstance(item, Several) and item.ends == "\u00b1" else (item,)
+
+
+def _either(text: str) -> Meaning | None:
+    """The two values of an expression with \\pm; None without one."""
+    if "\\pm" not in text or _ends(text) is not None or _MATRIX.search(text):
+        return None
+    upper = text.replace("\\pm", "+").replace("\\mp", "-")
+    lower = text.replace("\\pm", "-").replace("\\mp", "+")
+    return Several((quantities.quantity(upper), quantities.quantity(lower)), "\u00b1")
+
+
+def _words(text: str) -> Meaning | None:
+    """Words that are no product of letters; None for anything else."""
+    if not _WORDS.fullmatch(text) or re.search(r"(?<![A-Za-z])(?:and|or)(?![A-Za-z])", text):
+        return None
+    words = re.findall(r"[A-Za-z]+", text)
+    return _plain_words(text) if any(_is_word(word) for word in words) else None
+
+
+def _is_word(word: str) -> bool:
+    if len(word) > 3 or (len(word) > 1 and word.isupper()):
+        return True
+    return len(word) == 3 and not _VARIABLES.fullmatch(word.casefold())
+
+
+def _plain_words(text: str) -> Words:
+    words = re.findall(r"[^\W_]+", text)
+    if not words:
+        raise Unreadable("no words")
+    return Words(words[0] if len(words) == 1 and len(words[0]) == 1 else " ".join(words).casefold())
