@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gpo.types import Problem, Request, Sample, State, derive_seed
+from gpo.types import CompletionText, Problem, Request, Sample, State, derive_seed
 
 RIGHT, WRONG, NEWLINE, END = 1, 2, 3, 4
 TEXT = {0: "?", RIGHT: "r", WRONG: "w", NEWLINE: "\n", END: ""}
@@ -40,6 +40,10 @@ class TablePolicy:
 
     def text(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode(ids)
+
+    def completion_text(self, state: State, action_ids: tuple[int, ...]) -> CompletionText:
+        text = self.text(state.prefix_ids + action_ids)
+        return CompletionText(text, text)
 
     @property
     def fingerprint(self) -> dict[str, object]:

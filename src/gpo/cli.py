@@ -124,8 +124,14 @@ def setting_option(key: str, default: Any, description: str) -> click.Option:
     is_many = isinstance(default, list | dict)
     shown = "" if default in (None, [], {}) else f"  [default: {default}]"
     metavar = "KEY=VALUE" if isinstance(default, dict) else None
+    is_pair = key == "thinking_marks"
     return click.Option(
-        [flag, key], help=description + shown, multiple=is_many, metavar=metavar, default=None
+        [flag, key],
+        help=description + shown,
+        multiple=is_many,
+        metavar="OPEN CLOSE" if is_pair else metavar,
+        nargs=2 if is_pair else 1,
+        default=None,
     )
 
 

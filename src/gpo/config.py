@@ -10,7 +10,7 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -27,6 +27,9 @@ EXPLORED_HELP = (
 )
 Rule = Literal["signed", "absolute", "drop", "as-released", "entropy", "random", "base"]
 SplitterName = Literal["newline", "as-released", "sentence", "fixed"]
+
+
+Pair = Annotated[list[str], Field(min_length=2, max_length=2)]
 
 
 class Settings(BaseModel):
@@ -62,6 +65,10 @@ class ModelSettings(Settings):
     system_prompt: str | None = Field(None, description="system prompt for the chat template")
     template_args: dict[str, Any] = Field(
         {}, description="arguments for the chat template, such as enable_thinking=false"
+    )
+    thinking_marks: list[Pair] = Field(
+        [],
+        description="further marks of thinking, which no reader sees: what opens it and what closes it",
     )
 
 

@@ -61,10 +61,15 @@ def visible(text: str, *, before: str = "", pairs: Pairs = (), question: str = "
     `before` is the end of the prompt, which may have opened the thinking already. A mark in quotes, and one
     in a copy of the `question`, is talked about and marks nothing.
     """
-    if not (before or pairs or any(hint in text for hint in _HINTS)):
+    if not (before or has_any(text, pairs)):
         return text
     spans = shown(before + text, pairs, question)
     return joined(text[max(0, start - len(before)) : max(0, end - len(before))] for start, end in spans)
+
+
+def has_any(text: str, pairs: Pairs = ()) -> bool:
+    """Whether a text may hold a mark; False is sure, and costs next to nothing."""
+    return any(hint in text for hint in _HINTS) or any(mark in text for pair in pairs for mark in pair)
 
 
 def joined(parts: Iterator[str]) -> str:

@@ -32,7 +32,7 @@ def sample(policy: Policy, verifier: Verifier, requests: Sequence[Request]) -> l
 
 def verified(policy: Policy, verifier: Verifier, pairs: Sequence[tuple[State, Sample]]) -> list[Rollout]:
     """What was sampled from these states, with its reward."""
-    texts = [policy.text(state.prefix_ids + one.action_ids) for state, one in pairs]
+    texts = [policy.completion_text(state, one.action_ids) for state, one in pairs]
     rewards = verifier.score([state.problem for state, _ in pairs], texts)
     return [
         Rollout(

@@ -15,7 +15,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpo.types import Ids, InputError, Policy, Problem, Request, Sample, State, Tokenizer, Verifier
+from gpo.types import (
+    CompletionText,
+    Ids,
+    InputError,
+    Policy,
+    Problem,
+    Request,
+    Sample,
+    State,
+    Tokenizer,
+    Verifier,
+)
 
 
 class Ranks:
@@ -109,6 +120,9 @@ class SharedPolicy:
 
     def text(self, ids: Sequence[int]) -> str:
         return self.policy.text(ids)
+
+    def completion_text(self, state: State, action_ids: Ids) -> CompletionText:
+        return self.policy.completion_text(state, action_ids)
 
     def sample(self, requests: Sequence[Request]) -> list[list[Sample]]:
         """Whole requests are shared out; a row draws the same tokens wherever it is sampled."""

@@ -15,6 +15,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 
+from gpo import marks
+from gpo.marks import Pairs
 from gpo.types import InputError, Splitter, Tokenizer
 
 NAMES = ("newline", "as-released", "sentence", "fixed")
@@ -27,39 +29,39 @@ MAX_STEPS = 30
 NUM_TOKENS = 64
 """Length of a `fixed` step: about two of the shortest steps that the other rules leave."""
 
-END_OF_THINKING = "</think>"
-
 _REPLACEMENT = "\ufffd"
 _MAX_PENDING = 32
 """Tokens that may wait for the text they complete; a character takes 4, a clean-up of spaces a few."""
 
 
-def newline(min_tokens: int = MIN_TOKENS, max_steps: int = MAX_STEPS) -> Splitter:
+def newline(min_tokens: int = MIN_TOKENS, max_steps: int = MAX_STEPS, thinking_marks: Pairs = ()) -> Splitter:
     """The paper's rule: cut after each run of newlines; blank lines in a run may hold spaces.
 
     A step shorter than `min_tokens` is merged into the next one and a short last step into the one
     before it; the first `max_steps` - 1 steps stand and the rest is one step. Steps of tens of tokens,
-    as in the demo, need `min_tokens` = 1 to be seen. The answer after `</think>` is one more step
+    as in the demo, need `min_tokens` = 1 to be seen. The answer after the thinking is one more step
     (`think_aware`). Text without a newline is one step. InputError if a setting is below 1;
     the splitter raises ValueError for empty ids.
     """
-    return _at_positions(_line_ends, min_tokens, max_steps)
+    return _at_positions(_line_ends, min_tokens, max_steps, thinking_marks)
 
 
-def sentence(min_tokens: int = MIN_TOKENS, max_steps: int = MAX_STEPS) -> Splitter:
+def sentence(
+    min_tokens: int = MIN_TOKENS, max_steps: int = MAX_STEPS, thinking_marks: Pairs = ()
+) -> Splitter:
     r"""Cut after sentences (. ? ! before white space, 。！？) and runs of newlines, never inside LaTeX.
 
     LaTeX is $..$, $$..$$, \(..\), \[..\] and \begin{..}..\end{..}; a delimiter without its partner,
     such as a price, protects nothing. Decimals, abbreviations, initials, factorials and list numbers
-    end no sentence. Merging, cap, `</think>` and errors as in `newline`.
+    end no sentence. Merging, cap, thinking and errors as in `newline`.
     """
-    return _at_positions(_sentence_ends, min_tokens, max_steps)
+    return _at_positions(_sentence_ends, min_tokens, max_steps, thinking_marks)
 
 
-def fixed(num_tokens: int = NUM_TOKENS, max_steps: int = MAX_STEPS) -> Splitter:
+def fixed(num_tokens: int = NUM_TOKENS, max_steps: int = MAX_STEPS, thinking_marks: Pairs = ()) -> Splitter:
     """Cut at every multiple of `num_tokens`, or where the character that is being spelled there ends.
 
-    The last step is what remains, of any length, from the cap on too. `</think>` and errors as in `newline`.
+    The last step is what remains, of any length, from the cap on too. Thinking and errors as in `newline`.
     """
     _at_least_one(num_tokens=num_tokens, max_steps=max_steps)
 
@@ -69,7 +71,7 @@ def fixed(num_tokens: int = NUM_TOKENS, max_steps: int = MAX_STEPS) -> Splitter:
         nearest = (bisect_left(whole, cut) for cut in range(num_tokens, len(ids), num_tokens))
         return _bounds(sorted({whole[i] for i in nearest if i < len(whole)}), len(ids), max_steps)
 
-    return think_aware(split)
+    return think_aware(split, thinking_marks)
 
 
 def as_released(min_tokens: int = MIN_TOKENS, max_steps: int = MAX_STEPS) -> Splitter:
@@ -79,7 +81,7 @@ def as_released(min_tokens: int = MIN_TOKENS, max_steps: int = MAX_STEPS) -> Spl
     `min_tokens` tokens stand before it in the step; the last such token always ends a step, and what
     follows it is a step of any length. At most `max_steps`, the rest is one step. So it misses merged
     tokens such as ")\n\n", cuts at every full stop where ".\n" is two tokens (at every lone "▁" with
-    SentencePiece), and knows no `</think>`. Errors as in `newline`.
+    SentencePiece), and knows no thinking. Errors as in `newline`.
     """
     _at_least_one(min_tokens=min_tokens, max_steps=max_steps)
 
@@ -96,37 +98,59 @@ def as_released(min_tokens: int = MIN_TOKENS, max_steps: int = MAX_STEPS) -> Spl
     return split
 
 
-def think_aware(splitter: Splitter) -> Splitter:
-    """Split the reasoning up to and with the first `</think>` by `splitter`; the answer is one more step.
+def think_aware(splitter: Splitter, thinking_marks: Pairs = ()) -> Splitter:
+    """Split the thinking, up to and with the mark that ends it, by `splitter`; the answer is one more step.
 
-    No step crosses `</think>`, however short. The answer counts beyond the rule's cap on steps.
-    Without `</think>` this is `splitter` itself.
+    The marks are those of gpo.marks and `thinking_marks`, special tokens or not. No step crosses the first
+    end of thinking, however short, and none is nothing but marks: those belong to the step after them, or
+    before them at the end. The answer counts beyond the rule's cap on steps. Without thinking this is
+    `splitter` itself.
     """
 
     def split(ids: Sequence[int], tokenizer: Tokenizer) -> list[int]:
-        if END_OF_THINKING not in tokenizer.decode(list(ids)):
+        text = tokenizer.decode(list(ids))
+        if not marks.has_any(text, thinking_marks) or not any(marks.marks(text, thinking_marks)):
             return splitter(ids, tokenizer)
         texts = token_texts(ids, tokenizer)
-        end = "".join(texts).index(END_OF_THINKING) + len(END_OF_THINKING)
-        [answer] = _offsets([end], texts)
+        end = marks.end_of_thinking("".join(texts), thinking_marks)
+        answer = len(ids) if end is None else _offsets([end], texts)[0]
         bounds = splitter(ids[:answer], tokenizer)
+        bounds = _with_text(bounds, texts, thinking_marks)
         return bounds if answer == len(ids) else [*bounds, len(ids)]
 
     return split
 
 
+def _with_text(bounds: list[int], texts: Sequence[str], thinking_marks: Pairs) -> list[int]:
+    """The bounds without those that set apart a step of marks alone."""
+    kept, last = [0], bounds[-1]
+    for bound in bounds[1:-1]:
+        if not marks.is_only_marks("".join(texts[kept[-1] : bound]), thinking_marks):
+            kept.append(bound)
+    if len(kept) > 1 and marks.is_only_marks("".join(texts[kept[-1] : last]), thinking_marks):
+        kept.pop()
+    return [*kept, last]
+
+
 def by_name(
-    name: str, *, min_tokens: int = MIN_TOKENS, max_steps: int = MAX_STEPS, num_tokens: int = NUM_TOKENS
+    name: str,
+    *,
+    min_tokens: int = MIN_TOKENS,
+    max_steps: int = MAX_STEPS,
+    num_tokens: int = NUM_TOKENS,
+    thinking_marks: Pairs = (),
 ) -> Splitter:
     """The splitter called `name`, one of `NAMES`; each takes the settings that it has.
+
+    `thinking_marks` are pairs beside those of gpo.marks.
 
     InputError for an unknown name, with the nearest ones, and for a setting below 1.
     """
     makers: dict[str, Callable[[], Splitter]] = {
-        "newline": lambda: newline(min_tokens, max_steps),
+        "newline": lambda: newline(min_tokens, max_steps, thinking_marks),
         "as-released": lambda: as_released(min_tokens, max_steps),
-        "sentence": lambda: sentence(min_tokens, max_steps),
-        "fixed": lambda: fixed(num_tokens, max_steps),
+        "sentence": lambda: sentence(min_tokens, max_steps, thinking_marks),
+        "fixed": lambda: fixed(num_tokens, max_steps, thinking_marks),
     }
     if name in makers:
         return makers[name]()
@@ -166,7 +190,9 @@ def token_texts(ids: Sequence[int], tokenizer: Tokenizer) -> list[str]:
     return texts
 
 
-def _at_positions(find: Callable[[str], Iterable[int]], min_tokens: int, max_steps: int) -> Splitter:
+def _at_positions(
+    find: Callable[[str], Iterable[int]], min_tokens: int, max_steps: int, thinking_marks: Pairs
+) -> Splitter:
     """The splitter that cuts where `find` says in the text, and merges and caps the steps."""
     _at_least_one(min_tokens=min_tokens, max_steps=max_steps)
 
@@ -178,7 +204,7 @@ def _at_positions(find: Callable[[str], Iterable[int]], min_tokens: int, max_ste
                 cuts.append(cut)
         return _bounds(cuts, len(ids), max_steps)
 
-    return think_aware(split)
+    return think_aware(split, thinking_marks)
 
 
 def _offsets(positions: Iterable[int], texts: Sequence[str]) -> list[int]:

@@ -95,6 +95,21 @@ class Sample:
     """True if it ended by itself (end token or stop string), False if the token limit cut it."""
 
 
+class CompletionText(str):
+    """The whole text of a completion without special tokens, and in `seen` what a reader sees of it.
+
+    `seen` is decided on token ids, where marks of thinking are still there that are special tokens. The
+    built-in verifiers read it; a user's function gets the whole text, as TRL gives it.
+    """
+
+    seen: str
+
+    def __new__(cls, text: str, seen: str) -> CompletionText:
+        found = super().__new__(cls, text)
+        found.seen = seen
+        return found
+
+
 OFF_POLICY = -1
 """The policy version of a trajectory that no policy of ours sampled: located, never trained."""
 
@@ -295,7 +310,11 @@ class Policy(Protocol):
         ...
 
     def text(self, ids: Sequence[int]) -> str:
-        """What a reader or verifier sees of these completion ids: no special tokens."""
+        """The text of these completion ids: no special tokens."""
+        ...
+
+    def completion_text(self, state: State, action_ids: Ids) -> CompletionText:
+        """The text of a completion, prefix and continuation, and what a reader sees of it."""
         ...
 
     def sample(self, requests: Sequence[Request]) -> list[list[Sample]]:

@@ -182,7 +182,7 @@ def check_rival(settings: EvalSettings) -> None:
 
 COMPARED = (
     *("task", "data", "split", "limit", "size", "seed", "task_options", "prompt", "shots", "verifier"),
-    *("success_at", "chat", "system_prompt", "template_args", "stop", "max_tokens"),
+    *("success_at", "chat", "system_prompt", "template_args", "thinking_marks", "stop", "max_tokens"),
     *("temperature", "top_p", "top_k"),
 )
 """Settings in which two evaluations that are compared should agree: the models alone should differ."""

@@ -200,6 +200,7 @@ def first_step_of(settings: PairsSettings | PreferenceSettings, tokenizer: Token
         min_tokens=settings.min_step_tokens,
         max_steps=settings.max_steps,
         num_tokens=settings.fixed_step_tokens,
+        thinking_marks=settings.thinking_marks,
     )
 
     def first_step(ids: Ids) -> int:

@@ -63,6 +63,7 @@ def prompting(settings: ModelSettings) -> Prompting:
         "chat": settings.chat,
         "system_prompt": settings.system_prompt,
         "template_args": settings.template_args,
+        "thinking_marks": settings.thinking_marks,
     }
 
 
@@ -166,6 +167,7 @@ def load_recipe(settings: LocateSettings | TrainSettings | PreferenceSettings, *
             min_tokens=settings.min_step_tokens,
             max_steps=settings.max_steps,
             num_tokens=settings.fixed_step_tokens,
+            thinking_marks=settings.thinking_marks,
         ),
         **changes,
     )

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from jinja2 import TemplateError
-
 from gpo.policies.fingerprint import template_digest, vocabulary_digest
 from gpo.policies.sampler import Sampling
-from gpo.types import Ids, InputError, State, Tokenizer
-
-_OURS = {"conversation", "messages", "tokenize", "add_generation_prompt", "continue_final_message"}
-"""Arguments of the chat template that a policy gives itself."""
+from gpo.policies.seen import Sight
+from gpo.policies.template import ChatTemplate
+from gpo.types import CompletionText, Ids, InputError, State, Tokenizer
 
 
 class Prompting(TypedDict, total=False):
@@ -26,6 +23,7 @@ class Prompting(TypedDict, total=False):
     chat: bool
     system_prompt: str | None
     template_args: Mapping[str, Any]
+    thinking_marks: Sequence[Sequence[str]]
 
 
 class RawTokenizer:
@@ -51,9 +49,10 @@ class PromptedPolicy:
 
     A completion ends with one of `end_ids`, or as soon as its sampled text contains a string of `stop`; both
     are part of the sample. `max_tokens` limits prefix plus continuation, and `context` prompt plus
-    completion. `system_prompt` and `template_args` (such as enable_thinking) go to the chat template, which
-    does as it likes with them; without a template, or with `chat` off, they are an error. With `chat` off a
-    question is asked as it stands, as a base model needs it. InputError if a setting is out of range.
+    completion. `system_prompt` and `template_args` (such as enable_thinking) go to the chat template;
+    without a template, or with `chat` off, they are an error. With `chat` off a question is asked as it
+    stands, as a base model needs it. `thinking_marks` are pairs that open and close what no reader sees,
+    beside those of gpo.marks. InputError if a setting is out of range.
     """
 
     def __init__(
@@ -70,13 +69,12 @@ class PromptedPolicy:
         chat: bool = True,
         system_prompt: str | None = None,
         template_args: Mapping[str, Any] | None = None,
+        thinking_marks: Sequence[Sequence[str]] = (),
     ) -> None:
         if max_tokens < 1:
             raise InputError(f"max_tokens is {max_tokens}; give at least 1")
         if isinstance(stop, str) or "" in stop:
             raise InputError(f"stop is {stop!r}; give a list of strings, none of them empty")
-        if taken := _OURS & set(template_args or {}):
-            raise InputError(f"template_args: {min(taken)!r} is not for the user to give; leave it out")
         if not (chat and tokenizer.chat_template) and (system_prompt or template_args):
             why = "the tokenizer has no chat template" if chat else "no chat template is used (chat is off)"
             raise InputError(f"{why}; leave system_prompt and template_args out")
@@ -92,6 +90,12 @@ class PromptedPolicy:
         self._chat_template = tokenizer.chat_template if chat else None
         self._system_prompt = system_prompt
         self._template_args = dict(template_args or {})
+        self.template = (
+            ChatTemplate(tokenizer, system_prompt, self._template_args) if self._chat_template else None
+        )
+        """The chat template that questions are asked through; None where they are asked as they stand."""
+        self.sight = Sight(tokenizer, self._generation_prompt, thinking_marks)
+        """What a reader sees of a completion."""
 
     @property
     def temperature(self) -> float:
@@ -110,23 +114,14 @@ class PromptedPolicy:
         begin token is never doubled. InputError if it is empty, does not leave room in the context, or
         the template refuses it.
         """
-        if self._chat_template:
-            ids = self.tokenizer.encode(self._render(question))
+        if self.template:
+            ids = self.tokenizer.encode(self.template.prompt(question))
         else:
             ids = self._raw_prompt(question)
         return self._checked(tuple(ids), question)
 
-    def _render(self, question: str) -> str:
-        system = [] if self._system_prompt is None else [{"role": "system", "content": self._system_prompt}]
-        turns = [*system, {"role": "user", "content": question}]
-        arguments = {**self._template_args, "tokenize": False, "add_generation_prompt": True}
-        try:
-            return str(self._tokenizer.apply_chat_template(turns, **arguments))
-        except (TemplateError, ValueError) as error:
-            raise InputError(
-                f"the chat template refuses the prompt {question[:60]!r}: {error}; change the question, "
-                "system_prompt or template_args"
-            ) from error
+    def _generation_prompt(self) -> str:
+        return self.template.generation_prompt if self.template else ""
 
     def _raw_prompt(self, question: str) -> list[int]:
         bare, begin = self.tokenizer.encode(question), self._tokenizer.bos_token_id
@@ -150,6 +145,11 @@ class PromptedPolicy:
         """The text of completion ids without special tokens."""
         text = self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return str(text)
+
+    def completion_text(self, state: State, action_ids: Ids) -> CompletionText:
+        """The text of a completion, prefix and continuation, and what a reader sees of it."""
+        text = self.text(state.prefix_ids + action_ids)
+        return CompletionText(text, self.sight.seen(state, action_ids, text))
 
     def room(self, state: State) -> int:
         """Tokens that may follow the state, 0 or less if none; InputError if its prompt is no prompt."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from gpo.types import Ids, InputError, Policy, Request, Sample, State, Tokenizer
+from gpo.types import CompletionText, Ids, InputError, Policy, Request, Sample, State, Tokenizer
 
 WAVES = 2
 """That an actor has at once: one that it samples and one that waits for it."""
@@ -111,6 +111,9 @@ class RayPolicy:
 
     def text(self, ids: Sequence[int]) -> str:
         return str(self._face.text(ids))
+
+    def completion_text(self, state: State, action_ids: Ids) -> CompletionText:
+        return self._face.completion_text(state, action_ids)  # type: ignore[no-any-return]
 
     def sample(self, requests: Sequence[Request]) -> list[list[Sample]]:
         """For each request its samples, in order, by all actors together."""

@@ -43,11 +43,13 @@ class Rollouts:
         answer_column: str,
         batch_tokens: int,
         seed: int | None,
+        thinking_marks: Sequence[Sequence[str]] = (),
     ) -> None:
         self.tokens = Counter()
         self.batch = None
         self._recipe, self._verifier, self._reset_share = recipe, verifier, reset_share
         self._answer_column, self._batch_tokens, self._seed = answer_column, batch_tokens, seed
+        self._thinking_marks = thinking_marks
         self._wholes: list[RewardFunction] = []
         self._trainer: Any = None
         self._rows: dict[bool, Rows] = {}
@@ -179,6 +181,8 @@ class Rollouts:
             temperature=self._trainer.temperature,
             max_tokens=self._trainer.max_completion_length,
             batch_tokens=self._batch_tokens,
+            chat=False,  # the trainer's prompts are ids already, by its own template settings
+            thinking_marks=self._thinking_marks,
         )
         policy.version = self._trainer.state.global_step
         return policy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from gpo.types import InputError, Problem
+from gpo.types import CompletionText, InputError, Problem
 from gpo.verifiers import wire
 from gpo.verifiers.pool import Failure, Pool
 from gpo.verifiers.process import Zygote
@@ -47,6 +47,7 @@ class IsolatedVerifier:
     def score(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[float]:
         """Rewards in [0, 1], one for each (problem, completion text).
 
+        Of a CompletionText a built-in verifier reads what a reader sees, and a user's function all.
         InputError if the verifier cannot be loaded, a gold answer cannot be used, a column cannot be
         sent, or the user's function raises or returns something else than rewards.
         """
@@ -119,6 +120,8 @@ class IsolatedVerifier:
     def _item(self, problem: Problem, text: str) -> Item:
         names = problem.columns if self._columns is None else self._columns
         columns = {name: problem.columns[name] for name in names if name in problem.columns}
+        if self._columns is not None and isinstance(text, CompletionText):
+            text = text.seen
         return {"question": problem.question, "text": text, "answer": problem.answer, "columns": columns}
 
     def _frame(self, request: Mapping[str, Any], problems: Sequence[Problem]) -> bytes:
