@@ -1,0 +1,124 @@
+r"""LaTeX, HTML and typographic spellings in plain characters, so that a number is written in one way only.
+
+`\$1{,}800`, `\(1\,800\)` and full-width `１８００` become digits, with the sign `¤` where dollar signs,
+braces and math delimiters stood: what stands there separates, but changes no value.
+"""
+
+from __future__ import annotations
+
+import re
+
+DRESS = "¤"
+"""What stands for a dollar sign, a brace, a math delimiter or an HTML tag."""
+UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+"""A character class of scripts that put no space around a number: Thai, kana, Han and Hangul."""
+
+_CHARACTERS: dict[int, int | str] = {
+    **{code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)},  # full-width forms of ASCII
+    **dict.fromkeys(map(ord, "\u2212\ufe63\u2010\u2011\u2796"), "-"),
+    **dict.fromkeys(map(ord, "\u2014\u2015\u2012"), "\u2013"),
+    **dict.fromkeys(
+        map(ord, "\u00a0\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000~"), " "
+    ),
+    **dict.fromkeys(map(ord, "\u22c5\u2219\u00b7\u2715\u2716"), "\u00d7"),
+    **dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"), ""),
+    **dict.fromkeys(map(ord, "\u2044\u2215"), "/"),
+    **dict.fromkeys(
+        map(ord, "$\u20ac\u00a3\u00a5\u20b9\u20a9\u20bd\u20ba\u20ab\u20aa\u20b1\u20a6\u20b4"), DRESS
+    ),
+    ord("\u00ba"): "\u00b0",
+}
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
+_RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
+_VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5"}
+_VULGAR |= {"⅘": "4/5", "⅙": "1/6", "⅚": "5/6", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8", "⅐": "1/7"}
+_VULGAR |= {"⅑": "1/9", "⅒": "1/10"}
+_VULGAR_SIGN = re.compile(rf"(?:([0-9]) ?)?([{''.join(_VULGAR)}])")
+_COMMANDS = {
+    **dict.fromkeys(("times", "cdot", "ast"), "\u00d7"),
+    "div": "\u00f7",
+    "pm": "\u00b1",
+    "approx": "\u2248",
+    "degree": "\u00b0",
+    "mu": "\u00b5",
+    "ldots": "\u2026",
+    "lt": "<",
+    "gt": ">",
+    "le": "\u2264",
+    "ge": "\u2265",
+    "leq": "\u2264",
+    "geq": "\u2265",
+    "dots": "\u2026",
+    "neq": "\u2260",
+    "ne": "\u2260",
+    "sqrt": "\u221a",
+    "infty": "\u221e",
+    "percent": "%",
+    "textdegree": "\u00b0",
+    **dict.fromkeys(("quad", "qquad", "space", "enspace", "thinspace", "nobreakspace"), " "),
+    **dict.fromkeys(("euro", "pounds", "texteuro", "textsterling", "textdollar"), DRESS),
+    **dict.fromkeys(("left", "right", "displaystyle", "bigl", "bigr", "big", "Big", "mathstrut"), ""),
+    **dict.fromkeys(("checkmark", "blacksquare", "square", "Box", "qed", "hfill"), ""),
+    **dict.fromkeys(("bf", "bfseries", "it", "rm", "large", "Large"), ""),
+}
+_COMMAND = re.compile(r"\\([A-Za-z]+)(?![A-Za-z])")
+_WRAPPED = re.compile(
+    r"\\(?:(?:text)?color\s?(?:\[[^\[\]]{0,20}\])?\{[^{}]{0,40}\}|(?:text|math)(?!color)[a-z]*"
+    r"|mbox|operatorname|emph|bm|boldsymbol|underline)\s?\{([^{}]*)\}"
+)
+_COLOR = re.compile(r"\\color\s?\{[^{}]{0,40}\}")
+_SPACE = re.compile(r"\\[,;: >]|\\hspace\*?\{[^{}]{0,20}\}|&nbsp;|&thinsp;|(?<!\\)&(?!\w)")
+_DEGREE = re.compile(r"\^\s?(?:\\circ(?![A-Za-z])|\{\s?\\circ\s?\}|\{?°\}?)")
+_SCRIPT = re.compile(r"([\^_])\s?\{([^{}]*)\}")
+_FRACTION = re.compile(
+    r"(?:([0-9]) ?)?\\(?:[dtc]?frac|nicefrac|sfrac|flatfrac)\s?"
+    r"(?:\{\s?(-?[0-9][0-9.,]{0,40})\s?\}\s?\{\s?([0-9][0-9.,]{0,40})\s?\}|([0-9])\s?\{?([0-9])\}?)"
+    r"(?!\s?[0-9(]|\.[0-9])"
+)
+_REPEATING = re.compile(r"\\(?:overline|bar)\s?\{?\s?([0-9]+)\s?\}?")
+_TAG = re.compile(
+    r"</?(?:b|i|u|em|strong|span|p|div|code|mark|br|font|h[1-6]|td|li)(?:\s[^<>]{0,80})?/?>", re.I
+)
+_CURRENCY = re.compile(
+    rf"\b(?:(?:US|AU?|CA?|HK|NZ|NT|MX|R|S)(?={DRESS})|(?:USD|EUR|GBP|CHF|CAD|AUD|INR|JPY|CNY|RMB|Rs|RM|Rp|kr)\b\.?"
+    r"(?=\s?-?[0-9.])|(?:USD|EUR|GBP|CHF|CAD|AUD|INR|JPY|CNY|RMB|Rs|RM|Rp|kr)\.?(?=[0-9]))"
+)
+_ESCAPED: tuple[tuple[str, str], ...] = (
+    ("\\!", ""),
+    ("{,}", ","),
+    ("{.}", "."),
+    ("\\$", "$"),
+    ("\\%", "%"),
+    ("\\#", "#"),
+    ("\\_", "_"),
+)
+_ESCAPED += (("\\{", "{"), ("\\}", "}"), ("...", "\u2026"))
+
+
+def plain(text: str) -> str:
+    """The text in plain characters, of another length; digits of other scripts stay as they are."""
+    for spelling, char in _ESCAPED:
+        text = text.replace(spelling, char)
+    if "\\" in text or "&" in text or "^" in text or "<" in text:
+        text = _without_latex(text)
+    text = _CURRENCY.sub("", text.translate(_CHARACTERS))
+    text = _RAISED.sub(lambda run: f"^({run.group().translate(_SUPERSCRIPTS)})", text)
+    text = _VULGAR_SIGN.sub(lambda sign: _fraction(sign[1], _VULGAR[sign[2]]), text)
+    return text.replace("{", DRESS).replace("}", DRESS)
+
+
+def _without_latex(text: str) -> str:
+    text = _SPACE.sub(" ", _TAG.sub(DRESS, _COLOR.sub("", text)))
+    text = _DEGREE.sub("°", _WRAPPED.sub(r"\1", _WRAPPED.sub(r"\1", text)))
+    text = _FRACTION.sub(
+        lambda one: _fraction(one[1], f"{one[2]}/{one[3]}" if one[2] else f"{one[4]}/{one[5]}"), text
+    )
+    text = _SCRIPT.sub(r"\1(\2)", _REPEATING.sub(r"(\1)", text))
+    for delimiter in ("\\(", "\\)", "\\[", "\\]"):
+        text = text.replace(delimiter, DRESS)
+    return _COMMAND.sub(lambda command: _COMMANDS.get(command[1], command.group()), text)
+
+
+def _fraction(before: str | None, fraction: str) -> str:
+    """With a space after a digit, or 1½ would be 11/2."""
+    return f"{before} {fraction}" if before else fraction
