@@ -15,7 +15,7 @@ from gpo.commands.records import write_evaluated
 from gpo.commands.ui import Ui
 from gpo.config import EvalSettings
 from gpo.evaluation import Outcome, Scores, compare, evaluate, scores
-from gpo.record import Json, RunFolder, read_json, read_lines, write_json
+from gpo.record import Json, RunFolder, read_json, read_lines, row_lines, write_json
 from gpo.report import scores as table
 from gpo.types import DataWarning, InputError, Policy, Problem, Verifier
 
@@ -87,7 +87,7 @@ def measured(
         )
     with RunFolder.resume(path) if resume else RunFolder.create(path, "eval", stored) as folder:
         check_same_problems(folder.rounds(), problems, path)
-        folder.take_up(stored, policy.fingerprint)
+        folder.take_up(stored, policy.fingerprint, row_lines(problems))
         sampled(settings, folder, policy, verifier, problems, ui)
         lines = folder.rounds()
     return {

@@ -22,7 +22,16 @@ from gpo.config import SAMPLED_HOW, LocateSettings
 from gpo.offline import PairsSettings, PreferenceSettings, RowSettings
 from gpo.pairs import SEARCHED, FirstStep, Options, Rows, Trajectory
 from gpo.pool import Pool, Watch
-from gpo.record import Json, RunFolder, read_json, write_json, write_lines
+from gpo.record import (
+    Json,
+    RunFolder,
+    check_same_rows,
+    read_json,
+    read_lines,
+    row_lines,
+    write_json,
+    write_lines,
+)
 from gpo.report import terminal
 from gpo.types import Ids, InputError, Problem, State, Tokenizer, derive_seed
 
@@ -129,6 +138,8 @@ class Maker:
                 )
         seed = RunFolder.stored_settings(self.source, "locate")["seed"]
         problems = setup.load_problems(settings, policy, verifier, split=settings.split, seed=seed)
+        if rows := list(read_lines(self.source / "rows.jsonl")):
+            check_same_rows(self.source, rows, row_lines(problems))
         self.problems = {problem.id: problem for problem in problems}
         sampler = Remembered(policy, self.folder) if self.folder else policy
         return Pool(sampler, verifier, derive_seed(settings.seed, "pairs"))
@@ -182,7 +193,13 @@ class Maker:
                 f"{self.source}: problem {state.problem.id} is not in the data any more; give the data "
                 "that the run was made from"
             )
-        return State(self.problems[state.problem.id], state.prefix_ids)
+        found = self.problems[state.problem.id]
+        if (found.prompt_ids, found.answer) != (state.problem.prompt_ids, state.problem.answer):
+            raise InputError(
+                f"{self.source}: problem {found.id} has another prompt or answer now than when it was "
+                "located; give the data that the run was made from"
+            )
+        return State(found, state.prefix_ids)
 
     def spent(self) -> dict[str, int]:
         """Tokens that these rows cost, by purpose: a baseline does not pay for the search."""

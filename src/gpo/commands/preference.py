@@ -30,7 +30,7 @@ from gpo.offline import PreferenceSettings
 from gpo.paths import PathPrior
 from gpo.pool import Watch
 from gpo.ranks import Ranks
-from gpo.record import Json, RunFolder, read_lines, write_lines
+from gpo.record import Json, RunFolder, read_lines, row_lines, trained_lines, write_lines
 from gpo.report import terminal
 from gpo.types import InputError, Labelled, Policy, Preference, Problem, Verifier, derive_seed
 
@@ -57,7 +57,7 @@ def run(settings: PreferenceSettings, ui: Ui, *, resume: Path | None = None) -> 
 def complete(folder: RunFolder, training: PreferenceTraining, ui: Ui) -> Json:
     """Does what is left of the run, saves the model, prints and returns the summary."""
     fingerprint = {k: v for k, v in training.policy.fingerprint.items() if k != "weights"}
-    folder.take_up(training.settings.model_dump(), fingerprint)
+    folder.take_up(training.settings.model_dump(), fingerprint, training.rows)
     training.run(folder, ui)
     folder.save("model", training.policy.save)
     folder.drop_trainer()
@@ -126,6 +126,12 @@ class PreferenceTraining:
                 f"{source}: all {len(rows)} rows exceed --max-length {self.settings.max_length}; raise it"
             )
         return kept
+
+    @property
+    def rows(self) -> list[Json]:
+        """The rows that it is made of."""
+        held_out = row_lines(self.held_out, "held-out")
+        return [*row_lines(self.problems), *trained_lines(self.given), *held_out]
 
     def run(self, folder: RunFolder, ui: Ui) -> None:
         """All rounds that are still to be done; line 0 is the evaluation before the first."""

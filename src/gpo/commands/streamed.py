@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from gpo import tasks
 from gpo.commands.given import given_rollouts
 from gpo.config import LocateSettings, SampleSettings
 from gpo.lockstep import Task
+from gpo.record import RunFolder, check_begun_rows, read_lines, row_lines
 from gpo.tasks.rows import ID_COLUMNS, row_of
 from gpo.types import InputError, Policy, Verifier, json_digest
 
@@ -65,3 +66,15 @@ def streamed(
         if isinstance(settings, LocateSettings) and settings.completion_column:
             given = given_rollouts([problem], settings, policy, verifier)
         yield Task(place, problem, tuple(given))
+
+
+def noted(folder: RunFolder, tasks: Iterable[Task]) -> Iterator[Task]:
+    """The tasks, each noted as it is begun; InputError if its row was another when the run began."""
+    known = list(read_lines(folder.path / "rows.jsonl"))
+    for place, task in enumerate(tasks):
+        lines = row_lines([task.problem])
+        if place < len(known):
+            check_begun_rows(folder.path, [known[place]], lines, first=place + 1)
+        else:
+            folder.write("rows", lines[0])
+        yield task

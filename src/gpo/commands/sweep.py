@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from gpo.commands import engines, setup
 from gpo.commands.actors import sampling, slots
 from gpo.commands.given import given_tasks
 from gpo.commands.progress import Recorded, Writer
-from gpo.commands.streamed import is_streamed, open_data, streamed
+from gpo.commands.streamed import is_streamed, noted, open_data, streamed
 from gpo.commands.ui import Ui
 from gpo.config import LocateSettings, SampleSettings
 from gpo.lockstep import Finished, Lockstep, Task
 from gpo.lockstep.engine import FULL, Fill
 from gpo.recipe import Recipe
-from gpo.record import Json, RunFolder, read_lines, write_json
+from gpo.record import Json, RunFolder, read_lines, row_lines, write_json
 from gpo.report import terminal
 from gpo.search import CREDIBLE
 from gpo.types import Policy, Verifier, derive_seed
@@ -122,7 +122,7 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
         verifier = setup.load_verifier(settings)
         queue = _queue(settings, policy, verifier)
         with RunFolder.resume(path) if resume else RunFolder.create(path, command, stored) as folder:
-            folder.take_up(stored, policy.fingerprint)
+            folder.take_up(stored, policy.fingerprint, queue.rows)
             for name, size in folder.repair().items():
                 ui.log(f"{path / name}: its last line was torn and is cut off ({size} bytes)")
             suited = engines.suited(recipe, policy)
@@ -141,6 +141,8 @@ class Queue:
     num_rows: int
     num_tasks: int
     longest: int | None = None
+    rows: Sequence[Json] | None = None
+    """What they are by their content, where it is known before they are begun."""
 
 
 def _queue(settings: AnySettings, policy: Policy, verifier: Verifier) -> Queue:
@@ -155,7 +157,7 @@ def _queue(settings: AnySettings, policy: Policy, verifier: Verifier) -> Queue:
     else:
         tasks = [Task(place, problem) for place, problem in enumerate(problems)]
     longest = max(len(problem.prompt_ids) for problem in problems)
-    return Queue(tasks, len(problems), len(tasks), longest)
+    return Queue(tasks, len(problems), len(tasks), longest, row_lines(problems))
 
 
 def _run(
@@ -187,7 +189,8 @@ def _run(
     writer = Writer(folder, policy, verifier, recorded, settings.success_at)
     with ui.progress() as bar:
         shown = bar.add_task(command, total=queue.num_tasks, completed=len(done), note="")
-        for event in lockstep.run(task for task in queue.tasks if task.problem.id not in done):
+        tasks = queue.tasks if queue.rows is not None else noted(folder, queue.tasks)
+        for event in lockstep.run(task for task in tasks if task.problem.id not in done):
             writer.write(event)
             if isinstance(event, Finished):
                 bar.update(shown, advance=1, note=f"{lockstep.tokens:,} tokens")

@@ -21,7 +21,7 @@ from gpo.evaluation import evaluate
 from gpo.gpo import Memory, Round, problem_order, run_round
 from gpo.pool import PURPOSES, Watch
 from gpo.ranks import Ranks, SharedPolicy, SharedVerifier
-from gpo.record import Json, RunFolder, SilentFolder, read_json, write_json
+from gpo.record import Json, RunFolder, SilentFolder, read_json, row_lines, write_json
 from gpo.report import terminal
 from gpo.types import Group, State
 
@@ -49,7 +49,7 @@ def complete(folder: RunFolder, training: Training, ui: Ui) -> Json:
     """Does what is left of the run, saves the model, prints and returns the summary."""
     # Its weights change with every round; what they are after each is in its checkpoint.
     fingerprint = {k: v for k, v in training.policy.fingerprint.items() if k != "weights"}
-    discarded = folder.take_up(training.settings.model_dump(), fingerprint)
+    discarded = folder.take_up(training.settings.model_dump(), fingerprint, training.rows)
     if any(discarded.values()):
         ui.print("discarded of a torn round: {rollouts} rollouts, {curves} curves".format_map(discarded))
     training.run(folder, ui)
@@ -83,6 +83,11 @@ class Training:
         if checkpoint:
             self.learner.load(checkpoint / "optimizer.safetensors")
             self.memory = Memory.from_json(read_json(checkpoint / "memory.json"))
+
+    @property
+    def rows(self) -> list[Json]:
+        """The rows that it is made of."""
+        return [*row_lines(self.problems), *row_lines(self.held_out, "held-out")]
 
     def run(self, folder: RunFolder, ui: Ui) -> None:
         """All rounds that are still to be done; line 0 is the evaluation before the first."""

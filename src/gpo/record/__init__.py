@@ -1,6 +1,7 @@
 """A run's folder: one JSON line per rollout, curve and round, written as they come; resume.
 
     run.json             settings, seed and versions
+    rows.jsonl           the rows that it is made of, as digests: a resume with others is refused
     rollouts.jsonl       every rollout that was sampled, with the round and purpose it was sampled for
     curves.jsonl         every located trajectory: its steps, counts and critical step
     rounds.jsonl         one line per complete round: metrics, token ledger, where the others stood
@@ -19,11 +20,14 @@ stands for itself: only a torn last line is cut, and a rollout that is there is 
 from gpo.record.files import Json, finite, read_json, read_lines, write_json, write_lines
 from gpo.record.folder import RunFolder, SilentFolder, is_running
 from gpo.record.lines import curve_record, rollout_of, rollout_record
+from gpo.record.rows import check_begun_rows, check_same_rows, row_lines, trained_lines
 
 __all__ = [
     "Json",
     "RunFolder",
     "SilentFolder",
+    "check_begun_rows",
+    "check_same_rows",
     "curve_record",
     "finite",
     "is_running",
@@ -31,6 +35,8 @@ __all__ = [
     "read_lines",
     "rollout_of",
     "rollout_record",
+    "row_lines",
+    "trained_lines",
     "write_json",
     "write_lines",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
@@ -13,7 +13,8 @@ from typing import IO, Any
 from filelock import FileLock, Timeout
 
 from gpo.record.checkpoints import Checkpoints, drop_trainer
-from gpo.record.files import Json, line_of, read_json, read_lines, write_json
+from gpo.record.files import Json, line_of, read_json, read_lines, write_json, write_lines
+from gpo.record.rows import check_same_rows, rows_digest
 from gpo.record.torn import STREAMS, Leftovers, complete_size, cut, leftovers, new_discarded, set_aside
 from gpo.types import InputError
 
@@ -22,7 +23,7 @@ FORMAT = 2
 
 WITH_ROUNDS = ("train", "eval")
 
-ALONE = ("rollouts", "curves", "problems", "samples")
+ALONE = ("rollouts", "curves", "problems", "samples", "rows")
 """Files of lines that stand for themselves, where there are no rounds."""
 
 
@@ -98,11 +99,13 @@ class RunFolder:
         last = [line["round"] for line in self.rounds()][-1:]
         return Checkpoints(self.path).at(last[0]) if last and last[0] > 0 else None
 
-    def take_up(self, settings: Json, fingerprint: Json) -> dict[str, int]:
+    def take_up(
+        self, settings: Json, fingerprint: Json, rows: Sequence[Json] | None = None
+    ) -> dict[str, int]:
         """Goes on with the run by these settings; returns the lines discarded from each of STREAMS.
 
-        The policy's fingerprint is noted on a new run. InputError, and nothing is changed, if it is another's
-        or if what a killed run left cannot be told from what it had committed.
+        The policy's fingerprint and the rows are noted on a new run. InputError, and nothing is changed, if
+        they are others, or if what a killed run left cannot be told from what it had committed.
         """
         run = read_json(self.path / "run.json")
         stored = run.get("fingerprint", fingerprint)
@@ -112,14 +115,30 @@ class RunFolder:
                     f"--resume {self.path}: was sampled by a model with other {key} "
                     f"({stored.get(key)!r} there, {value!r} here); name that model, or start a new run"
                 )
+        if rows is not None:
+            self._check_rows(run, rows)
         found = self._leftovers() if run["command"] in WITH_ROUNDS else None
         new = {**run, "settings": settings, "fingerprint": stored}
+        if rows is not None and "rows" not in run:  # a new run, or one of an older version
+            write_lines(self.path / "rows.jsonl", rows)
+            new["rows"] = rows_digest(rows)
         if new != run:
             write_json(self.path / "run.json", new)
         if found is None:
             return dict.fromkeys(STREAMS, 0)
         set_aside(self.path, found)
         return {name: found.lines[name] for name in STREAMS}
+
+    def _check_rows(self, run: Json, rows: Sequence[Json]) -> None:
+        """InputError if the rows are not those that the run began with."""
+        if run.get("rows", rows_digest(rows)) == rows_digest(rows):
+            return
+        stored = list(read_lines(self.path / "rows.jsonl"))
+        check_same_rows(self.path, stored, rows)
+        raise InputError(
+            f"--resume {self.path}: the data has changed since the run began, and rows.jsonl, which says "
+            "where, is not what the run wrote; start a new run"
+        )
 
     def rounds(self) -> list[Json]:
         """The lines of the complete rounds."""
@@ -231,7 +250,12 @@ class SilentFolder(RunFolder):
     def new_checkpoint(self) -> Path:
         return self.path / "checkpoints" / "part"
 
-    def take_up(self, settings: Json, fingerprint: Json) -> dict[str, int]:  # noqa: ARG002
+    def take_up(
+        self,
+        settings: Json,  # noqa: ARG002
+        fingerprint: Json,  # noqa: ARG002
+        rows: Sequence[Json] | None = None,  # noqa: ARG002
+    ) -> dict[str, int]:
         return dict.fromkeys(STREAMS, 0)
 
     def write(self, stream: str, record: Json) -> None:

@@ -1,0 +1,65 @@
+"""Which rows a run is made of, by their content: a resume with others would mix two data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from gpo.record.files import Json
+from gpo.types import InputError, Labelled, Preference, Problem, json_digest
+
+PARTS = {"id": "id", "prompt": "prompt", "answer": "answer", "columns": "other columns"}
+"""What of a row is compared, and how it is called."""
+
+
+def row_lines(problems: Iterable[Problem], use: str = "sampled") -> list[Json]:
+    """A line of rows.jsonl for each problem: its id, and digests of what a model or verifier may see."""
+    return [
+        {
+            "use": use,
+            "id": problem.id,
+            "prompt": json_digest([problem.question, problem.prompt_ids]),
+            "answer": json_digest(problem.answer),
+            "columns": json_digest(problem.columns),
+        }
+        for problem in problems
+    ]
+
+
+def trained_lines(rows: Sequence[Preference] | Sequence[Labelled]) -> list[Json]:
+    """The same for rows that are trained as they are; they have numbers and no ids."""
+    contents: list[Json] = [asdict(row) for row in rows]
+    return [
+        {"use": "trained", "id": str(number), "prompt": json_digest(row), "answer": "", "columns": ""}
+        for number, row in enumerate(contents, start=1)
+    ]
+
+
+def rows_digest(lines: Sequence[Json]) -> Json:
+    """What run.json says of the rows."""
+    return {"num": len(lines), "digest": json_digest(lines)}
+
+
+TOLD = "give the data that the run began with, or start a new run"
+
+
+def check_same_rows(run: Path, stored: Sequence[Json], now: Sequence[Json]) -> None:
+    """InputError that names the first row that is not what it was, or says that there are more or fewer."""
+    check_begun_rows(run, stored, now)
+    if len(now) != len(stored):
+        raise InputError(
+            f"--resume {run}: the data has {len(now)} rows now, and had {len(stored)} when the run began; "
+            f"{TOLD}"
+        )
+
+
+def check_begun_rows(run: Path, stored: Sequence[Json], now: Sequence[Json], first: int = 1) -> None:
+    """InputError that names the first row that is another, as far as both go; the first is row `first`."""
+    for number, (old, new) in enumerate(zip(stored, now, strict=False), start=first):
+        parts = [name for key, name in PARTS.items() if old.get(key) != new[key]]
+        if old.get("use") != new["use"] or parts:
+            where = f"row {number} of the {new['use']} rows ({new['id']})"
+            was = f", which was {old.get('id')}" if old.get("id") != new["id"] else ""
+            what = parts[-1] if parts else "use"
+            raise InputError(f"--resume {run}: the data has changed: {where}{was} has another {what}; {TOLD}")
