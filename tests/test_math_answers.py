@@ -275,3 +275,104 @@ def test_a_gold_answer_whose_backslashes_json_has_eaten_is_refused(gold: str, co
 @pytest.mark.parametrize("gold", ["1,\n2", "a\tb", "we get\n\n\\boxed{2}", "x = 5\r\n", "so\nno\n#### 5"])
 def test_white_space_in_a_gold_answer_is_no_escaping_fault(gold: str) -> None:
     math.check(gold, {})
+
+
+SENTENCES = [
+    ("The answer is:\n\n\\[\n18\n\\]", "18", 1.0),
+    ("The answer is:\n\n$$\n18\n$$", "18", 1.0),
+    ("Thus\n$$\n\\frac12\n$$", "\\frac12", 1.0),
+    ("Thus\n\\[\n\\frac12\n\\]", "\\frac12", 1.0),
+    ("Thus\n\\[\nx = \\frac12.\n\\]", "\\frac12", 1.0),
+    ("So\n\\begin{align*}x&=2+3\\\\&=5\\end{align*}", "5", 1.0),
+    ("So\n\\begin{align*}x&=2+3\\\\&=6\\end{align*}", "5", 0.0),
+    ("Answer: \u201318", "-18", 1.0),
+    ("Answer: \u201318", "18", 0.0),
+    ("Answer: \u201418", "-18", 1.0),
+    ("Answer: - 18", "-18", 1.0),
+    ("Answer: minus 18", "-18", 1.0),
+    ("The answer is not\n\\[\n18\n\\]", "18", 0.0),
+    ("The final answer is 3/4", "0.75", 1.0),
+    ("The final answer is 3/4.", "0.75", 1.0),
+    ("The final answer is 3/4 of the pie.", "0.75", 1.0),
+    ("The answer is 5 apples.", "5", 1.0),
+    ("The answer is $5$ apples.", "5", 1.0),
+    ("The answer is 5 or 6.", "5", 0.0),
+    ("The answer is x = 5.", "5", 1.0),
+    ("**Answer:** 5 cm", "5", 1.0),
+    ("The answer is 5 because 2+3=5", "5", 1.0),
+    ("The answer is \u221a2.", "\\sqrt{2}", 1.0),
+    ("The answer is sqrt(2).", "\\sqrt{2}", 1.0),
+    ("Answer: 2*sqrt(3)", "2\\sqrt{3}", 1.0),
+    ("Answer: x^2 + 1", "x^2+1", 1.0),
+    ("The answer is x\u00b2 + 1.", "x^2+1", 1.0),
+    ("The answer is (1, 2).", "(1,2)", 1.0),
+    ("The answer is the point (1, 2).", "(1,2)", 1.0),
+    ("Answer: [0, 5)", "[0,5)", 1.0),
+    ("So we get 5", "5", 1.0),
+    ("So the total is 5 dollars.", "5", 1.0),
+    ("So the total is $5.", "\\$5", 1.0),
+    ("The answer is 1 and 2.", "1,2", 1.0),
+    ("The answers are $x=1$ and $x=2$.", "1,2", 1.0),
+    ("Answer: $1$, $2$", "1,2", 1.0),
+    ("Answer: 30\u00b0", "30", 1.0),
+    ("Answer: 18!", "18", 0.0),
+    ("Answer: 18x", "18", 0.0),
+    ("Answer: 18.0.1", "18", 0.0),
+    ("So from 3 and 4 we get 7.", "7", 1.0),
+    ("The answer is 100 or -3.", "-3", 0.0),
+    ("The probability is 1/2", "\\frac{1}{2}", 1.0),
+    ("The probability is 50%.", "50\\%", 1.0),
+    ("The answer is 12, not 13.", "12", 1.0),
+    ("The answer is 12, not 13.", "13", 0.0),
+    ("The answer is Friday.", "\\text{Friday}", 1.0),
+    ("The answer is $5$ or $6$.", "5", 0.0),
+    ("Answer: 1e-7", "1e-7", 1.0),
+    ("The answer is 3 cm^2.", "3", 1.0),
+    ("The answer is $3 \\text{ cm}^2$.", "3", 1.0),
+    ("So $x = 5$", "x=5", 1.0),
+    ("I think it is 1 or 2", "2", 0.0),
+    ("#### 2", "2", 1.0),
+    ("\\[ \\boxed{2} \\]", "2", 1.0),
+    ("The answer is \\(\\dfrac{3}{4}\\).", "\\frac{3}{4}", 1.0),
+    ("The answer is 10 % of 100", "10", 0.0),
+    ("Answer: 5; also 6", "5", 0.0),
+    ("Answer: $5$, $6$", "5", 0.0),
+    ("The answer is 1,234.", "1234", 1.0),
+    ("Answer: 1 234", "1234", 1.0),
+    ("Answer: pi", "\\pi", 1.0),
+    ("The answer is 2\u03c0.", "2\\pi", 1.0),
+    ("The ordered pair is $(3,5)$.", "(3,5)", 1.0),
+]
+
+
+@pytest.mark.parametrize(("text", "gold", "reward"), SENTENCES)
+def test_an_answer_in_a_sentence_or_a_displayed_formula_is_found(text: str, gold: str, reward: float) -> None:
+    assert math.score(text, gold, {}) == reward
+
+
+HOSTILE = [
+    "9^{9^{9^{9}}}", "(10^{100})!", "((x!)!)!", "e^{e^{e^{e^e}}}", "\\sqrt[10^{9}]{2}", "\\sin(10^{10000})",
+    "1/0", "0^0", "\\frac{0}{0}", "\\log 0", "\\tan\\frac{\\pi}{2}", "1e99999", "(-1)!", "\\binom{10^6}{10^5}",
+    "(" * 490 + "1" + ")" * 490, "2*" * 480 + "2", "x" * 900, "-" * 900 + "1", "\\sin" * 240 + "x", "|" * 900,
+    "{" * 400 + "5" + "}" * 400, "x^x" * 250, "1<" * 480 + "1", "[1," * 200 + "2" + "]" * 200, "2" + "!" * 800,
+    "5\\text{" + "b " * 480 + "}", "5 " + "a " * 480, "\\text{" * 150, "1:" * 490, "\\frac" * 180, "a_{" * 300,
+    "f(" * 300 + "x" + ")" * 300, "0.\\overline{" + "9" * 900 + "}", "\\cup", "=", "{}", "()", "\\{\\}", "\ud800", "\x00",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", HOSTILE, ids=lambda answer: ascii(answer)[:20])
+def test_no_answer_is_too_large_deep_or_undefined_to_be_refused(answer: str) -> None:
+    for gold in (
+        "5",
+        "\\frac{1}{3}",
+        "\\pi",
+        "x^2",
+        "(1,2)",
+        "1,2",
+        "[0,1]",
+        "5\\text{ cm}",
+        "x=5",
+        "\\infty",
+    ):
+        assert math.score(f"\\boxed{{{answer}}}", gold, {}) == 0.0
+        assert math.score(f"The answer is {answer}", gold, {}) == 0.0

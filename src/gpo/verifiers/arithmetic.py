@@ -241,7 +241,6 @@ _RATIONAL: Mapping[str, Callable[..., Fraction | None]] = {
             "log",
             "Re",
             "Im",
-            "arg",
             "arcsinh",
             "arccosh",
             "arctanh",
@@ -307,7 +306,19 @@ _OPERATIONS: Mapping[str, Callable[..., Value]] = {
 _FUNCTIONS: Mapping[str, str] = {
     **{
         name: name
-        for name in ["sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth", "exp", "arg"]
+        for name in [
+            "sin",
+            "cos",
+            "tan",
+            "cot",
+            "sec",
+            "csc",
+            "sinh",
+            "cosh",
+            "tanh",
+            "coth",
+            "exp",
+        ]
     },
     **{
         "arc" + name: "a" + name

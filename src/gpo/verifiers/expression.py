@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 MAX_DEPTH = 40
-"""Brackets inside brackets; deeper nesting is no answer."""
+"""Brackets or functions inside each other; deeper nesting is no answer."""
+MAX_HEIGHT = 150
+"""Operations below each other, such as the factors of a product."""
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<repeating>(?:[0-9]+)?\.[0-9]*\\overline\s*(?:\{[0-9]+\}|[0-9]))|(?P<number>[0-9]+(?:\.[0-9]+)?(?![0-9.]*\.[0-9])|\.[0-9]+)"
@@ -66,7 +68,7 @@ GREEK = frozenset(
 )
 _TRIGONOMETRIC = frozenset(["sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth"])
 _FUNCTIONS = _TRIGONOMETRIC | frozenset(
-    ["arcsin", "arccos", "arctan", "arccot", "ln", "log", "lg", "exp", "Re", "Im", "arg", "det", "gcd"]
+    ["arcsin", "arccos", "arctan", "arccot", "ln", "log", "lg", "exp", "Re", "Im", "det", "gcd"]
 )
 _DECORATIONS = frozenset(
     [
@@ -117,6 +119,7 @@ def parse(latex: str) -> Node:
     tree = parser.sum()
     if parser.peek():
         raise Unreadable(f"what is {parser.peek()!r} for?")
+    _check_depth(tree)
     return tree
 
 
@@ -125,6 +128,16 @@ def is_name(node: Node) -> bool:
     if node.op in ("symbol", "apply"):
         return True
     return node.op == "mul" and all(arg.op == "symbol" for arg in node.args)
+
+
+def _check_depth(tree: Node) -> None:
+    """Refuses a tree so deep that whoever walks it would exhaust the stack."""
+    level = [tree]
+    for _ in range(MAX_HEIGHT):
+        level = [arg for node in level for arg in node.args]
+        if not level:
+            return
+    raise Unreadable("too many factors")
 
 
 def _marks(latex: str) -> list[str]:
@@ -163,22 +176,21 @@ class _Parser:
             raise Unreadable(f"{mark!r} is missing")
 
     def sum(self) -> Node:
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise Unreadable("too deep")
         terms = [self._product()]
         while self.peek() in ("+", "-"):
             sign = self.take()
             term = self._product()
             terms.append(term if sign == "+" else Node("neg", (term,)))
-        self._depth -= 1
         return terms[0] if len(terms) == 1 else Node("add", tuple(terms))
 
     def _product(self) -> Node:
-        if self.peek() in ("-", "+"):
-            sign = self.take()
-            rest = self._product()
-            return rest if sign == "+" else Node("neg", (rest,))
+        is_negative = False
+        while self.peek() in ("-", "+"):
+            is_negative ^= self.take() == "-"
+        product = self._unsigned_product()
+        return Node("neg", (product,)) if is_negative else product
+
+    def _unsigned_product(self) -> Node:
         result = self._power()
         is_whole = result.op == "number" and result.value.denominator == 1
         while True:
@@ -211,7 +223,7 @@ class _Parser:
     def _signed_power(self) -> Node:
         if self.peek() == "-":
             self.take()
-            return Node("neg", (self._signed_power(),))
+            return Node("neg", (self._power(),))
         return self._power()
 
     def _begins_factor(self, mark: str) -> bool:
@@ -253,7 +265,7 @@ class _Parser:
             return self._group("{")
         if mark == "-":
             self.take()
-            return Node("neg", (self._argument(),))
+            return Node("neg", (self._atom(),))
         if mark[:1].isdigit() and len(mark) > 1:  # \frac12 takes one digit, and 2^10 is 2^1 0 in LaTeX
             raise Unreadable("digits without braces")
         return self._atom()
@@ -267,6 +279,14 @@ class _Parser:
         return inner
 
     def _atom(self) -> Node:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise Unreadable("too deep")
+        atom = self._read_atom()
+        self._depth -= 1
+        return atom
+
+    def _read_atom(self) -> Node:
         mark = self.peek()
         if mark in ("(", "[", "{"):
             return self._group(mark)

@@ -21,9 +21,23 @@ from gpo.verifiers.tidy import escaping_fault
 _SEGMENT = re.compile(
     r"(?<!\\)\$\$?((?:[^$\\]|\\.)+)\$|\\\(((?:(?!\\[()]).)+)\\\)"
 )  # no \( in it: linear time
+_DISPLAYED = re.compile(
+    r"\\\[((?:(?!\\[\[\]]).){1,1000})\\\]|(?<![\\$])\$\$([^$]{1,1000})\$\$"
+    r"|\\begin\{(?P<name>equation|align|gather|displaymath|math)(?P<star>\*?)\}"
+    r"((?:(?!\\(?:begin|end)\{).){1,1000})\\end\{(?P=name)(?P=star)\}",
+    re.DOTALL,
+)
 _ANOTHER = re.compile(r"\$?\s*(?:,|/|&|or\b|and\b)(?!\s*not\b)")
 _JOINT = re.compile(r"\$?(?:\s|,|/|&|or\b|and\b)+")
-_LAST_NUMBER = re.compile(r"(?<!\\)\b(?!(?:or|and|to|than|not)\b)[A-Za-z]{2,}:?\s(-?[0-9][0-9.,/]*)[\s.*]*$")
+_LAST_NUMBER = re.compile(
+    r".*(?<!\\)\b(?!(?:or|and|to|than|not)\b)[A-Za-z]{2,}:?\s"
+    r"([-+\u2212\u2013]?\s?[$\u20ac\u00a3\u00a5]?[0-9][0-9.,/]*\s?[%\u00b0]?(?:\s[A-Za-z0-9/.\u00b2\u00b3]{1,15}){0,3})[\s.*]*$"
+)
+_CLAUSE = re.compile(r",?\s(?:because|since|as|so|which|where|of\sthe)\s")
+_KIND = re.compile(
+    r"(?:the\s)?(?:point|ordered\s(?:pair|triple)|interval|set|vector|matrix|number|value|expression|fraction)\s",
+    re.IGNORECASE,
+)
 _NEAR = 60
 """Characters at the end of a line in which its last number is looked for."""
 _CLOSE = Fraction(1, 10_000)
@@ -138,7 +152,8 @@ def _means(gold: str, reading: str, is_ordered: bool, is_list: bool) -> bool:
 
 
 def _readings(shown: str) -> list[str]:
-    """The ways to delimit the answer."""
+    """The ways to delimit the answer; a displayed formula is read as if it stood in the line."""
+    shown = _in_line(shown)
     readings = answers.readings(shown)
     if not readings or answers.last_boxed(shown) is not None:
         return readings
@@ -147,16 +162,35 @@ def _readings(shown: str) -> list[str]:
     is_marked = answers.marked(shown) is not None
     chosen = formulas[0 if is_marked else -1] if formulas else None
     if chosen is None or _is_one_of_several(line, formulas, chosen):
-        number = _LAST_NUMBER.search(line[-_NEAR:])  # algebra reads several answers as a set
-        return (
-            [*readings, number[1]] if number and not answers.is_denied(line[: -len(number[0])]) else readings
-        )
+        return [*readings, *_in_sentence(line, is_marked=is_marked)]
     before = line[: chosen.start()]
     if answers.is_denied(before):
         return []
     if is_marked and any(char.isdigit() for char in before):
         return [before.split()[0].rstrip(",;")]
     return [_content(chosen)]
+
+
+def _in_line(shown: str) -> str:
+    """With displayed formulas between dollar signs, each on one line."""
+    if "$$" not in shown and "\\[" not in shown and "\\begin{" not in shown:
+        return shown
+    return _DISPLAYED.sub(lambda match: f" ${_one_line(match)}$ ", shown)
+
+
+def _one_line(match: re.Match[str]) -> str:
+    content = match[1] or match[2] or f"\\begin{{align}}{match[5]}\\end{{align}}"
+    return " ".join(content.split()).rstrip(". ")
+
+
+def _in_sentence(line: str, *, is_marked: bool) -> list[str]:
+    """What a line without formulas says: its last number with a unit, or what precedes "because"."""
+    found = []
+    number = _LAST_NUMBER.search(line[-_NEAR:])
+    if number and not answers.is_denied(line[-_NEAR:][: number.start(1)]):
+        found.append(number[1])
+    first = _KIND.sub("", _CLAUSE.split(line, maxsplit=1)[0], count=1).rstrip(". ")
+    return [*found, first] if is_marked and first and first != line else found
 
 
 def _is_one_of_several(line: str, formulas: Sequence[re.Match[str]], chosen: re.Match[str]) -> bool:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import accumulate
 
 from gpo.verifiers import quantities
-from gpo.verifiers.expression import Unreadable, is_name, parse
+from gpo.verifiers.expression import MAX_DEPTH, Unreadable, is_name, parse
 from gpo.verifiers.kinds import Infinite, Matrix, Meaning, Relation, Several, Union, Words
 from gpo.verifiers.tidy import tidy
 
@@ -62,6 +63,8 @@ def read(answer: str, *, is_list: bool = False) -> Meaning:
     """What an answer means; `Unreadable` if that is not clear. `is_list` reads 1,234 as two numbers."""
     if len(answer) > MAX_LENGTH or any(char.isdecimal() and not char.isascii() for char in answer):
         raise Unreadable("too long, or digits of another script")
+    if max(accumulate((char in "([{") - (char in ")]}") for char in answer), default=0) > MAX_DEPTH:
+        raise Unreadable("too deep")
     return _Reader(is_list).meaning(tidy(answer))
 
 

@@ -140,6 +140,8 @@ _SPELLED = re.compile(r"\\(?:text|cdot|,)|\\ |[{}~*()\u00b7]")
 _FOREIGN = re.compile(r"[^-\w\s./^\u00b0\u20ac\u00a3\u00a5\u20b9']")
 _PER = re.compile(r"\bper\b", re.IGNORECASE)
 _TOKEN = re.compile(r"\^\s*-?[0-9]|/|[^\s/^]+")
+_MAX_WORDS = 4
+"""Words and signs of a unit; more is a sentence."""
 NONE = Unit(Fraction(1), ())
 
 
@@ -152,7 +154,7 @@ def read(text: str) -> Unit | None:
     if _VALUED.search(plain) or _FOREIGN.search(plain):
         return None
     factors = _factors(_TOKEN.findall(_PER.sub("/", plain)))
-    if factors is None:
+    if factors is None or len(factors) > _MAX_WORDS:
         return None
     unit = NONE
     for word, exponent in factors:
