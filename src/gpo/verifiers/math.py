@@ -23,8 +23,8 @@ _SEGMENT = re.compile(
 )  # no \( in it: linear time
 _DISPLAYED = re.compile(
     r"\\\[((?:(?!\\[\[\]]).){1,1000})\\\]|(?<![\\$])\$\$([^$]{1,1000})\$\$"
-    r"|\\begin\{(?P<name>equation|align|gather|displaymath|math)(?P<star>\*?)\}"
-    r"((?:(?!\\(?:begin|end)\{).){1,1000})\\end\{(?P=name)(?P=star)\}",
+    r"|(?:\$|\\\()?\s?\\begin\{(?P<name>equation|align|gather|displaymath|math)(?P<star>\*?)\}"
+    r"((?:(?!\\(?:begin|end)\{).){1,1000})\\end\{(?P=name)(?P=star)\}(?:\$|\\\))?",
     re.DOTALL,
 )
 _ANOTHER = re.compile(r"\$?\s*(?:,|/|&|or\b|and\b)(?!\s*not\b)")
