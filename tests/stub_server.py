@@ -119,7 +119,9 @@ class Stub(Serving):
         ending = Ending(self.policy.end_ids, tuple(asked.get("stop", ())), tokenizer)
         samples = decode(self.policy.model, rows, sampling, ending, self.policy.context)
         choices = [self.choice(i, one, ids, asked) for i, one in enumerate(samples)]
-        return {"choices": choices, "usage": {"prompt_tokens": len(ids)}}
+        # What it says of a prompt of ids is what it was sent, whatever it read.
+        num = len(ids) if isinstance(prompt, str) else len(prompt)
+        return {"choices": choices, "usage": {"prompt_tokens": num}}
 
     def choice(self, index: int, sample: Any, ids: tuple[int, ...], asked: dict[str, Any]) -> dict[str, Any]:
         decoded = self.policy.tokenizer.decode

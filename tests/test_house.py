@@ -13,6 +13,7 @@ SRC = Path(__file__).parent.parent / "src" / "gpo"
 FLOORS = {
     "types": set(),
     "files": {"types"},
+    "masking": set(),
     "marks": set(),
     "steps": {"types", "marks"},
     "curve": {"types"},
@@ -31,7 +32,7 @@ FLOORS = {
     "doctor": set(),
     "rates": set(),
     "evaluation": {"types", "pool", "rates"},
-    "policies": {"types", "files", "marks"},
+    "policies": {"types", "files", "marks", "masking"},
     "verifiers": {"types", "marks"},
     "tasks": {"types", "files"},
     "ranks": {"types"},

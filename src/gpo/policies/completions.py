@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,12 @@ from gpo.policies.sampler import Sampling
 from gpo.types import Ids, Sample, derive_seed
 
 PATH = "/v1/completions"
+_LEAST_LOGPROB = -1000.0
+"""What is less likely was never drawn: vLLM writes -9999 for a probability of 0."""
+_ECHO = 16
+"""Ids of a prompt that are no accident where a completion begins with them all."""
+_LONGEST = 60
+"""Characters of a value that a message shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,34 +63,79 @@ def _sampling(sampling: Sampling) -> Json:
 
 
 def samples_of(answer: Any, ask: Ask, policy: PromptedPolicy) -> list[Sample]:
-    """[num] the rows of an answer, each checked; MalformedError for what is not there or cannot be."""
+    """[num] the rows of an answer, each checked; MalformedError names the field that cannot be right."""
     rows = choices_of(answer, ask.num)
-    if any(row.get("prompt_token_ids") not in (None, list(ask.ids)) for row in rows):
-        raise MalformedError("the prompt that it read is not the one that was sent")
-    return [_sample(row, ask, policy) for row in rows]
+    for place, row in enumerate(rows):
+        if row.get("prompt_token_ids") not in (None, list(ask.ids)):
+            raise MalformedError(f"choices[{place}].prompt_token_ids is not the prompt that was sent")
+    samples = [_sample(row, f"choices[{place}]", ask, policy) for place, row in enumerate(rows)]
+    check_usage(answer, "prompt_tokens", len(ask.ids))
+    check_usage(answer, "completion_tokens", sum(len(one.action_ids) for one in samples))
+    return samples
 
 
 def choices_of(answer: Any, num: int) -> list[Json]:
-    """The rows of an answer in order; MalformedError unless there are `num` of them."""
+    """The rows of an answer in order; MalformedError unless there are `num` of them, numbered from 0."""
     rows = answer.get("choices") if isinstance(answer, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise MalformedError("no list of choices")
-    rows = sorted(rows, key=lambda row: str(row.get("index")).zfill(9))
-    if [row.get("index") for row in rows] != list(range(num)):
-        raise MalformedError(f"{len(rows)} rows instead of {num}")
-    return rows
+        said = answer.get("error") if isinstance(answer, dict) else None
+        raise MalformedError(f"no list of choices{f', but error: {shown(said)}' if said else ''}")
+    indices = [row.get("index") for row in rows]
+    if not all(type(index) is int for index in indices) or sorted(indices) != list(range(num)):
+        raise MalformedError(f"choices have the indices {shown(indices)}, where {num} rows were asked for")
+    return sorted(rows, key=lambda row: int(row["index"]))
 
 
-def _sample(row: Json, ask: Ask, policy: PromptedPolicy) -> Sample:
-    ids, logprobs = _ids(row, ask.num_new), _logprobs(row)
+def check_name(answer: Any, served: Json) -> None:
+    """MalformedError if another model answers than the one served; some add a revision or tag to its name."""
+    said = answer.get("model") if isinstance(answer, dict) else None
+    name = str(served["id"])
+    known = (name, f"{name}:latest", served.get("root"))
+    if said is not None and said not in known and str(said).partition("@")[0] != name:
+        raise MalformedError(f"model is {shown(said)}, and {name!r} was asked")
+
+
+def check_usage(answer: Json, field: str, num: int) -> None:
+    """MalformedError if the server counts other tokens than are there, or than were meant to be read."""
+    usage = answer.get("usage")
+    said = usage.get(field) if isinstance(usage, dict) else None
+    if said is not None and (type(said) is not int or said != num):
+        why = ": it adds some, or has another tokenizer" if field == "prompt_tokens" else ""
+        raise MalformedError(f"usage.{field} is {shown(said)}, not {num}{why}")
+
+
+def shown(value: Any) -> str:
+    """A value of an answer in a message, cut."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
+
+
+def _sample(row: Json, place: str, ask: Ask, policy: PromptedPolicy) -> Sample:
+    ids, logprobs = ids_of(row, place, policy.num_ids), _logprobs(row, place)
+    if not 1 <= len(ids) <= ask.num_new:
+        raise MalformedError(f"{place}.token_ids has {len(ids)} ids, not 1 to {ask.num_new}")
     if len(logprobs) != len(ids):
-        raise MalformedError(f"{len(logprobs)} log-probabilities for {len(ids)} tokens")
-    if row.get("finish_reason") not in ("stop", "length"):
-        raise MalformedError(f"finish_reason is {str(row.get('finish_reason'))[:20]!r}")
-    is_finished = row["finish_reason"] == "stop"
-    if is_finished != has_ended(ids, policy):
-        raise MalformedError(f"finish_reason is {row['finish_reason']!r}, which its tokens do not bear out")
+        raise MalformedError(f"{place}.logprobs has {len(logprobs)} log-probabilities for {len(ids)} tokens")
+    if len(ask.ids) >= _ECHO and ids[: len(ask.ids)] == ask.ids:
+        raise MalformedError(f"{place}.token_ids begins with the prompt: leave echo off")
+    is_finished = _is_finished(row, place, ids, ask, policy)
+    check_text(row, place, ids, policy)
     return Sample(ids, logprobs, (), is_finished)
+
+
+def _is_finished(row: Json, place: str, ids: Ids, ask: Ask, policy: PromptedPolicy) -> bool:
+    """Whether the row ended by itself; its tokens have to say the same."""
+    reason = row.get("finish_reason")
+    if reason not in ("stop", "length"):
+        raise MalformedError(f"{place}.finish_reason is {shown(reason)}, neither stop nor length")
+    ends = [i for i, one in enumerate(ids[:-1]) if one in policy.end_ids]
+    if ends:
+        raise MalformedError(f"{place}.token_ids goes on after the end token {ids[ends[0]]} at {ends[0]}")
+    if (reason == "stop") != has_ended(ids, policy):
+        raise MalformedError(f"{place}.finish_reason is {reason!r}, which its tokens do not bear out")
+    if reason == "length" and len(ids) < ask.num_new:
+        raise MalformedError(f"{place}.finish_reason is 'length' after {len(ids)} of {ask.num_new} tokens")
+    return bool(reason == "stop")
 
 
 def has_ended(ids: Ids, policy: PromptedPolicy) -> bool:
@@ -96,38 +146,66 @@ def has_ended(ids: Ids, policy: PromptedPolicy) -> bool:
     return any(string in text for string in policy.stop)
 
 
-def _ids(row: Json, most: int) -> Ids:
+def check_text(row: Json, place: str, ids: Ids, policy: PromptedPolicy) -> None:
+    """MalformedError if the row's text has other letters and digits than its ids, which is another tokenizer.
+
+    All else may differ: white space, half a character, and what is cut off as the end.
+    """
+    text = row.get("text")
+    if text is None:
+        return
+    if not isinstance(text, str):
+        raise MalformedError(f"{place}.text is {shown(text)}, no text")
+    theirs, ours = _letters(text), _letters(policy.tokenizer.decode(ids))
+    if policy.stop and has_ended(ids, policy):
+        is_same = ours.startswith(theirs)  # which stop string, and whether it is cut off, is not said
+    else:
+        is_same = theirs in (ours, _letters(policy.tokenizer.decode(ids[:-1])))
+    if not is_same:
+        said, meant = shown(text), shown(policy.tokenizer.decode(ids))
+        raise MalformedError(f"{place}.text is {said}, and its ids are {meant} here: another tokenizer")
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text))
+
+
+def ids_of(row: Json, place: str, num_ids: int) -> Ids:
+    """The token ids of a row, each below `num_ids`."""
     ids = row.get("token_ids")
-    if not isinstance(ids, list) or not all(type(one) is int and one >= 0 for one in ids):
-        raise MalformedError("no token ids")
-    if not 1 <= len(ids) <= most:
-        raise MalformedError(f"{len(ids)} tokens where at most {most} were asked for")
+    if not isinstance(ids, list):
+        raise MalformedError(f"{place}.token_ids is {shown(ids)}, no list of ids")
+    for i, one in enumerate(ids):
+        if type(one) is not int or not 0 <= one < num_ids:
+            raise MalformedError(
+                f"{place}.token_ids[{i}] is {shown(one)}, no id of the {num_ids:,} there are"
+            )
     return tuple(ids)
 
 
-def _logprobs(row: Json) -> tuple[float, ...]:
+def _logprobs(row: Json, place: str) -> tuple[float, ...]:
     found = row.get("logprobs")
     values = found.get("token_logprobs") if isinstance(found, dict) else None
-    if not isinstance(values, list) or not all(_is_logprob(value) for value in values):
-        raise MalformedError("no log-probabilities")
-    return tuple(map(float, values))
+    if not isinstance(values, list):
+        raise MalformedError(f"{place}.logprobs.token_logprobs is {shown(values)}, no list")
+    return tuple(_logprob(value, f"{place}.logprobs.token_logprobs[{i}]") for i, value in enumerate(values))
 
 
-def _is_logprob(value: Any) -> bool:
+def _logprob(value: Any, place: str) -> float:
     # Rounding lifts that of a sure token a little above 0.
-    return type(value) in (int, float) and math.isfinite(value) and value <= 1e-2
+    if type(value) not in (int, float) or not _LEAST_LOGPROB <= value <= 1e-2:
+        raise MalformedError(f"{place} is {shown(value)}, no log-probability of a token that was drawn")
+    return float(value)
 
 
 def prompt_logprobs_of(answer: Any, ids: Ids) -> tuple[float, ...]:
     """[L - 1] the log-probabilities of a prompt's tokens, from the second on."""
-    row = choices_of(answer, 1)[0]
-    found = row.get("prompt_logprobs")
+    found = choices_of(answer, 1)[0].get("prompt_logprobs")
     if not isinstance(found, list) or len(found) != len(ids):
-        raise MalformedError("no log-probabilities of the prompt (prompt_logprobs)")
+        raise MalformedError(f"no log-probabilities of the prompt: prompt_logprobs is {shown(found)}")
+    places = [f"choices[0].prompt_logprobs[{i}]" for i in range(len(ids))]
     try:
-        values = [float(place[str(one)]["logprob"]) for one, place in zip(ids[1:], found[1:], strict=True)]
-    except (TypeError, KeyError, ValueError):
-        raise MalformedError("log-probabilities of another prompt") from None
-    if not all(map(_is_logprob, values)):
-        raise MalformedError("log-probabilities of the prompt that are none")
-    return tuple(values)
+        values = [entry[str(one)]["logprob"] for one, entry in zip(ids[1:], found[1:], strict=True)]
+    except (TypeError, LookupError):
+        raise MalformedError("choices[0].prompt_logprobs: log-probabilities of another prompt") from None
+    return tuple(_logprob(value, place) for value, place in zip(values, places[1:], strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypedDict
 
 from gpo.policies.fingerprint import template_digest, vocabulary_digest
@@ -106,6 +107,11 @@ class PromptedPolicy:
     def raw_tokenizer(self) -> Any:
         """The transformers tokenizer, as it was loaded."""
         return self._tokenizer
+
+    @cached_property
+    def num_ids(self) -> int:
+        """One more than the largest token id that the tokenizer knows."""
+        return int(max(self._tokenizer.get_vocab().values())) + 1
 
     def prompt_ids(self, question: str) -> Ids:
         """[L] the question as a user's turn of the chat template, up to where the assistant begins.

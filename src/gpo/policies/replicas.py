@@ -7,7 +7,6 @@ one call at a time. Calls that may succeed on another try are tried again, later
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import Counter
@@ -18,15 +17,19 @@ from typing import Any, TypeVar
 
 import httpx2
 
-from gpo.types import EngineError, InputError, derive_seed
+from gpo.files import JsonError, parse_json
+from gpo.masking import KEY, secrets
+from gpo.policies import calls
+from gpo.policies.calls import Answer, CallError
+from gpo.types import EngineError, derive_seed
 
-KEY = "GPO_API_KEY"
-"""The only place a key is taken from; it goes into a header and nowhere else."""
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_CONNECT_S = 10.0
+__all__ = ["KEY", "Json", "MalformedError", "Patience", "RefusedError", "Replica", "Replicas"]
+
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 30.0
 _FAILURES_TO_REST, _FIRST_REST_S = 3, 0.5
 _GONE = (502, 503, 504)
+_LONGEST_WORDS = 300
+"""Characters of a server's own message that are shown."""
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -41,11 +44,13 @@ class RefusedError(Exception):
 
 
 class _FailedError(Exception):
-    """A call that may do better on another try; `pause_s` is what the server asks for."""
+    """A call that may do better on another try, or elsewhere; `pause_s` is what the server asks for."""
 
-    def __init__(self, reason: str, *, is_gone: bool = False, pause_s: float = 0.0) -> None:
+    def __init__(
+        self, reason: str, *, is_gone: bool = False, is_malformed: bool = False, pause_s: float = 0.0
+    ) -> None:
         super().__init__(reason)
-        self.is_gone, self.pause_s = is_gone, pause_s
+        self.is_gone, self.is_malformed, self.pause_s = is_gone, is_malformed, pause_s
 
 
 @dataclass
@@ -76,6 +81,7 @@ class Patience:
     """How long to wait for an answer, how often to ask again, how long to wait for a server that is gone."""
 
     timeout_s: float = 600.0
+    """Of one call as a whole: connecting, sending, waiting, and the last byte of the answer."""
     retries: int = 8
     gone_s: float = 300.0
 
@@ -89,7 +95,6 @@ class Replicas:
     patience: Patience
     counts: Counter[str] = field(default_factory=Counter)
     """Calls that failed, by reason; what was tried again."""
-    _key: str = ""
     _homes: dict[str, Replica] = field(default_factory=dict)
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _closed: threading.Event = field(default_factory=threading.Event)
@@ -97,24 +102,9 @@ class Replicas:
     @classmethod
     def at(cls, urls: Sequence[str], slots: int, patience: Patience) -> Replicas:
         """The servers at these base URLs, with the key of the environment if there is one."""
-        key = os.environ.get(KEY, "")
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=slots)
-        timeout = httpx2.Timeout(patience.timeout_s, connect=_CONNECT_S, pool=None)
-        made = [
-            Replica(
-                url,
-                # A proxy of the environment is for hosts elsewhere.
-                httpx2.Client(
-                    headers=headers,
-                    timeout=timeout,
-                    limits=limits,
-                    trust_env=httpx2.URL(url).host not in _LOOPBACK,
-                ),
-            )
-            for url in map(_base, dict.fromkeys(urls))
-        ]
-        return cls(made, slots, patience, _key=key)
+        bases = map(calls.base_of, dict.fromkeys(urls))
+        made = [Replica(url, calls.client(url, slots, patience.timeout_s)) for url in dict.fromkeys(bases)]
+        return cls(made, slots, patience)
 
     def close(self) -> None:
         """Ends the pauses between tries and closes every connection."""
@@ -140,15 +130,16 @@ class Replicas:
         `home` names the trajectory whose states stay together; `only` is the one server to ask.
         RefusedError with the server's words if it refuses the call; EngineError when patience ends.
         """
-        attempt = 0
+        attempt, began, avoid = 0, time.monotonic(), None
         while True:
-            with self._claimed(home, rows, only) as replica:
+            with self._claimed(home, rows, only, avoid) as replica:
                 was_down = replica.is_down and only is None
                 try:
                     found = self._once(replica, method, path, body, parse)
                 except _FailedError as failure:
                     self._failed(replica, failure)
                     reason, pause_s = f"{replica.url}: {failure}", failure.pause_s
+                    avoid = replica if failure.is_malformed else None
                 else:
                     replica.num_failures, replica.failing_since = 0, None
                     return found
@@ -156,29 +147,31 @@ class Replicas:
             attempt += not was_down
             if attempt > self.patience.retries:
                 raise EngineError(f"{reason}; gave up after {self.patience.retries} retries")
+            if only and time.monotonic() - began > self.patience.gone_s:
+                raise EngineError(f"{reason}; gave up after {self.patience.gone_s:g} s")
             self._closed.wait(max(pause_s, 0.0 if was_down else _pause(attempt, reason)))
 
     def _once(
         self, replica: Replica, method: str, path: str, body: Json | None, parse: Callable[[Any], T]
     ) -> T:
         try:
-            response = replica.client.request(method, f"{replica.url}{path}", json=body)
-        except (httpx2.TransportError, httpx2.DecodingError) as error:
-            raise _FailedError(f"{type(error).__name__} ({error})", is_gone=True) from None
-        status = response.status_code
-        if status == 429 or status in (408, 425) or status >= 500:
-            raise _FailedError(f"answered {status}", is_gone=status in _GONE, pause_s=_retry_after(response))
+            answer = calls.fetch(
+                replica.client, method, f"{replica.url}{path}", body, self.patience.timeout_s
+            )
+        except CallError as error:
+            raise _FailedError(str(error), is_gone=error.is_gone) from None
+        status = answer.status
+        if status in (408, 425, 429) or status >= 500:
+            raise _FailedError(f"answered {status}", is_gone=status in _GONE, pause_s=_retry_after(answer))
+        if 300 <= status < 400:
+            raise RefusedError(f"{replica.url}: answered {status}: it is elsewhere; give that URL")
         if status != 200:
-            raise RefusedError(f"{replica.url}: answered {status}: {self._words(response)}")
+            raise RefusedError(f"{replica.url}: answered {status}: {_words(answer)}")
         try:
-            return parse(response.json())
-        except (MalformedError, ValueError) as error:
-            raise _FailedError(f"answered what cannot be read: {error}") from None
-
-    def _words(self, response: httpx2.Response) -> str:
-        """What the server says of its refusal, in one line; it may repeat the header that it was sent."""
-        text = " ".join(response.text.split())[:300]
-        return text.replace(self._key, "[key]") if self._key else text
+            return parse(_content(answer))
+        except (MalformedError, JsonError) as error:
+            reason = secrets(short=True).mask(f"answered what cannot be read: {error}")
+            raise _FailedError(reason, is_malformed=True) from None
 
     def _failed(self, replica: Replica, failure: _FailedError) -> None:
         with self._changed:
@@ -195,9 +188,11 @@ class Replicas:
                 replica.rests_until = now + min(_LONGEST_PAUSE_S, rest_s)
 
     @contextmanager
-    def _claimed(self, home: str, rows: int, only: Replica | None) -> Iterator[Replica]:
+    def _claimed(
+        self, home: str, rows: int, only: Replica | None, avoid: Replica | None
+    ) -> Iterator[Replica]:
         with self._changed:
-            while (replica := self._free(home, rows, only)) is None:
+            while (replica := self._free(home, rows, only, avoid)) is None:
                 self._changed.wait(self._next_wake())
             replica.num_open += rows
         try:
@@ -207,22 +202,23 @@ class Replicas:
                 replica.num_open -= rows
                 self._changed.notify_all()
 
-    def _free(self, home: str, rows: int, only: Replica | None) -> Replica | None:
+    def _free(self, home: str, rows: int, only: Replica | None, avoid: Replica | None) -> Replica | None:
         """The server to ask now; None if there is none, or it has its hands full."""
         if self._closed.is_set():
             raise EngineError("the connection to the servers was closed")
-        replica = only or self._home(home)
+        replica = only or self._home(home, avoid)
         if replica is None or replica.num_open == 0:
             return replica
         # A request of more rows than `slots` goes alone, above.
         return None if replica.num_open + rows > self.slots else replica
 
-    def _home(self, name: str) -> Replica | None:
+    def _home(self, name: str, avoid: Replica | None) -> Replica | None:
         now = time.monotonic()
         home = self._homes.get(name)
-        if home and home.is_open_at(now):
+        if home and home is not avoid and home.is_open_at(now):
             return home
         awake = [replica for replica in self.replicas if replica.is_open_at(now)]
+        awake = [replica for replica in awake if replica is not avoid] or awake
         if not awake:
             self._check_patience(now)
             return None
@@ -250,21 +246,26 @@ def _pause(attempt: int, salt: str) -> float:
     return min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** (attempt - 1)) * (0.5 + spread / 2)
 
 
-def _retry_after(response: httpx2.Response) -> float:
+def _content(answer: Answer) -> Any:
+    """What the body says in JSON; JsonError or MalformedError for what it may not be."""
+    if secrets().are_in(answer.text):
+        raise MalformedError("it repeats the key that it was sent")
     try:
-        return min(_LONGEST_PAUSE_S, max(0.0, float(response.headers.get("Retry-After", "0"))))
+        return parse_json(answer.content)
+    except JsonError as error:
+        if answer.content.lstrip()[:1] == b"<":
+            raise MalformedError("a page of HTML, and no JSON") from None
+        raise MalformedError(f"no JSON: {error}") from None
+
+
+def _words(answer: Answer) -> str:
+    """What the server says of its refusal, in one line; masked before it is cut."""
+    text = secrets(short=True).mask(" ".join(answer.text.split()))
+    return text if len(text) <= _LONGEST_WORDS else f"{text[:_LONGEST_WORDS]} ..."
+
+
+def _retry_after(answer: Answer) -> float:
+    try:
+        return min(_LONGEST_PAUSE_S, max(0.0, float(answer.retry_after)))
     except ValueError:  # a date, which says no more than the doubling pauses do
         return 0.0
-
-
-def _base(url: str) -> str:
-    """The URL up to and without /v1; InputError if it is none, or carries what belongs in the environment."""
-    try:
-        parsed = httpx2.URL(url)
-    except httpx2.InvalidURL:
-        raise InputError("--server: not a URL; give one such as http://localhost:8000") from None
-    if parsed.userinfo or parsed.query:
-        raise InputError(f"--server {parsed.host}: give no key or password in the URL, but in {KEY}")
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise InputError(f"--server {url!r}: must begin with http:// or https://")
-    return str(parsed).rstrip("/").removesuffix("/v1").rstrip("/")

@@ -9,7 +9,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from gpo.policies.completions import PATH, Ask, body_of, choices_of, samples_of
+from gpo.masking import secrets
+from gpo.policies.completions import (
+    PATH,
+    Ask,
+    body_of,
+    check_name,
+    check_text,
+    choices_of,
+    ids_of,
+    samples_of,
+    shown,
+)
 from gpo.policies.prompting import PromptedPolicy
 from gpo.policies.replicas import Json, MalformedError, RefusedError, Replica, Replicas
 from gpo.policies.sampler import Sampling
@@ -20,6 +31,7 @@ ANYTHING = "Once"
 """What may go on in many ways, so that draws which are all alike were no draws."""
 _PLAIN, _GREEDY = Sampling(), Sampling(temperature=0.0)
 _NUM_TOKENS, _NUM_ROWS = 8, 8
+_NUM_NAMES, _LONGEST_NAME = 10, 1000
 _SURE = -15.0
 """Log-probability of what is not put down to chance: once in 3 million times."""
 
@@ -27,14 +39,13 @@ _SURE = -15.0
 class Examined:
     """One server under examination; every method raises InputError with the reason why it will not do."""
 
-    def __init__(self, replicas: Replicas, replica: Replica, policy: PromptedPolicy, model: str) -> None:
-        self.replicas, self.replica, self.policy, self.model = replicas, replica, policy, model
+    def __init__(self, replicas: Replicas, replica: Replica, policy: PromptedPolicy, served: Json) -> None:
+        self.replicas, self.replica, self.policy, self.served = replicas, replica, policy, served
         self.ids = policy.prompt_ids(QUESTION)
 
     def check(self) -> None:
         """Token ids in and out, n rows, log-probabilities, and a continuation that begins where it should."""
-        answer = self.ask(self.asked(2), _PLAIN, dict)
-        self.check_fields(answer)
+        self.check_fields(self.ask(self.asked(2), _PLAIN, _object))
         ask = self.asked(_NUM_ROWS, tuple(self.policy.tokenizer.encode(ANYTHING)), 4 * _NUM_TOKENS)
         rows: list[Sample] = self.ask(ask, _PLAIN, lambda found: samples_of(found, ask, self.policy))
         are_alike = len({row.action_ids for row in rows}) == 1
@@ -48,9 +59,14 @@ class Examined:
         return Ask(self.ids if ids is None else ids, num_new, num, seed=0)
 
     def ask(self, ask: Ask, sampling: Sampling, parse: Callable[[Any], Any], **more: Any) -> Any:
-        body = body_of(ask, self.policy, self.model, sampling) | more
+        body = body_of(ask, self.policy, self.served["id"], sampling) | more
+
+        def parsed(answer: Any) -> Any:
+            check_name(answer, self.served)
+            return parse(answer)
+
         try:
-            return self.replicas.call("POST", PATH, body, parse, only=self.replica)
+            return self.replicas.call("POST", PATH, body, parsed, only=self.replica)
         except RefusedError as error:
             reason = f"refuses a prompt of token ids with n, logprobs and return_token_ids: {error}"
             raise self.refused(reason) from None
@@ -58,8 +74,10 @@ class Examined:
     def check_fields(self, answer: Json) -> None:
         try:
             rows = choices_of(answer, 2)
-        except MalformedError:
-            raise self.refused("ignores n: two rows were asked for") from None
+        except MalformedError as error:
+            is_one = isinstance(answer.get("choices"), list) and len(answer["choices"]) == 1
+            why = "ignores n: two rows were asked for" if is_one else str(error)
+            raise self.refused(why) from None
         if any(not isinstance(row.get("token_ids"), list) for row in rows):
             raise self.refused("returns no token ids (return_token_ids): vLLM from 0.10.2 on does")
         read = [row["prompt_token_ids"] for row in rows if row.get("prompt_token_ids") is not None]
@@ -71,16 +89,12 @@ class Examined:
 
     def check_text(self, rows: list[Json]) -> None:
         """Whether ids mean the same text here and there."""
-        for row in rows:
-            ids = row["token_ids"]
-            ours = {self.policy.tokenizer.decode(part).strip() for part in (ids, ids[:-1])}
-            theirs = str(row.get("text", "")).strip()
-            # A stop string is cut off the text, and half a character is shown in one way or another.
-            is_known = any(string in one for one in ours for string in self.policy.stop)
-            if not is_known and "\ufffd" not in theirs and theirs not in ours:
-                raise self.refused(
-                    f"has another tokenizer than --model: its {theirs[:30]!r} is {min(ours)[:30]!r} here"
-                )
+        try:
+            for place, row in enumerate(rows):
+                ids = ids_of(row, f"choices[{place}]", self.policy.num_ids)
+                check_text(row, f"choices[{place}]", ids, self.policy)
+        except MalformedError as error:
+            raise self.refused(f"has another tokenizer than --model: {error}") from None
 
     def check_continues(self) -> None:
         """A greedy continuation, begun again from its own middle, must come to the same end."""
@@ -129,20 +143,42 @@ def _is_tie(one: float, other: float) -> bool:
 
 def served(replicas: Replicas, replica: Replica, name: str | None) -> Json:
     """What the server says of the model it serves under `name`, or of its only one."""
-
-    def parse(answer: Any) -> list[Json]:
-        models = answer.get("data") if isinstance(answer, dict) else None
-        if not isinstance(models, list) or not all(isinstance(m, dict) and m.get("id") for m in models):
-            raise MalformedError("no list of models")
-        return models
-
     try:
-        models = replicas.call("GET", "/v1/models", None, parse, only=replica)
+        models = replicas.call("GET", "/v1/models", None, _models, only=replica)
     except RefusedError as error:
         raise InputError(f"--server {error}") from None
     found = [model for model in models if name in (None, model["id"])]
     if len(found) != 1:
-        names = ", ".join(str(model["id"]) for model in models) or "nothing"
+        names = [secrets(short=True).mask(shown(model["id"])) for model in models[:_NUM_NAMES]]
+        more = [f"{len(models) - _NUM_NAMES} more"] if len(models) > _NUM_NAMES else []
         wanted = f"no model {name!r}" if name else "several models; give --served-model"
-        raise InputError(f"--server {replica.url}: serves {wanted}: {names}")
-    return {key: found[0].get(key) for key in ("id", "root", "parent", "max_model_len")}
+        listed = ", ".join(names + more) or "nothing"
+        raise InputError(f"--server {replica.url}: serves {wanted}: {listed}")
+    return found[0]
+
+
+def _models(answer: Any) -> list[Json]:
+    models = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(models, list):
+        raise MalformedError("no list of models")
+    return [_model(model, f"data[{i}]") for i, model in enumerate(models)]
+
+
+def _model(found: Any, place: str) -> Json:
+    """Name, origin and context of a listed model, each of the kind that it must be."""
+    model = _object(found)
+    for key in ("id", "root", "parent"):
+        value = model.get(key)
+        is_name = isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME
+        if not is_name and (value is not None or key == "id"):
+            raise MalformedError(f"{place}.{key} is {shown(value)}, no name of a model")
+    length = model.get("max_model_len")
+    if length is not None and (type(length) is not int or length < 1):
+        raise MalformedError(f"{place}.max_model_len is {shown(length)}, no number of tokens")
+    return {key: model.get(key) for key in ("id", "root", "parent", "max_model_len")}
+
+
+def _object(answer: Any) -> Json:
+    if not isinstance(answer, dict):
+        raise MalformedError(f"{shown(answer)} is no JSON object")
+    return answer

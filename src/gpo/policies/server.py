@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar, Unpack
 
-from gpo.policies.completions import PATH, Ask, body_of, prompt_logprobs_of, samples_of
+from gpo.policies.completions import PATH, Ask, body_of, check_name, prompt_logprobs_of, samples_of
 from gpo.policies.loading import load_description
 from gpo.policies.prompting import PromptedPolicy, Prompting
 from gpo.policies.replicas import Json, Patience, RefusedError, Replicas
@@ -150,8 +150,12 @@ class ServerPolicy(PromptedPolicy):
         return samples * (request.num // num)
 
     def _call(self, body: Json, parse: Callable[[Any], T], state: State, rows: int) -> T:
+        def parsed(answer: Any) -> T:
+            check_name(answer, self.served)
+            return parse(answer)
+
         try:
-            return self._replicas.call("POST", PATH, body, parse, home=state.problem.id, rows=rows)
+            return self._replicas.call("POST", PATH, body, parsed, home=state.problem.id, rows=rows)
         except RefusedError as error:
             raise InputError(f"--server {error} (problem {state.problem.id})") from None
 
@@ -167,7 +171,7 @@ class ServerPolicy(PromptedPolicy):
         return said[0]
 
     def _examine(self) -> None:
-        examined = [Examined(self._replicas, one, self, self.served["id"]) for one in self._replicas.replicas]
+        examined = [Examined(self._replicas, one, self, self.served) for one in self._replicas.replicas]
         for one in examined:
             one.check()
         is_scaled = self.sampling.temperature not in (0, 1)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from gpo.policies.completions import PATH, choices_of
+from gpo.policies.completions import PATH, check_name, check_usage, choices_of, shown
 from gpo.policies.replicas import Json, MalformedError, RefusedError, Replica
 from gpo.policies.selftest import ANYTHING, QUESTION
 from gpo.policies.server import ServerPolicy
@@ -69,13 +69,21 @@ class TextOnlyPolicy(ServerPolicy):
         body = self._body(self.tokenizer.decode(state.ids), room, self.sampling.temperature, seed)
 
         def parse(answer: Any) -> Sample:
-            check_prompt(answer, len(state.ids))
+            check_usage(answer, "prompt_tokens", len(state.ids))
             text, is_finished = _text_of(answer)
+            ids = self._drawn(text, room)
             end = (self._end_id(),) if is_finished else ()
-            ids = (tuple(self.tokenizer.encode(text))[: room - len(end)] + end)[:room]
+            ids = (ids[: room - len(end)] + end)[:room]
             return Sample(ids, (math.nan,) * len(ids), (), is_finished)
 
         return self._call(body, parse, state, 1)
+
+    def _drawn(self, text: str, room: int) -> Ids:
+        """The text's ids; MalformedError for more than were asked for, as the server then knows no limit."""
+        ids = tuple(self.tokenizer.encode(text))
+        if len(ids) > room and "\ufffd" not in text:  # half a character is one token, and several here
+            raise MalformedError(f"choices[0].text has {len(ids)} tokens, more than {room}")
+        return ids
 
     def _end_id(self) -> int:
         own = self._tokenizer.eos_token_id
@@ -106,8 +114,9 @@ class TextOnlyPolicy(ServerPolicy):
 
         def ask(text: str, temperature: float, seed: int, num_ids: int | None = None) -> str:
             def parse(answer: Any) -> str:
+                check_name(answer, self.served)
                 if num_ids is not None:
-                    check_prompt(answer, num_ids)
+                    check_usage(answer, "prompt_tokens", num_ids)
                 return _text_of(answer)[0]
 
             body = self._body(text, _NUM_TOKENS, temperature, seed << 32)
@@ -135,16 +144,9 @@ class TextOnlyPolicy(ServerPolicy):
 
 def _text_of(answer: Any) -> tuple[str, bool]:
     row = choices_of(answer, 1)[0]
-    if not isinstance(row.get("text"), str) or row.get("finish_reason") not in ("stop", "length"):
-        raise MalformedError("no text with the reason why it ended")
-    return row["text"], row["finish_reason"] == "stop"
-
-
-def check_prompt(answer: Any, num: int) -> None:
-    """MalformedError if the server says that it read another number of tokens than were meant."""
-    usage = answer.get("usage") if isinstance(answer, dict) else None
-    read = usage.get("prompt_tokens") if isinstance(usage, dict) else None
-    if read not in (None, num):
-        raise MalformedError(
-            f"it read {read} tokens where {num} were meant: it adds some, or tokenizes otherwise"
-        )
+    text, reason = row.get("text"), row.get("finish_reason")
+    if not isinstance(text, str):
+        raise MalformedError(f"choices[0].text is {shown(text)}, no text")
+    if reason not in ("stop", "length"):
+        raise MalformedError(f"choices[0].finish_reason is {shown(reason)}, neither stop nor length")
+    return text, reason == "stop"
