@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -43,7 +44,7 @@ def tokenizer(
     """One of the tiny tokenizers with these special tokens, and `added` ones that are not special."""
     copy = Tokenizer.from_str(kind().tokenizer.to_str())
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=copy, additional_special_tokens=[*CHATML, *specials], eos_token="<|im_end|>"
+        tokenizer_object=copy, additional_special_tokens=[*CHATML, *specials], eos_token=CHATML[1]
     )
     fast.add_tokens(list(added))
     fast.chat_template = template
@@ -184,7 +185,7 @@ def test_the_reward_is_for_what_the_reader_sees_and_a_users_function_gets_all():
 def parts(one: PromptedPolicy, text: str, splitter: Any) -> list[str]:
     ids = one.tokenizer.encode(text)
     bounds = splitter(ids, one.tokenizer)
-    return [one.tokenizer.decode(ids[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [one.tokenizer.decode(ids[a:b]) for a, b in pairwise(bounds)]
 
 
 THOUGHT = "\na b c\nd e f\n"

@@ -109,6 +109,17 @@ def end_of_thinking(text: str, pairs: Pairs = ()) -> int | None:
     return None
 
 
+def end_of_any(text: str, pairs: Pairs = ()) -> bool:
+    """Whether any mark of a text ends thinking."""
+    return any(mark.action in ("show", "answer") for mark in marks(text, pairs))
+
+
+def ends_unopened(text: str, pairs: Pairs = ()) -> bool:
+    """Whether the first mark of a text that opens or ends thinking ends one that is not open."""
+    first = next((mark for mark in marks(text, pairs) if mark.action in ("hide", "show")), None)
+    return first is not None and first.action == "show" and first.kind != "channel"
+
+
 def is_only_marks(text: str, pairs: Pairs = ()) -> bool:
     """Whether a text is one or more whole marks, and white space."""
     end = 0

@@ -25,6 +25,7 @@ from gpo.types import (
     Sample,
     State,
     Tokenizer,
+    Trace,
     Verifier,
 )
 
@@ -123,6 +124,9 @@ class SharedPolicy:
 
     def completion_text(self, state: State, action_ids: Ids) -> CompletionText:
         return self.policy.completion_text(state, action_ids)
+
+    def trace(self, problem: Problem, completion: object) -> Trace:
+        return self.policy.trace(problem, completion)
 
     def sample(self, requests: Sequence[Request]) -> list[list[Sample]]:
         """Whole requests are shared out; a row draws the same tokens wherever it is sampled."""

@@ -110,6 +110,17 @@ class CompletionText(str):
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A completion that somebody else wrote, as the ids that follow the prompt, and what was odd about it."""
+
+    ids: Ids
+    repeated: str = ""
+    """What it repeated of the prompt's end, which is not in `ids`."""
+    is_unopened: bool = False
+    """Whether it ends thinking that neither it nor the prompt opens."""
+
+
 OFF_POLICY = -1
 """The policy version of a trajectory that no policy of ours sampled: located, never trained."""
 
@@ -315,6 +326,10 @@ class Policy(Protocol):
 
     def completion_text(self, state: State, action_ids: Ids) -> CompletionText:
         """The text of a completion, prefix and continuation, and what a reader sees of it."""
+        ...
+
+    def trace(self, problem: Problem, completion: object) -> Trace:
+        """A completion that somebody else wrote, as text, message or ids; InputError says what is wrong."""
         ...
 
     def sample(self, requests: Sequence[Request]) -> list[list[Sample]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,7 +11,18 @@ from typing import Any
 from gpo.config import LocateSettings
 from gpo.lockstep import Task
 from gpo.tasks.rows import ID_COLUMNS
-from gpo.types import OFF_POLICY, Ids, InputError, Policy, Problem, Rollout, State, Verifier, json_digest
+from gpo.types import (
+    OFF_POLICY,
+    DataWarning,
+    InputError,
+    Policy,
+    Problem,
+    Rollout,
+    State,
+    Trace,
+    Verifier,
+    json_digest,
+)
 
 
 def given_tasks(
@@ -34,8 +47,11 @@ def given_rollouts(
 
     Its reward is its reward column's, else the verifier's. InputError names the row that cannot be used.
     """
-    ids = [_completion(problem, settings, policy) for problem in problems]
-    texts = [policy.text(one) for one in ids]
+    traces = [_trace(problem, settings, policy) for problem in problems]
+    _warn(traces)
+    ids = [trace.ids for trace in traces]
+    pairs = list(zip(problems, ids, strict=True))
+    texts = [policy.completion_text(State(problem), one) for problem, one in pairs]
     if settings.reward_column:
         rewards = [_reward(problem, settings.reward_column) for problem in problems]
     else:
@@ -46,26 +62,35 @@ def given_rollouts(
     ]
 
 
-def _completion(problem: Problem, settings: LocateSettings, policy: Policy) -> Ids:
-    value = _text_of_turn(_column(problem, str(settings.completion_column)))
-    is_ids = isinstance(value, list) and all(isinstance(i, int) for i in value)
-    if not value or not (is_ids or isinstance(value, str)):
-        raise _wrong(
-            problem, settings.completion_column, value, "give text, one assistant turn or a list of token ids"
+def _trace(problem: Problem, settings: LocateSettings, policy: Policy) -> Trace:
+    column = str(settings.completion_column)
+    value = _column(problem, column)
+    try:
+        trace = policy.trace(problem, value)
+    except InputError as error:
+        raise _wrong(problem, column, value, str(error)) from error
+    if len(trace.ids) >= settings.max_tokens:
+        reason = f"it has {len(trace.ids)} tokens and max_tokens is {settings.max_tokens}; raise that"
+        raise _wrong(problem, column, value, reason)
+    return trace
+
+
+def _warn(traces: Sequence[Trace]) -> None:
+    """Says how many traces repeat the end of the prompt, and how many end thinking that nothing opens."""
+    for repeated, num in Counter(trace.repeated for trace in traces if trace.repeated).items():
+        warnings.warn(
+            f"{num} of {len(traces)} traces repeat what the prompt ends with already ({repeated[-40:]!r}); "
+            "it is taken once",
+            DataWarning,
+            stacklevel=2,
         )
-    ids = tuple(value) if is_ids else tuple(policy.tokenizer.encode(value))
-    if len(ids) >= settings.max_tokens:
-        reason = f"it has {len(ids)} tokens and max_tokens is {settings.max_tokens}; raise that"
-        raise _wrong(problem, settings.completion_column, value, reason)
-    return ids
-
-
-def _text_of_turn(value: Any) -> Any:
-    """The text of a completion that is one assistant turn, as TRL's data sets have it; else the value."""
-    match value:
-        case [{"role": "assistant", "content": str(text)}]:
-            return text
-    return value
+    if num := sum(trace.is_unopened for trace in traces):
+        warnings.warn(
+            f"{num} of {len(traces)} traces end thinking that neither they nor the prompt open; set "
+            "template_args or put the opening mark in front, as it was when they were written",
+            DataWarning,
+            stacklevel=2,
+        )
 
 
 def _reward(problem: Problem, column: str) -> float:

@@ -20,7 +20,7 @@ from gpo.commands.located import check_same_prompts, fingerprint_of, of_round
 from gpo.commands.overlap import contaminated
 from gpo.commands.pairs import OUTCOMES, first_step_of, nothing_left, options_of, rule_for
 from gpo.commands.records import write_round
-from gpo.commands.rows import FILES, Writer, fitting, read_labelled, read_preferences
+from gpo.commands.rows import FILES, Writer, check_vocabulary, fitting, read_labelled, read_preferences
 from gpo.commands.trackers import Trackers
 from gpo.commands.ui import Ui
 from gpo.evaluation import evaluate
@@ -118,7 +118,9 @@ class PreferenceTraining:
         return self.fit(kept, path)
 
     def fit(self, rows: Rows, source: Path | str) -> Rows:
-        """The rows that are short enough, the others counted."""
+        """The rows that are short enough, the others counted; InputError for ids that the model lacks."""
+        num_ids = self.policy.model.get_input_embeddings().weight.shape[0]
+        check_vocabulary(rows, num_ids, self.policy.end_ids, source)
         kept = fitting(rows, self.policy.context, self.settings.max_length, source)
         self.num_left_out["too long"] = len(rows) - len(kept)
         if rows and not kept:

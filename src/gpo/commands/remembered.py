@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from gpo.record import Json, RunFolder, read_lines
-from gpo.types import CompletionText, Ids, Policy, Request, Sample, State, Tokenizer
+from gpo.types import CompletionText, Ids, Policy, Problem, Request, Sample, State, Tokenizer, Trace
 
 SLICE = 256
 """Rows of one call: what a killed run loses at most."""
@@ -62,6 +62,9 @@ class Remembered:
 
     def completion_text(self, state: State, action_ids: Ids) -> CompletionText:
         return self.policy.completion_text(state, action_ids)
+
+    def trace(self, problem: Problem, completion: object) -> Trace:
+        return self.policy.trace(problem, completion)
 
     def read(self, given: Sequence[tuple[State, Ids]]) -> list[Sample]:
         return self.policy.read(given)

@@ -166,6 +166,27 @@ def read_labelled(path: Path) -> list[Labelled]:
     return _some(path, rows)
 
 
+def check_vocabulary(rows: Training, num_ids: int, end_ids: Ids, source: Path | str) -> None:
+    """InputError for an id that the model has no token for, and for an answer that goes on after its end."""
+    for number, row in enumerate(rows, start=1):
+        answers = (
+            {"completion_ids": row.completion_ids}
+            if isinstance(row, Labelled)
+            else {"chosen_ids": row.chosen_ids, "rejected_ids": row.rejected_ids}
+        )
+        for name, ids in {"prompt_ids": row.prompt_ids, **answers}.items():
+            if max(ids) >= num_ids:
+                raise InputError(
+                    f"{source}: row {number}: {name} has {max(ids)}, and the model's ids are 0 to "
+                    f"{num_ids - 1}; train the model that the rows were made with"
+                )
+            if name != "prompt_ids" and not set(end_ids).isdisjoint(ids[:-1]):
+                raise InputError(
+                    f"{source}: row {number}: {name} goes on after an end token; cut it there, or remove the "
+                    "row"
+                )
+
+
 def fitting(rows: Training, context: int | None, max_length: int | None, source: Path | str) -> Training:
     """The rows of at most `max_length` tokens that the model's context holds.
 

@@ -10,7 +10,8 @@ from gpo.policies.fingerprint import template_digest, vocabulary_digest
 from gpo.policies.sampler import Sampling
 from gpo.policies.seen import Sight
 from gpo.policies.template import ChatTemplate
-from gpo.types import CompletionText, Ids, InputError, State, Tokenizer
+from gpo.policies.traces import trace_of
+from gpo.types import CompletionText, Ids, InputError, Problem, State, Tokenizer, Trace
 
 
 class Prompting(TypedDict, total=False):
@@ -156,6 +157,15 @@ class PromptedPolicy:
         """The text of a completion, prefix and continuation, and what a reader sees of it."""
         text = self.text(state.prefix_ids + action_ids)
         return CompletionText(text, self.sight.seen(state, action_ids, text))
+
+    def trace(self, problem: Problem, completion: object) -> Trace:
+        """A completion that somebody else wrote; see gpo.policies.traces."""
+        return trace_of(self, problem, completion)
+
+    @cached_property
+    def num_ids(self) -> int:
+        """One more than the highest token id of the vocabulary."""
+        return int(max(self._tokenizer.get_vocab().values())) + 1
 
     def room(self, state: State) -> int:
         """Tokens that may follow the state, 0 or less if none; InputError if its prompt is no prompt."""

@@ -14,7 +14,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from gpo.types import CompletionText, Ids, InputError, Policy, Request, Sample, State, Tokenizer
+from gpo.types import (
+    CompletionText,
+    Ids,
+    InputError,
+    Policy,
+    Problem,
+    Request,
+    Sample,
+    State,
+    Tokenizer,
+    Trace,
+)
 
 WAVES = 2
 """That an actor has at once: one that it samples and one that waits for it."""
@@ -114,6 +125,9 @@ class RayPolicy:
 
     def completion_text(self, state: State, action_ids: Ids) -> CompletionText:
         return self._face.completion_text(state, action_ids)  # type: ignore[no-any-return]
+
+    def trace(self, problem: Problem, completion: object) -> Trace:
+        return self._face.trace(problem, completion)  # type: ignore[no-any-return]
 
     def sample(self, requests: Sequence[Request]) -> list[list[Sample]]:
         """For each request its samples, in order, by all actors together."""

@@ -32,13 +32,13 @@ class Sight:
                 )
         self.pairs = [tuple(pair) for pair in pairs]
         self._tokenizer, self._generation_prompt = tokenizer, generation_prompt
-        self._special_ids = special_ids(tokenizer)
+        self.special_ids = special_ids(tokenizer)
 
     def seen(self, state: State, action_ids: Ids, text: str) -> str:
         """The part that is no thinking, of a completion whose whole text is `text`."""
         parts = [
             (self._raw(part), is_special)
-            for is_special, run in groupby(state.prefix_ids + action_ids, self._special_ids.__contains__)
+            for is_special, run in groupby(state.prefix_ids + action_ids, self.special_ids.__contains__)
             for part in ([run] if not is_special else [[one] for one in run])
         ]
         raw = "".join(part for part, _ in parts)

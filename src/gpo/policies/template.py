@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +18,7 @@ _OURS = {"conversation", "messages", "tokenize", "add_generation_prompt", "conti
 
 _PROBES = ("What is two plus two?", "Name a colour.")
 _ANSWER = "It is so."
+_DATE = re.compile(r"strftime_now\(\s*['\"]([^'\"]+)")
 
 
 class ChatTemplate:
@@ -93,7 +96,7 @@ class ChatTemplate:
             )
         _ = self.generation_prompt  # raises what it raises before anything is sampled
         self._check_asks(first)
-        self._warn_of_date()
+        self._warn_of_date(first)
 
     def _check_asks(self, prompt: str) -> None:
         """A template may ignore add_generation_prompt only if nothing stands between prompt and answer."""
@@ -112,13 +115,9 @@ class ChatTemplate:
                 "belongs to the model"
             )
 
-    def _warn_of_date(self) -> None:
-        """The date is in a prompt if another day makes another prompt."""
-        other = ChatTemplate(self._tokenizer, self._system_prompt, self._arguments)
-        other._arguments |= {"strftime_now": lambda _: "another day"}
-        if "strftime_now" in str(self._tokenizer.chat_template) and "another day" in other._render(
-            [self._user(_PROBES[0])], _PROBES[0]
-        ):
+    def _warn_of_date(self, prompt: str) -> None:
+        formats = _DATE.findall(str(self._tokenizer.chat_template))
+        if any(datetime.now().strftime(form) in prompt for form in formats):  # as transformers does
             warnings.warn(
                 "the chat template writes today's date into prompts, so that a run resumed on another day "
                 "asks otherwise; where the template has an argument for it, fix it with template_args "
