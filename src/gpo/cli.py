@@ -7,12 +7,15 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gpo.types import DataWarning, EngineError, InputError
+from gpo.commands import ending
+from gpo.types import DataWarning, InputError
 
 if TYPE_CHECKING:
     from gpo.config import Settings
@@ -31,10 +34,22 @@ COMMANDS = {
     "doctor": "Show versions, devices and extras, and what is known not to work together.",
     "data": "Check a benchmark, or a training file against it: gpo data check TASK [--json].",
 }
+UNITS = {"sample": "problems", "locate": "problems", "eval": "problems", "train": "rounds"}
+"""What the progress bar of a command counts, where an interrupted run keeps all that it counted."""
+
+
+class EndedError(Exception):
+    """A command was ended by its cause."""
 
 
 class LazyGroup(click.Group):
     """Knows the commands' names and one-line helps; builds a command only when it is called for."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, OSError) as error:  # before click makes something else of them
+            raise EndedError from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
@@ -143,6 +158,8 @@ def caller(name: str, cls: type[Settings]) -> Callable[..., None]:
 
         flags = {key: parsed(key, value) for key, value in options.items() if value not in (None, ())}
         ui = Ui(as_json)
+        ending.STAGE.command = "train" if name == "demo" else name
+        ending.STAGE.kept = partial(ui.kept, UNITS.get(name, ""))
         if resume:
             settings = resumed(name, cls, resume, config, flags)
         else:
@@ -348,7 +365,7 @@ def finish(summary: dict[str, Any], as_json: bool) -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """The entry point: bad input is one line on standard error and exit code 2."""
-    with warnings.catch_warnings():
+    with ending.leaving(is_program=args is None), ending.heeding_signals(), warnings.catch_warnings():
         warnings.simplefilter("always", DataWarning)
         shown = warnings.showwarning
         warnings.showwarning = lambda *about, **more: warn(shown, *about, **more)
@@ -367,10 +384,11 @@ def warn(
 
 def run(args: Sequence[str] | None) -> None:
     """Runs the command line; ends the program where it cannot."""
+    ending.STAGE.clear()
     try:
         cli.main(args=args, prog_name="gpo", standalone_mode=False)
     except click.exceptions.Abort:
-        fail("interrupted; go on with --resume", 130)
+        fail(ending.INTERRUPTED, 130)
     except click.ClickException as error:
         context = (
             f" (see {error.ctx.command_path} --help)"
@@ -378,15 +396,21 @@ def run(args: Sequence[str] | None) -> None:
             else ""
         )
         fail(" ".join(error.format_message().split()) + context, 2)
-    except InputError as error:
-        fail(" ".join(str(error).split()), 2)
-    except (FloatingPointError, EngineError) as error:
-        fail(" ".join(str(error).split()), 1)
+    except Exception as error:
+        cause = error.__cause__ if isinstance(error, EndedError) else error
+        if cause is None or (found := ending.explained(cause)) is None:
+            raise
+        fail(*found)
 
 
 def fail(message: str, code: int) -> None:
-    """Ends the program with one line on standard error."""
-    print(f"gpo: error: {message}", file=sys.stderr)
+    """Ends the program with one line on standard error; silently where nobody reads its output any more."""
+    ending.STAGE.is_told = True
+    if code == ending.BROKEN_PIPE:
+        with suppress(OSError, ValueError):  # or Python complains when it flushes standard output
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    else:
+        print(f"gpo: error: {message}", file=sys.stderr)
     raise SystemExit(code)
 
 

@@ -158,9 +158,11 @@ class DataSettings(BenchmarkSettings):
     prompt_column: str = Field("prompt", description="column with the question")
     answer_column: str = Field("answer", description="column with the known answer")
     verifier: str | None = Field(
-        None, description="exact, number, option, math, bbh, gym or module:function; default: the task's own"
+        None,
+        description="exact, number, option, math, bbh, gym, module:function or file.py:function; "
+        "default: the task's own",
     )
-    verifier_limit_s: float = Field(10.0, gt=0, description="seconds for one answer, then it counts as wrong")
+    verifier_limit_s: float = Field(10.0, gt=0, description="processor seconds for one answer")
     prompt: str | None = Field(
         None,
         description="plain, zero-shot, few-shot or FILE.jinja; a benchmark's own is zero-shot, else plain",
@@ -432,7 +434,10 @@ class DemoSettings(Settings):
 SAMPLED_HOW = ("server", "slots", "request_timeout_s", "retries", "patience_s", "actors", "actor_gpus")
 """Settings of how much is sampled at once and where, which nothing that is sampled depends on."""
 
-EXTENDABLE = ("rounds", "budget_tokens", "budget_samples", *SAMPLED_HOW)
+MEMORY = ("batch_tokens", "microbatch_tokens", "microbatch")
+"""Settings of how much is computed at once: lowered where memory ran out, they change rounding alone."""
+
+EXTENDABLE = ("rounds", "budget_tokens", "budget_samples", *SAMPLED_HOW, *MEMORY)
 """Settings that may change when a run is resumed: nothing that was sampled depends on them."""
 
 S = TypeVar("S", bound=Settings)

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -86,7 +86,6 @@ class Streams:
 
     def __init__(self, policy: StreamingPolicy) -> None:
         self.policy, self.fill = policy, Fill(policy.slots)
-        self._side = ThreadPoolExecutor(1, "gpo-reads")
 
     def submit(self, request: Request) -> Future[list[Sample]]:
         self.fill.add(request.num)
@@ -95,13 +94,17 @@ class Streams:
         return future
 
     def call(self, function: Callable[[], T]) -> Future[T]:
-        return self._side.submit(function)
+        """In a thread of its own, which nobody waits for at the end: a server may take minutes to answer."""
+        future: Future[T] = Future()
+        work = partial(_settle, [future], partial(_listed, function))
+        threading.Thread(target=work, name="gpo-reads", daemon=True).start()
+        return future
 
     def flush(self) -> None:
         pass
 
     def close(self) -> None:
-        self._side.shutdown(cancel_futures=True)
+        pass
 
 
 class Waves:
@@ -142,11 +145,16 @@ class Waves:
             self._changed.notify()
 
     def close(self) -> None:
-        """Waits a little for the running wave; what is queued is dropped."""
+        """Stops the running wave if the policy can, and waits a little for it; what is queued is dropped."""
         with self._changed:
             self._is_closed = True
             self._changed.notify()
-        self._thread.join(PATIENCE_S)
+        interrupt = getattr(self.policy, "interrupt", None)
+        end_s = time.monotonic() + PATIENCE_S
+        while self._thread.is_alive() and time.monotonic() < end_s:
+            if interrupt:  # again, as the wave may have begun only just now
+                interrupt()
+            self._thread.join(0.05)
 
     def _run(self) -> None:
         while True:
@@ -180,19 +188,30 @@ class Waves:
 
     def _settle(self, futures: list[Future[Any]], function: Callable[[], list[Any]], num: int = 0) -> None:
         """Gives the futures what the function returns, or its error; it has filled `num` slots."""
-        results, error = [], None
-        try:
-            results = function()
-        except BaseException as found:  # noqa: BLE001 - whoever asked has to hear of it, whatever it is
-            error = found
-        self.fill.add(-num)
-        with self._changed:
-            self._is_flushed = False  # before the answers: they wake whoever asked, who may ask again
-        for i, future in enumerate(futures):
-            if error is None:
-                future.set_result(results[i])
-            else:
-                future.set_exception(error)
+
+        def done() -> None:
+            self.fill.add(-num)
+            with self._changed:
+                self._is_flushed = False  # before the answers: they wake whoever asked, who may ask again
+
+        _settle(futures, function, done)
+
+
+def _settle(
+    futures: list[Future[Any]], function: Callable[[], list[Any]], done: Callable[[], None] = lambda: None
+) -> None:
+    """Gives the futures what the function returns, or its error, after telling that it is `done`."""
+    results, error = [], None
+    try:
+        results = function()
+    except BaseException as found:  # noqa: BLE001 - whoever asked has to hear of it, whatever it is
+        error = found
+    done()
+    for i, future in enumerate(futures):
+        if error is None:
+            future.set_result(results[i])
+        else:
+            future.set_exception(error)
 
 
 def _listed(function: Callable[[], T]) -> list[T]:

@@ -7,6 +7,7 @@ few tokens one look closes the rows that have ended in between and cuts off what
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -95,10 +96,22 @@ def batches(rows: Sequence[Row], batch_tokens: int) -> Iterator[list[int]]:
         yield batch
 
 
+class StoppedError(Exception):
+    """Somebody asked for the decoding to stop."""
+
+
 def decode(
-    model: PreTrainedModel, rows: Sequence[Row], sampling: Sampling, ending: Ending, context: int | None
+    model: PreTrainedModel,
+    rows: Sequence[Row],
+    sampling: Sampling,
+    ending: Ending,
+    context: int | None,
+    stop: threading.Event | None = None,
 ) -> list[Sample]:
-    """One sample for each row, in order; the model is expected in evaluation mode, without gradients."""
+    """One sample for each row, in order; the model is expected in evaluation mode, without gradients.
+
+    StoppedError at the next token once `stop` is set.
+    """
     prompts = {ids: k for k, ids in enumerate(dict.fromkeys(row.ids for row in rows))}
     reader = Reader(model, list(prompts), max(row.num_new for row in rows), context)
     if len(prompts) < len(rows):
@@ -114,6 +127,8 @@ def decode(
                 keep = np.flatnonzero(open_B)
                 reader.select(keep)
                 ids_B = sheet.keep(keep, ids_B)
+        if stop is not None and stop.is_set():
+            raise StoppedError
         reader.feed(ids_B)
 
 

@@ -6,6 +6,7 @@ a plain forward pass over the unpadded sequence, at the sampling temperature.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,7 @@ class TransformersPolicy(PromptedPolicy):
         self.model = model
         self._batch_tokens = batch_tokens
         self._ending = Ending(self.end_ids, self.stop, self.tokenizer)
+        self._stop = threading.Event()
 
     @classmethod
     def load(
@@ -103,16 +105,20 @@ class TransformersPolicy(PromptedPolicy):
         rows = [self._row(request, index) for request in requests for index in range(request.num)]
         samples = [Sample((), (), (), finished=False)] * len(rows)
         open_rows = [k for k, row in enumerate(rows) if row.num_new > 0]
+        self._stop.clear()
         with _evaluating(self.model), torch.inference_mode():
             for batch in batches([rows[k] for k in open_rows], self._batch_tokens):
                 chosen = [open_rows[k] for k in batch]
-                decoded = decode(
-                    self.model, [rows[k] for k in chosen], self.sampling, self._ending, self.context
-                )
+                wave = [rows[k] for k in chosen]
+                decoded = decode(self.model, wave, self.sampling, self._ending, self.context, self._stop)
                 for k, sample in zip(chosen, decoded, strict=True):
                     samples[k] = sample
         remaining = iter(samples)
         return [[next(remaining) for _ in range(request.num)] for request in requests]
+
+    def interrupt(self) -> None:
+        """Makes the call of `sample` that another thread is in raise StoppedError at its next token."""
+        self._stop.set()
 
     def _row(self, request: Request, index: int) -> Row:
         return Row(request.state.ids, self.room(request.state), request.seed, index)

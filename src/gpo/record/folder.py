@@ -26,12 +26,16 @@ WITH_ROUNDS = ("train", "eval")
 ALONE = ("rollouts", "curves", "problems", "samples", "rows")
 """Files of lines that stand for themselves, where there are no rounds."""
 
+opened: list[Path] = []
+"""The run folders that this process has opened to write, in order: who ends early names the first."""
+
 
 class RunFolder:
     """The folder of one run, open for one process at a time."""
 
     def __init__(self, path: Path, lock: FileLock) -> None:
         self.path, self._lock = path, lock
+        opened.append(path)
         self._files: dict[str, IO[str]] = {}
 
     @staticmethod
