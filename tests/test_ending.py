@@ -152,7 +152,9 @@ def test_a_checkpoint_that_was_being_written_is_not_taken_for_one(
     assert command.ended()[0] == 130
     code, err = Command(tmp_path, "-m", "gpo", "train", "--resume", "runs/x").ended()
     assert code == 0, err
-    assert [json.loads(line)["round"] for line in (tmp_path / "runs/x/rounds.jsonl").open()] == [0, 1]
+    assert [
+        json.loads(line)["round"] for line in (tmp_path / "runs/x/rounds.jsonl").read_text().splitlines()
+    ] == [0, 1]
 
 
 def test_a_signal_that_is_ignored_stays_ignored(sleeping: Callable[..., Command]) -> None:
@@ -179,7 +181,7 @@ def test_an_error_of_the_verifier_ends_the_command_though_a_wave_goes_on(
         "        raise KeyError('late')\n"
         "    return [1.0] * len(answer)\n"
     )
-    command = sleeping("wave", *LOCATE, "--verifier", "late:reward")
+    command = sleeping("wave", *LOCATE, "--limit", "12", "--verifier", "late:reward")
     code, err = command.ended()
     assert code == 2
     assert lines_of(err)[-1].startswith("gpo: error: verifier 'late:reward' raised KeyError: 'late' (")
@@ -199,7 +201,9 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on(tmp_path: Path) -> None:
     assert line.endswith(" of 8 problems are kept; gpo sample --resume runs/x goes on")
     code, err = Command(tmp_path, "-m", "gpo", "sample", "--resume", "runs/x").ended()
     assert code == 0, err
-    problems = [json.loads(one)["problem"] for one in (tmp_path / "runs/x/problems.jsonl").open()]
+    problems = [
+        json.loads(one)["problem"] for one in (tmp_path / "runs/x/problems.jsonl").read_text().splitlines()
+    ]
     assert len(problems) == len(set(problems)) == 8
 
 

@@ -299,7 +299,7 @@ def test_as_released_uses_first_ids_only():
         "See e.g. Fig. 3, i.e. Eq. (2), etc. by Dr. J. R. Smith et al. in No. 7.| No.| Good",
         "1. First.| Yes.\n|2. Second.| No.\n|  - 3. Third\n|**Step 4.** Fourth is 5.| End",
         "There are 5! ways and n! orders, or 3!| Really!| Yes",
-        "答案是三。|所以！|好",  # noqa: RUF001, Chinese is meant
+        "答案是三。|所以！|好",
         "a $b. c$ d.| e $$f. g\nh. i$$ j.| k",
         "a \\(b. c\\) d.| e \\[f.\n\ng. h\\] i.\n|j",
         "a \\begin{x}b. \\begin{x}c. d\\end{x} e. f\\end{x} g.| h",

@@ -248,7 +248,8 @@ def test_problems_carry_the_prompt_and_the_other_columns(jsonl: Callable[..., st
     rows = tasks.read_rows(jsonl({**GOOD, "id": "x", "level": 3}))
     (problem,) = tasks.problems(rows, one_char_ids, "mine")
     assert problem == Problem("x", one_char_ids("1 + 1?"), "2", "mine", "1 + 1?")
-    assert problem.columns == {"id": "x", "level": 3}
+    assert problem.columns == {**GOOD, "id": "x", "level": 3}
+    assert rows[0].columns == {"id": "x", "level": 3}  # what a prompt may show
 
 
 def test_a_gold_answer_that_the_verifier_refuses_is_named_by_its_row(jsonl: Callable[..., str]) -> None:

@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpo.types import InputError, Problem
-from gpo.verifiers import IsolatedVerifier, load
-
-HANGING_MATH = "\\boxed{10^{10^{10}}}"
+from gpo.types import DataWarning, InputError, Problem
+from gpo.verifiers import IsolatedVerifier, judges, load
+from gpo.verifiers.starting import start_callable
 
 
 def problem(answer: str, name: str = "q1", **columns: object) -> Problem:
@@ -75,7 +74,8 @@ def test_a_named_function_is_called_as_trl_calls_it(module: Callable[[str], str]
     spec = module(
         "def reward(prompts, completions, answer, level, **columns):\n"
         "    assert prompts == ['q1?', 'q2?'] and completions == ['one', 'two'], (prompts, completions)\n"
-        "    assert level == [3, None] and columns == {}, (level, columns)\n"
+        "    assert level == [3, None], level\n"
+        "    assert columns.keys() == {'trainer_state', 'log_extra', 'log_metric'}, columns\n"
         "    return [float(c == a) for c, a in zip(completions, answer)]\n"
     )
     rows = [problem("one", level=3, completion="TRL keeps this one back"), problem("one", "q2")]
@@ -131,7 +131,7 @@ def raising(**_: object) -> list[float]:
         (lambda **_: [-1, 0, 0], "returned a reward of -1.0"),
         (lambda **_: [float("nan"), 0, 0], "returned a reward of nan"),
         (raising, "'raising' raised ZeroDivisionError: division by zero (" + __file__ + ", line "),
-        (lambda prompts: [0, 0, 0], "raised TypeError: "),
+        (lambda promts: [0, 0, 0], "needs 'promts', and there are only answer, prompts, completions, "),
     ],
 )
 def test_a_broken_function_is_named_with_what_it_did(function: Callable[..., Any], message: str) -> None:
@@ -152,7 +152,8 @@ def test_any_text_and_any_plain_column_arrive_unharmed() -> None:
     received = {"nested": {"a": [1, None, 2.5]}, "vector": [0, 1, 2], "number": 0.5}
 
     def same(completions: list[str], answer: list[str], prompts: list[str], **rest: list[Any]) -> list[bool]:
-        return [completions == answer == [text] and rest == {k: [v] for k, v in received.items()}]
+        found = {name: rest[name][0] for name in received}
+        return [completions == answer == [text] and found == received]
 
     with load(same) as verifier:
         assert verifier.score([problem(text, **columns)], [text]) == [1.0]
@@ -223,15 +224,37 @@ def test_slow_imports_do_not_count_against_the_limit(module: Callable[[str], str
 # --- Limits ---
 
 
-def test_a_hanging_answer_scores_zero_and_the_others_keep_their_score() -> None:
-    with load("math", limit_s=1.0) as verifier:
-        verifier.check(problem("5"))
-        start = time.monotonic()
-        texts = ["\\boxed{5}", HANGING_MATH, "\\boxed{4+1}", HANGING_MATH, "\\boxed{6}", "\\boxed{10/2}"]
-        assert verifier.score([problem("5")] * 6, texts) == [1.0, 0.0, 1.0, 0.0, 0.0, 1.0]
-        assert time.monotonic() - start < 6
-        assert (verifier.num_timeouts, verifier.num_crashes) == (2, 0)
-        assert verifier.score([problem("5")], ["\\boxed{5}"]) == [1.0]
+class Hanging:
+    """As a built-in verifier that some texts and gold answers hang."""
+
+    def check(self, answer: str, columns: object) -> None:
+        while answer == "hang":
+            pass
+
+    def score(self, text: str, answer: str, columns: object) -> float:
+        while text == "hang":
+            pass
+        return float(text == answer)
+
+    def read(self, text: str, columns: object) -> str | None:
+        self.check(text, columns)
+        return text
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[IsolatedVerifier]:
+    monkeypatch.setattr(judges, "of_function", judges.of_module)
+    zygote = start_callable(Hanging(), "hanging", None)  # type: ignore[arg-type]
+    with IsolatedVerifier("hanging", zygote, columns=(), max_batch=1, num_workers=2, limit_s=0.5) as verifier:
+        yield verifier
+
+
+def test_a_hanging_answer_scores_zero_and_the_others_keep_their_score(hanging: IsolatedVerifier) -> None:
+    texts = ["5", "hang", "5", "hang", "6", "5"]
+    assert hanging.score([problem("5")] * 6, texts) == [1.0, 0.0, 1.0, 0.0, 0.0, 1.0]
+    assert (hanging.num_timeouts, hanging.num_crashes) == (2, 0)
+    assert hanging.read([problem("5")] * 3, ["a", "hang", "b"]) == ["a", None, "b"]
+    assert hanging.score([problem("5")], ["5"]) == [1.0]
 
 
 def test_only_the_offenders_of_a_batch_lose() -> None:
@@ -264,8 +287,10 @@ def test_a_dying_worker_costs_its_own_answer() -> None:
 
     with load(reward, memory_gib=0.5) as verifier:
         texts = ["exit", "a", "quit", "b", "kill", "c", "eat", "d"]
-        assert verifier.score(problems(8), texts) == [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0]
-        assert (verifier.num_timeouts, verifier.num_crashes) == (0, 4)
+        with pytest.warns(DataWarning, match="without a verdict"):
+            rewards = verifier.score(problems(8), texts)
+        assert rewards == [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0]
+        assert verifier.unjudged == {"timeouts": 0, "crashes": 3, "memory": 1, "unscored": 0}
 
 
 def test_memory_is_not_limited_if_so_asked() -> None:
@@ -340,10 +365,9 @@ def test_an_echo_of_the_question_answers_nothing() -> None:
         assert verifier.read([asked] * 2, texts[:2]) == [None, "11"]
 
 
-def test_check_of_a_hostile_gold_answer_ends_at_the_limit() -> None:
-    hostile = problem("{" * 300 + "5" + "}" * 300)
-    with load("math", limit_s=0.5) as verifier, pytest.raises(ValueError, match=r"within 0\.5 s"):
-        verifier.check(hostile)
+def test_check_of_a_hostile_gold_answer_ends_at_the_limit(hanging: IsolatedVerifier) -> None:
+    with pytest.raises(ValueError, match=r"within 0\.5 s"):
+        hanging.check(problem("hang"))
 
 
 def test_a_function_of_the_user_may_use_any_gold_answer() -> None:

@@ -36,6 +36,7 @@ from gpo.types import (
     StepValues,
     Verifier,
     derive_seed,
+    unjudged,
 )
 
 BELIEF_TRIALS = 2.0
@@ -76,8 +77,8 @@ class Round:
     """The groups at states of earlier rounds."""
     memory: Memory
     """What the next round starts from."""
-    num_timeouts: int
-    """Answers whose verifier was stopped at the time limit: reward 0."""
+    unjudged: dict[str, int]
+    """Answers that got 0 without a verdict, by kind."""
     pool: Pool
 
     @property
@@ -195,7 +196,7 @@ def run_round(
     """
     memory = memory or Memory()
     pool = Pool(policy, verifier, derive_seed(seed, "round", index), watch, budget_tokens)
-    timeouts = verifier.num_timeouts
+    before = unjudged(verifier)
     prompts = [State(problem) for problem in problems]
     pool.fill(dict.fromkeys(prompts, recipe.group_size), "explore", is_whole=True)
     explored = [Group(state, tuple(pool.at(state))) for state in prompts if pool.at(state)]
@@ -212,9 +213,9 @@ def run_round(
     if recipe.splice:
         groups = [spliced(group, located, pool, recipe) for group in groups]
     share = memory.share.after(_measured(pool, recipe))
-    timeouts = verifier.num_timeouts - timeouts
+    missed = {kind: num - before[kind] for kind, num in unjudged(verifier).items()}
     left = Memory(prior, archive, share)
-    return Round(index, groups, explored, located, archived, left, timeouts, pool)
+    return Round(index, groups, explored, located, archived, left, missed, pool)
 
 
 def _locate(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from gpo.types import (
+    UNJUDGED,
     CompletionText,
     Ids,
     InputError,
@@ -27,6 +29,7 @@ from gpo.types import (
     Tokenizer,
     Trace,
     Verifier,
+    unjudged,
 )
 
 
@@ -159,19 +162,24 @@ class SharedVerifier:
 
     def __init__(self, verifier: Verifier, ranks: Ranks) -> None:
         self.verifier, self.ranks, self.seconds = verifier, ranks, 0.0
-        self.num_timeouts = 0
+        self.unjudged: Counter[str] = Counter(dict.fromkeys(UNJUDGED, 0))
+
+    @property
+    def num_timeouts(self) -> int:
+        return self.unjudged["timeouts"]
 
     def score(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[float]:
-        start, timeouts = time.perf_counter(), self.verifier.num_timeouts
+        start, before = time.perf_counter(), unjudged(self.verifier)
         mine = list(range(self.ranks.index, len(texts), self.ranks.num))
         scores = self.verifier.score([problems[i] for i in mine], [texts[i] for i in mine])
-        rewards = torch.zeros(len(texts) + 1, dtype=torch.float64)
+        rewards = torch.zeros(len(texts) + len(UNJUDGED), dtype=torch.float64)
         rewards[mine] = torch.tensor(scores, dtype=torch.float64)
-        rewards[-1] = self.verifier.num_timeouts - timeouts
-        *all_scores, num_timeouts = self.ranks.sum(rewards).tolist()
-        self.num_timeouts += int(num_timeouts)
+        missed = [num - before[kind] for kind, num in unjudged(self.verifier).items()]
+        rewards[len(texts) :] = torch.tensor(missed, dtype=torch.float64)
+        sums = self.ranks.sum(rewards).tolist()
+        self.unjudged.update(dict(zip(UNJUDGED, map(int, sums[len(texts) :]), strict=True)))
         self.seconds += time.perf_counter() - start
-        return all_scores
+        return sums[: len(texts)]
 
     def check(self, problem: Problem) -> None:
         self.verifier.check(problem)

@@ -375,6 +375,16 @@ class Verifier(Protocol):
         ...
 
 
+UNJUDGED = ("timeouts", "crashes", "memory", "unscored")
+"""Why an answer may get the reward 0 without a verdict, in the order in which figures are shown."""
+
+
+def unjudged(verifier: Verifier) -> dict[str, int]:
+    """Answers of a verifier so far that got 0 without a verdict, by kind: those that it counts itself."""
+    counts: Mapping[str, int] = getattr(verifier, "unjudged", None) or {"timeouts": verifier.num_timeouts}
+    return {kind: counts.get(kind, 0) for kind in UNJUDGED}
+
+
 Splitter = Callable[[Sequence[int], Tokenizer], list[int]]
 """Token ids [T], T >= 1, to bounds [S+1]: 0 = first < ... < last = T."""
 

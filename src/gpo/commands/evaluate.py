@@ -12,11 +12,13 @@ from rich.text import Text
 from gpo.commands import engines, setup
 from gpo.commands.harness import check_export, export
 from gpo.commands.records import write_evaluated
+from gpo.commands.tally import Tally
 from gpo.commands.ui import Ui
 from gpo.config import EvalSettings
 from gpo.evaluation import Outcome, Scores, compare, evaluate, scores
 from gpo.record import Json, RunFolder, read_json, read_lines, row_lines, write_json
 from gpo.report import scores as table
+from gpo.report.unjudged import counted
 from gpo.types import DataWarning, InputError, Policy, Problem, Verifier
 
 CHUNK = 32
@@ -77,8 +79,8 @@ def measured(
     stored = settings.model_dump()
     if resume is None:
         RunFolder.check_new(path, stored)
-    policy = engines.load_engine(settings)
     verifier = setup.load_verifier(settings)
+    policy = engines.load_engine(settings)
     problems = setup.load_problems(settings, policy, verifier, split=settings.split, seed=settings.seed)
     if others is not None and {one.problem for one in others} != {problem.id for problem in problems}:
         raise InputError(
@@ -93,6 +95,7 @@ def measured(
     return {
         "given": len(problems),
         "verifier_timeouts": sum(line["timeouts"] for line in lines),
+        "unjudged": counted(lines),
         "tokens": {"evaluation": spent(lines)},
         **engines.engine_counts(policy),
     }
@@ -115,7 +118,7 @@ def sampled(
             if spent(folder.rounds()) >= (settings.budget_tokens or float("inf")):
                 break
             chunk = problems[index * CHUNK : (index + 1) * CHUNK]
-            timeouts = verifier.num_timeouts
+            tally = Tally(verifier)
             result = evaluate(
                 policy,
                 verifier,
@@ -131,7 +134,8 @@ def sampled(
                     "round": index,
                     "tokens": {"evaluation": result.tokens},
                     "outcomes": [asdict(outcome) for outcome in result.outcomes],
-                    "timeouts": verifier.num_timeouts - timeouts,
+                    "timeouts": (missed := tally.since()).get("timeouts", 0),
+                    "unjudged": missed,
                 }
             )
             bar.update(task, advance=len(chunk))

@@ -33,7 +33,8 @@ from gpo.record import (
     write_lines,
 )
 from gpo.report import terminal
-from gpo.types import Ids, InputError, Problem, State, Tokenizer, derive_seed
+from gpo.report.unjudged import told
+from gpo.types import Ids, InputError, Problem, State, Tokenizer, derive_seed, unjudged
 
 PLACES = ("model", "adapter", "trust_remote_code", "device", "dtype", "threads", "batch_tokens", *SAMPLED_HOW)
 """Settings of a located run that may differ when pairs are built from it: where the model is and runs."""
@@ -129,7 +130,7 @@ class Maker:
     def pool(self) -> Pool:
         """Where more is sampled, by the model that was located and no other."""
         settings = self.settings
-        policy, verifier = engines.load_engine(settings), setup.load_verifier(settings)
+        verifier, policy = setup.load_verifier(settings), engines.load_engine(settings)
         for key, value in policy.fingerprint.items():
             if self.fingerprint.get(key) != value:
                 raise InputError(
@@ -201,12 +202,17 @@ class Maker:
             )
         return State(found, state.prefix_ids)
 
+    @property
+    def has_sampled(self) -> bool:
+        """Whether anything had to be sampled for the rows."""
+        return "pool" in self.__dict__
+
     def spent(self) -> dict[str, int]:
         """Tokens that these rows cost, by purpose: a baseline does not pay for the search."""
         found: dict[str, int] = read_json(self.source / "summary.json")["tokens"]
         if self.options.at not in SEARCHED:
             found = {"explore": found["explore"]}
-        sampled = self.pool.tokens() if "pool" in self.__dict__ else {}
+        sampled = self.pool.tokens() if self.has_sampled else {}
         return found | {purpose: num for purpose, num in sampled.items() if num}
 
 
@@ -262,6 +268,9 @@ def write(folder: Path, rows: Rows, maker: Maker) -> Json:
         "trajectories": rows.counts["trajectories"],
         "inexact_text": inexact,
         "tokens": maker.spent(),
+        "unjudged": {k: n for k, n in unjudged(maker.pool.verifier).items() if n}
+        if maker.has_sampled
+        else {},
         "begin_text": begin_text(maker.tokenizer),
         "end_text": maker.tokenizer.eos_token or "",
     }
@@ -283,6 +292,7 @@ def report(summary: Json) -> list[RenderableType]:
     return [
         f"{summary['trajectories']} trajectories, parted at: {summary['at']}; rows: {rows}",
         f"left out: {left}",
+        *told(summary["unjudged"]),
         *([f"{inexact} pairs whose text is tokenised otherwise than it was sampled"] if inexact else []),
         terminal.ledger(summary["tokens"]),
         f"written to {summary['run']}",

@@ -21,6 +21,7 @@ from gpo.commands.overlap import contaminated
 from gpo.commands.pairs import OUTCOMES, first_step_of, nothing_left, options_of, rule_for
 from gpo.commands.records import write_round
 from gpo.commands.rows import FILES, Writer, check_vocabulary, fitting, read_labelled, read_preferences
+from gpo.commands.tally import Tally
 from gpo.commands.trackers import Trackers
 from gpo.commands.ui import Ui
 from gpo.evaluation import evaluate
@@ -32,6 +33,7 @@ from gpo.pool import Watch
 from gpo.ranks import Ranks
 from gpo.record import Json, RunFolder, read_lines, row_lines, trained_lines, write_lines
 from gpo.report import terminal
+from gpo.report.unjudged import counted, told
 from gpo.types import InputError, Labelled, Policy, Preference, Problem, Verifier, derive_seed
 
 Rows = Sequence[Preference] | Sequence[Labelled]
@@ -75,6 +77,8 @@ class PreferenceTraining:
         trackers.check(settings.track)
         self.optimisation = optimisation_of(settings)
         self.options = options_of(settings)
+        if settings.task or settings.data or settings.eval_task or settings.eval_data:
+            self.verifier = setup.load_verifier(settings)
         self.policy = learning.load_policy(settings, Ranks(), checkpoint / "model" if checkpoint else None)
         self.problems: list[Problem] = []
         self.held_out: list[Problem] = []
@@ -82,9 +86,9 @@ class PreferenceTraining:
         self.num_left_out = {"too long": 0, "held out": 0}
         self.memory = Memory()
         self.num_updates = 0
-        if settings.task or settings.data or settings.eval_task or settings.eval_data:
-            self.verifier = setup.load_verifier(settings)
+        if hasattr(self, "verifier"):
             self.held_out = held_out_problems(settings, self.policy, self.verifier)
+        self.tally = Tally(self.verifier) if hasattr(self, "verifier") else None
         if settings.pairs is not None:
             self.given = self.read(Path(settings.pairs))
         elif settings.eval_problems:
@@ -157,7 +161,8 @@ class PreferenceTraining:
                 bar.update(task, note=f"{purpose}: {num or ''}{'/' if num else ''}{total}")
 
             if not lines:
-                folder.commit_round({"round": 0, "metrics": {}, "tokens": {}, **self.evaluation()})
+                first: Json = {"round": 0, "metrics": {}, "tokens": {}, **self.evaluation()}
+                folder.commit_round(first | {"unjudged": self.unjudged()})
             for index in range(done + 1, self.settings.rounds + 1):
                 if spent >= (self.settings.budget_tokens or float("inf")):
                     break
@@ -180,10 +185,15 @@ class PreferenceTraining:
         part = folder.new_checkpoint()
         self.policy.save(part / "model")
         folder.finish_checkpoint(part, index)
+        line["unjudged"] = self.unjudged()
         folder.commit_round(line)
         self.tracked.log(line, self.num_updates)
         folder.prune_checkpoints(self.settings.keep_checkpoints)
         return sum(tokens.values())
+
+    def unjudged(self) -> dict[str, int]:
+        """Answers without a verdict since the last line; none where nothing is verified."""
+        return self.tally.since() if self.tally else {}
 
     def learn(self, folder: RunFolder, rows: Rows, index: int, watch: Watch) -> dict[str, float]:
         """Trains on the rows; a round that was torn goes on from TRL's last checkpoint of it."""
@@ -296,6 +306,7 @@ def summarise(lines: list[Json]) -> Json:
         "rows": [int(line["metrics"].get("train/rows", 0)) for line in lines[1:]],
         "left_out": dict(left_out),
         "tokens": dict(tokens),
+        "unjudged": counted(lines),
     }
     for name, one in zip(("before", "after"), (evaluations[:1], evaluations[-1:]), strict=True):
         for key, field in (("accuracy", ""), ("stderr", "_stderr")):
@@ -320,6 +331,7 @@ def report(lines: list[Json], summary: Json) -> list[RenderableType]:
         table,
         "",
         *([f"left out: {left}"] if left else []),
+        *told(summary["unjudged"]),
         terminal.ledger(summary["tokens"]),
         f"written to {summary['run']}",
     ]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gpo.commands.records import curve_line
+from gpo.commands.tally import Tally
 from gpo.evaluation import mean_and_stderr, success_rate
 from gpo.lockstep import Drawn, Event, Finished, Found, Lessons, Task
 from gpo.lockstep.lessons import LAST
@@ -19,6 +20,7 @@ from gpo.lockstep.schedule import Row
 from gpo.paths import PathPosterior, PathPrior
 from gpo.pool import PURPOSES
 from gpo.record import Json, RunFolder, read_lines, rollout_of, rollout_record
+from gpo.report.unjudged import counted
 from gpo.types import InputError, Policy, Rollout, State, Verifier, derive_seed, digest, json_digest
 
 
@@ -27,6 +29,8 @@ class Totals:
     """What the lines of finished problems come to."""
 
     counts: Counter[str] = field(default_factory=Counter)
+    unjudged: Counter[str] = field(default_factory=Counter)
+    """Answers without a verdict, by kind."""
     tokens: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(PURPOSES, 0)))
     rates: list[tuple[int, list[float]]] = field(default_factory=list)
     """With the place of their problem."""
@@ -34,6 +38,7 @@ class Totals:
     def add(self, line: Json) -> None:
         self.tokens.update(line["tokens"])
         self.rates.append((line["place"], line["rates"]))
+        self.unjudged.update(counted([line]))
         for name in ("no_signal", "timeouts", "truncated", "rollouts"):
             self.counts[name] += line[name]
 
@@ -46,6 +51,7 @@ class Totals:
             "accuracy_stderr": stderr,
             "no_signal": self.counts["no_signal"],
             "verifier_timeouts": self.counts["timeouts"],
+            "unjudged": dict(self.unjudged),
             "truncated_frac": self.counts["truncated"] / max(1, self.counts["rollouts"]),
             "tokens": dict(self.tokens),
         }
@@ -124,7 +130,8 @@ class Writer:
         self.success_at = success_at
         self.totals = recorded.totals
         self._fingerprint = json_digest(policy.fingerprint)
-        self._timeouts = verifier.num_timeouts
+        # What trajectories that were given came to was verified before, once for the whole run.
+        self._tally = Tally(verifier, is_whole=not recorded.done)
         lines = (line for some in recorded.curves.values() for line in some)
         self._found = Counter((line["problem"], digest(line["completion_ids"])) for line in lines)
 
@@ -155,7 +162,7 @@ class Writer:
 
     def _line(self, event: Finished) -> Json:
         rollouts = [rollout for group in event.groups for rollout in group.rollouts]
-        timeouts, self._timeouts = self.verifier.num_timeouts - self._timeouts, self.verifier.num_timeouts
+        missed = self._tally.since()
         return {
             "problem": event.task.problem.id,
             "place": event.task.place,
@@ -164,5 +171,6 @@ class Writer:
             "no_signal": sum(not group.has_signal for group in event.groups),
             "rollouts": len(rollouts),
             "truncated": sum(not rollout.finished for rollout in rollouts),
-            "timeouts": timeouts,
+            "timeouts": missed.get("timeouts", 0),
+            "unjudged": missed,
         }

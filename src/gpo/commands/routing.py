@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from gpo.types import Problem
@@ -16,9 +16,14 @@ class Routed:
         self._verifiers = verifiers
 
     @property
+    def unjudged(self) -> Counter[str]:
+        """Of all of them."""
+        return sum((verifier.unjudged for verifier in self._verifiers.values()), Counter())
+
+    @property
     def num_timeouts(self) -> int:
         """Of all of them."""
-        return sum(verifier.num_timeouts for verifier in self._verifiers.values())
+        return self.unjudged["timeouts"]
 
     def score(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[float]:
         """Rewards in [0, 1], one for each (problem, completion text)."""

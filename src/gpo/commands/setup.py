@@ -81,11 +81,32 @@ def load_verifier(settings: DataSettings) -> Verifier:
             "--verifier: needed with --data: exact, number, option, math, bbh, gym or module:function"
         )
     own = verifiers.load(spec, limit_s=settings.verifier_limit_s)
+    if spec not in verifiers.NAMES:
+        try_out(settings, own)
     other = settings.eval_task if isinstance(settings, TrainSettings) else None
     if other is None or tasks.verifier(other) == spec:
         return own
     judge = verifiers.load(tasks.verifier(other), limit_s=settings.verifier_limit_s)
     return Routed({source_name(settings): own, other: judge})
+
+
+def try_out(settings: DataSettings, verifier: Verifier) -> None:
+    """Calls the user's function on the first row, before a model is loaded and samples for hours.
+
+    InputError names the row, the function and what it did. Data that Ray streams are tried when they come.
+    """
+    if not settings.task and not settings.data:
+        settings = settings.model_copy(
+            update={
+                "task": getattr(settings, "eval_task", None),
+                "data": getattr(settings, "eval_data", None),
+            }
+        )
+    if settings.data and settings.data.startswith("ray:"):
+        return
+    split = getattr(settings, "split", "train")
+    row = load_rows(settings.model_copy(update={"limit": 1}), split, getattr(settings, "seed", 0))[0]
+    tasks.problems([row], lambda _: (0,), source_name(settings), verifier.check)
 
 
 def source_name(settings: DataSettings) -> str:

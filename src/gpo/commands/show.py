@@ -12,6 +12,7 @@ from gpo.report import terminal
 from gpo.report.lines import CurveLine, RoundLine, checked
 from gpo.report.reading import read_runs
 from gpo.report.run import Run, key, mean_reset_value, success_rate
+from gpo.report.unjudged import counted, told
 from gpo.search import CREDIBLE
 from gpo.types import InputError
 
@@ -43,6 +44,8 @@ def show(path: Path, ui: Ui, trajectory: int | None = None) -> Json:
             "from 0"
         )
     ui.print(f"{path}: gpo {command}, {done}, {len(curves)} located trajectories", "")
+    missed = counted([*lines, *problems])
+    ui.print(*told(missed))
     if lines and "metrics" in lines[0]:
         ui.print(terminal.rounds(lines), "")
     shown = curves[trajectory] if trajectory is not None else most_credible(curves)
@@ -53,6 +56,7 @@ def show(path: Path, ui: Ui, trajectory: int | None = None) -> Json:
         "settings": settings,
         "rounds": len(lines),
         "problems": len(problems),
+        "unjudged": missed,
         "last_round": lines[-1] if lines else None,
         "trajectories": len(curves),
         "trajectory": shown,

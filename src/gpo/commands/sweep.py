@@ -19,6 +19,7 @@ from gpo.lockstep.engine import FULL, Fill
 from gpo.recipe import Recipe
 from gpo.record import Json, RunFolder, read_lines, row_lines, write_json
 from gpo.report import terminal
+from gpo.report.unjudged import told
 from gpo.search import CREDIBLE
 from gpo.types import Policy, Verifier, derive_seed
 
@@ -30,7 +31,11 @@ def sample(settings: SampleSettings, ui: Ui, *, resume: Path | None = None) -> J
     """Samples and verifies `num` completions of each problem."""
     summary = sweep("sample", settings, _plain(settings), ui, resume)
     ui.print(
-        _rate(summary), terminal.ledger(summary["tokens"]), _busy(summary), f"written to {summary['run']}"
+        _rate(summary),
+        *told(summary["unjudged"]),
+        terminal.ledger(summary["tokens"]),
+        _busy(summary),
+        f"written to {summary['run']}",
     )
     return summary
 
@@ -52,6 +57,7 @@ def locate(settings: LocateSettings, ui: Ui, *, resume: Path | None = None) -> J
         ui.print(terminal.trajectory(best), "")
     ui.print(
         _rate(summary),
+        *told(summary["unjudged"]),
         *_signal(settings, summary),
         *_found(summary),
         terminal.ledger(summary["tokens"]),
@@ -118,8 +124,8 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
     stored = settings.model_dump()
     if resume is None:
         RunFolder.check_new(path, stored)
+    verifier = setup.load_verifier(settings)
     with sampling(settings) as policy:
-        verifier = setup.load_verifier(settings)
         queue = _queue(settings, policy, verifier)
         with RunFolder.resume(path) if resume else RunFolder.create(path, command, stored) as folder:
             folder.take_up(stored, policy.fingerprint, queue.rows)

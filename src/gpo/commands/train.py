@@ -15,6 +15,7 @@ from gpo.commands import engines, learning, setup, trackers
 from gpo.commands.clock import Clock
 from gpo.commands.log import Log, accuracies, diverged, is_stale
 from gpo.commands.records import write_round
+from gpo.commands.tally import Tally
 from gpo.commands.ui import Ui
 from gpo.config import TrainSettings
 from gpo.evaluation import evaluate
@@ -23,6 +24,7 @@ from gpo.pool import PURPOSES, Watch
 from gpo.ranks import Ranks, SharedPolicy, SharedVerifier
 from gpo.record import Json, RunFolder, SilentFolder, read_json, row_lines, write_json
 from gpo.report import terminal
+from gpo.report.unjudged import counted, told
 from gpo.types import Group, State
 
 PROBES = 4
@@ -70,13 +72,14 @@ class Training:
         self.settings, self.ranks = settings, ranks
         trackers.check(settings.track)
         self.recipe = setup.load_recipe(settings, **setup.training_changes(settings))
+        self.verifier = SharedVerifier(setup.load_verifier(settings), self.ranks)
         self.policy = learning.load_policy(settings, self.ranks, checkpoint / "model" if checkpoint else None)
         self.engine = engines.load_trained(settings, self.ranks)
         self.sampler = SharedPolicy(self.engine or self.policy, self.ranks)
         self.recipe = engines.suited(self.recipe, self.engine or self.policy)
-        self.verifier = SharedVerifier(setup.load_verifier(settings), self.ranks)
         self.problems, self.held_out = setup.load_splits(settings, self.policy, self.verifier)
         self.known = {problem.id: problem for problem in self.problems}
+        self.tally = Tally(self.verifier)
         self.sync()
         self.learner = learning.load_learner(settings, self.policy, self.ranks)
         self.memory = Memory()
@@ -100,7 +103,8 @@ class Training:
                 bar.update(task, note=f"{purpose}: {num} rollouts")
 
             if not lines:
-                folder.commit_round({"round": 0, **self.evaluation(), "metrics": {}})
+                first = self.evaluation()
+                folder.commit_round({"round": 0, **first, "metrics": {}, "unjudged": self.tally.since()})
             log = Log(folder, self.settings, ui)
             for index in range(done + 1, self.settings.rounds + 1):
                 if not self.has_room(folder.rounds()) or is_stale(folder.rounds(), self.settings.patience):
@@ -112,7 +116,9 @@ class Training:
                 bar.update(task, completed=index, note=log.round(folder.rounds()))
             log.close()
             if "evaluation" not in (last := folder.rounds()[-1]):  # the run was cut short of its settings
-                folder.commit_round({"round": last["round"], **self.evaluation(), "metrics": {}})
+                final = self.evaluation()
+                line = {"round": last["round"], **final, "metrics": {}, "unjudged": self.tally.since()}
+                folder.commit_round(line)
 
     def left(self, lines: list[Json]) -> tuple[float, float]:
         """Tokens and trained rollouts that are left of the budgets."""
@@ -177,6 +183,7 @@ class Training:
         clock.lap("evaluation", is_whole=True)
         self.checkpoint(folder, index)
         clock.lap("other")
+        line["unjudged"] = self.tally.since()
         metrics |= clock.metrics(sum(data.tokens.values()), learned["train/tokens"])
         folder.commit_round(line)
         folder.prune_checkpoints(settings.keep_checkpoints)
@@ -250,7 +257,7 @@ def sampling_metrics(data: Round) -> dict[str, float]:
         "archive/signal_groups_frac": _mean([g.has_signal for g in data.archived]),
         **{f"share/{arm}": level for arm, level in share.levels.items()},
         **{f"share/{arm}_signal": share.rate(arm) for arm in ("fresh", *share.levels)},
-        "verify/timeouts": float(data.num_timeouts),
+        **{f"verify/{kind}": float(num) for kind, num in data.unjudged.items()},
     }
 
 
@@ -272,6 +279,7 @@ def summarise(lines: list[Json]) -> Json:
         "accuracy_after_stderr": last["stderr"],
         "rounds": lines[-1]["round"],
         "verifier_timeouts": int(sum(line["metrics"].get("verify/timeouts", 0) for line in lines)),
+        "unjudged": counted(lines),
         "tokens": dict(tokens),
     }
 
@@ -283,6 +291,7 @@ def report(lines: list[Json], summary: Json) -> list[RenderableType]:
     return [
         terminal.rounds(lines),
         "",
+        *told(summary["unjudged"]),
         terminal.ledger(summary["tokens"]),
         *(f"left of the budget: {num:,} {name}" for name, num in summary["unspent"].items()),
         "",

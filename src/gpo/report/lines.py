@@ -70,6 +70,8 @@ class ProblemLine(Line):
     tokens: Mapping[str, int]
     rates: tuple[float | None, ...]
     no_signal: int = 0
+    timeouts: int = 0
+    unjudged: Mapping[str, int] | None = None
 
 
 class RoundLine(Line):
@@ -81,6 +83,7 @@ class RoundLine(Line):
     evaluation: Evaluation | None = None
     rates: tuple[float | None, ...] = ()
     no_signal: int | None = None
+    unjudged: Mapping[str, int] = {}
 
 
 class RolloutLine(Line):

@@ -9,6 +9,7 @@ from pathlib import Path
 from gpo.record import RunFolder, read_json, read_lines
 from gpo.report.lines import AnyLine, CurveLine, ProblemLine, RolloutLine, RoundLine, checked
 from gpo.report.run import Run
+from gpo.report.unjudged import counted
 from gpo.types import InputError
 
 LOCATING = ("locate", "train")
@@ -74,7 +75,8 @@ def in_one(problems: Sequence[ProblemLine]) -> tuple[RoundLine, ...]:
         tokens.update(line.tokens)
     rates = tuple(rate for line in problems for rate in line.rates)
     no_signal = sum(line.no_signal for line in problems)
-    return (RoundLine(round=0, tokens=tokens, rates=rates, no_signal=no_signal),)
+    missed = counted(line.model_dump() for line in problems)
+    return (RoundLine(round=0, tokens=tokens, rates=rates, no_signal=no_signal, unjudged=missed),)
 
 
 def rollouts(run: Run) -> Iterator[RolloutLine]:

@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from gpo.report.terminal import percent, printable
+from gpo.report.unjudged import told
 
 
 class Rate(Protocol):
@@ -65,7 +66,7 @@ def report(name: str, scores: Scores, summary: Mapping[str, Any]) -> list[Render
         for subject, (num, rate) in scores.subjects.items():
             _row(subjects, printable(subject), num, rate)
         parts += ["", subjects]
-    return [*parts, "", _shares(scores, summary)]
+    return [*parts, "", _shares(scores, summary), *told(summary.get("unjudged", {}))]
 
 
 def comparison(first: str, second: str, difference: Difference) -> list[RenderableType]:
@@ -86,7 +87,7 @@ def _shares(scores: Scores, summary: Mapping[str, Any]) -> str:
     return (
         f"cut by the token limit {percent(scores.truncated_frac, None)}; no answer found in "
         f"{'?' if unparsed is None else percent(unparsed, None)}; "
-        f"{summary['verifier_timeouts']} verifier time-outs; {summary['tokens']['evaluation']:,} tokens"
+        f"{summary['tokens']['evaluation']:,} tokens"
         + (f"; {left} problems left when the budget was spent" if left else "")
     )
 

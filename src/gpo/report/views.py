@@ -12,6 +12,7 @@ from gpo.report.lines import CurveLine, RolloutLine
 from gpo.report.rules import Picks, agreement, picks
 from gpo.report.run import Run, intervals, key, mean_reset_value, positions, series, success_rate
 from gpo.report.text import encoded
+from gpo.report.unjudged import counted, told
 from gpo.types import json_digest
 
 Json = dict[str, Any]
@@ -43,6 +44,8 @@ def page_data(runs: Sequence[Run], rollouts: Rollouts, limits: Limits) -> Json:
     for run, rows in zip(runs, chosen, strict=True):
         found = {row: picks(run.curves[row], run.is_pooled) for row in rows}
         data["runs"].append(_run(run, rows, found, limits.credible_at))
+        missed = counted(line.model_dump() for line in run.rounds)
+        data["notes"] += [f"{run.name}: {one}" for one in told(missed)]
         if len(rows) < len(run.curves):
             data["notes"].append(
                 f"{run.name}: {len(rows)} of {len(run.curves):,} located trajectories are shown, drawn at "

@@ -24,6 +24,8 @@ class Row:
     """What else the row holds; a verifier or a truth check may need it."""
     source: str = ""
     """Where it came from, for messages: 'FILE row 3'."""
+    named: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False)
+    """The columns that question and answer came from, as they were: for a verifier, no prompt."""
 
 
 def draws(size: int) -> int:

@@ -55,6 +55,7 @@ def row_of(id_: str, where: str, record: Record, prompt: str, answer: str) -> Ro
         question=_prompt(record, prompt, where),
         answer=_answer(record, answer, where),
         columns={key: value for key, value in record.items() if key not in (prompt, answer)},
+        named={key: record[key] for key in (prompt, answer)},
         source=where,
     )
 
@@ -77,7 +78,8 @@ def problems(
         try:
             asked = row.question if prompt is None else prompt(row)
             _check_length("prompt", asked, MAX_PROMPT_CHARS)
-            problem = Problem(row.id, prompt_ids(asked), row.answer, task, row.question, row.columns)
+            columns = {**row.named, **row.columns}
+            problem = Problem(row.id, prompt_ids(asked), row.answer, task, row.question, columns)
             if check is not None:
                 check(problem)
         except ValueError as error:

@@ -16,7 +16,7 @@ from gpo.locate import Located, choose, locate
 from gpo.paths import PathPrior
 from gpo.pool import Pool
 from gpo.recipe import Recipe
-from gpo.types import Group, Problem, Rollout, State
+from gpo.types import Group, Problem, Rollout, State, unjudged
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Batch:
     located: list[Located]
     prior: PathPrior
     pool: Pool
-    num_timeouts: int
+    unjudged: dict[str, int]
 
     @property
     def rollouts(self) -> list[Rollout]:
@@ -71,7 +71,7 @@ def sample_batch(
     A place for which no reset state is found keeps its own problem. Critical steps at the very start
     are no resets: their state is the prompt, which has its group.
     """
-    timeouts = pool.verifier.num_timeouts
+    before = unjudged(pool.verifier)
     taken: Counter[State] = Counter()
     prompts = [State(problem) for problem in problems]
     first = len(prompts) - num_resets
@@ -86,8 +86,8 @@ def sample_batch(
         taken.update({state: len(pool.at(state)) for state in states})
     groups += draw(pool, states, group_size, "resets", taken)
     groups += draw(pool, prompts[first + len(states) :], group_size, "explore", taken)
-    timeouts = pool.verifier.num_timeouts - timeouts
-    return Batch(groups, len(states), first, located, prior, pool, timeouts)
+    missed = {kind: num - before[kind] for kind, num in unjudged(pool.verifier).items()}
+    return Batch(groups, len(states), first, located, prior, pool, missed)
 
 
 def draw(pool: Pool, states: Sequence[State], num: int, purpose: str, taken: Counter[State]) -> list[Group]:
@@ -111,7 +111,7 @@ def metrics(batch: Batch) -> dict[str, float]:
     """
     logged: dict[str, float] = {f"tokens/{name}": float(num) for name, num in batch.tokens.items()}
     logged["num_untrained"] = float(batch.num_untrained)
-    logged["num_timeouts"] = float(batch.num_timeouts)
+    logged |= {f"num_{kind}": float(num) for kind, num in batch.unjudged.items()}
     logged["reset_frac"] = batch.num_resets / len(batch.groups)
     logged["truncated_frac"] = fmean(not rollout.finished for rollout in batch.rollouts)
     for kind, groups in (("fresh", batch.fresh), ("reset", batch.resets)):

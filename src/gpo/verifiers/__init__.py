@@ -16,7 +16,8 @@ from typing import Any
 from gpo.types import InputError
 from gpo.verifiers.isolated import IsolatedVerifier
 from gpo.verifiers.judges import COLUMNS
-from gpo.verifiers.process import Zygote, start_callable, start_named
+from gpo.verifiers.process import Zygote
+from gpo.verifiers.starting import start_callable, start_named
 
 __all__ = ["NAMES", "IsolatedVerifier", "load"]
 
@@ -36,7 +37,7 @@ def load(
     memory_gib: float | None = 4.0,
     num_workers: int | None = None,
 ) -> IsolatedVerifier:
-    """The verifier that `spec` names: one of `NAMES`, 'module:function', or a callable.
+    """The verifier that `spec` names: one of `NAMES`, 'module:function', 'file.py:function', or a callable.
 
     Functions have TRL's reward signature, see `gpo.verifiers.function`. One that is named is imported
     in a process of its own, from this process's path or folder; a callable is used, in a fork, as it is
@@ -80,5 +81,8 @@ def _start(spec: str | Callable[..., Any], memory_bytes: int | None) -> tuple[st
     if spec not in NAMES and not all(spec.partition(":")):
         near = difflib.get_close_matches(spec, NAMES, n=1)
         hint = f"did you mean '{near[0]}'? " if near else ""
-        raise InputError(f"unknown verifier '{spec}': {hint}There are {', '.join(NAMES)}, or module:function")
+        raise InputError(
+            f"unknown verifier '{spec}': {hint}There are {', '.join(NAMES)}, module:function and "
+            "file.py:function"
+        )
     return spec, start_named(spec, memory_bytes)

@@ -1,85 +1,153 @@
 """The user's own Python as a verifier, called as TRL calls a reward function.
 
-    def reward(prompts, completions, answer, **columns) -> list[float | None]
+    def reward(prompts, completions, solution, **columns) -> list[float | None]
 
-`prompts` are the questions, `completions` the whole completion texts, `answer` and every other column
-of the rows are lists of the same length. May be `async`. None means that the function has no opinion.
-What only a trainer has (`completion_ids`, `trainer_state`, `log_extra`, `log_metric`) is not passed.
+Every column of the rows comes under its own name and as the file has it, as a list of the same length.
+`answer` is the gold answer as text where no column is called so; `prompts` are the questions and
+`completions` the whole texts, or both are lists of messages where the column `prompt` holds messages. The
+function is given what it names, and all of it where it has **keywords. It may be `async`; None means that it
+has no opinion. `trainer_state` is None, and what is given to `log_extra` and `log_metric` goes nowhere.
+`completion_ids` are not passed: a verifier sees text.
 """
 
 from __future__ import annotations
 
-import importlib
+import difflib
+import errno
 import inspect
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from operator import attrgetter
 from typing import Any
 
 RewardFunction = Callable[..., Any]
 
 _TRL_RESERVED = ("prompt", "completion", "completion_ids")
-
-
-def resolve(spec: str) -> RewardFunction:
-    """The callable that 'module:function' names. Raises what the import raises, TypeError if not callable."""
-    module, _, name = spec.partition(":")
-    function = attrgetter(name)(importlib.import_module(module))
-    if not callable(function):
-        raise TypeError(f"'{name}' is a {type(function).__name__}, not a function")
-    result: RewardFunction = function
-    return result
+_NO_MEMORY = ("allocate memory", "out of memory")
 
 
 def rewards(function: RewardFunction, items: Sequence[Mapping[str, Any]]) -> list[float | None]:
     """The function's checked rewards, one for each item {question, text, answer, columns}.
 
-    Raises ValueError, saying what happened, if the function raises or returns anything else than a
-    list of numbers in [0, 1] or None. Running out of memory is the answer's fault and passes through.
+    Raises ValueError, saying what happened, if the function cannot be called with the rows' columns, raises,
+    or returns anything else than a list of numbers in [0, 1] or None. Running out of memory is the answer's
+    fault and passes through.
     """
+    positional, named = _chosen(function, arguments(items))
     try:
-        result = function(**_arguments(items))
-        if inspect.iscoroutine(result):
+        result = function(*positional, **named)
+        if inspect.isawaitable(result):
             import asyncio
 
-            result = asyncio.run(result)
-    except MemoryError:
-        raise
+            result = asyncio.run(_awaited(result))
+        return _checked(result, len(items))
+    except _WrongRewardError as error:
+        raise ValueError(str(error)) from None
     except Exception as error:
+        if _is_memory(error):
+            raise MemoryError(str(error)) from error
         traceback.print_exc()
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        raise ValueError(
-            f"raised {type(error).__name__}: {error} ({last.filename}, line {last.lineno})"
-        ) from error
-    return _checked(result, len(items))
+        raise ValueError(f"raised {type(error).__name__}: {error}{_place(error)}") from error
 
 
-def _arguments(items: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+def arguments(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """TRL's keyword arguments; a column that a row lacks is None there."""
     names = dict.fromkeys(name for item in items for name in item["columns"] if name not in _TRL_RESERVED)
     columns = {name: [item["columns"].get(name) for item in items] for name in names}
-    return columns | {
-        "prompts": [item["question"] for item in items],
-        "completions": [item["text"] for item in items],
+    asked = [item["columns"].get("prompt") for item in items]
+    is_conversational = _is_messages(asked[0])
+    texts = [item["text"] for item in items]
+    return {
         "answer": [item["answer"] for item in items],
+        **columns,
+        "prompts": asked if is_conversational else [item["question"] for item in items],
+        "completions": [[{"role": "assistant", "content": t}] for t in texts] if is_conversational else texts,
+        "trainer_state": None,
+        "log_extra": _log_nothing,
+        "log_metric": _log_nothing,
     }
+
+
+def _chosen(function: RewardFunction, given: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """What of the given arguments the function takes, by position and by name.
+
+    ValueError if it needs another one, with the nearest name.
+    """
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # a function in C that does not tell
+        return [], given
+    positional: list[Any] = []
+    named: dict[str, Any] = {}
+    for one in parameters:
+        if one.kind is one.VAR_KEYWORD:
+            named = given | named
+        elif one.kind is not one.VAR_POSITIONAL and one.name in given:
+            if one.kind is one.POSITIONAL_ONLY:
+                positional.append(given[one.name])
+            else:
+                named[one.name] = given[one.name]
+        elif one.kind is not one.VAR_POSITIONAL and one.default is one.empty:
+            raise ValueError(_missing(one.name, given))
+    taken = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]
+    return positional, {name: value for name, value in named.items() if name not in taken}
+
+
+def _missing(name: str, given: Mapping[str, Any]) -> str:
+    if name == "completion_ids":
+        return "needs 'completion_ids', which are not passed: a verifier sees text; take `completions`"
+    near = difflib.get_close_matches(name, given, n=1, cutoff=0.5)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    return f"needs '{name}', and there are only {', '.join(given)}{hint}"
+
+
+async def _awaited(result: Any) -> Any:
+    return await result
+
+
+def _is_messages(prompt: Any) -> bool:
+    is_list = isinstance(prompt, list) and bool(prompt)
+    return is_list and all(isinstance(one, Mapping) and "role" in one and "content" in one for one in prompt)
+
+
+def _log_nothing(*_: Any, **__: Any) -> None:
+    """Stands for what TRL's trainer logs by."""
+
+
+def _is_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+
+
+def _place(error: Exception) -> str:
+    """The last line of the user's own code, behind which a library may have raised."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
+    return f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+
+
+class _WrongRewardError(Exception):
+    """What the function returned is not what it should."""
 
 
 def _checked(result: Any, num: int) -> list[float | None]:
     if isinstance(result, str | bytes | Mapping) or not hasattr(result, "__iter__"):
-        raise ValueError(f"returned {_shown(result)} instead of a list of {num} rewards")
+        raise _WrongRewardError(f"returned {_shown(result)} instead of a list of {num} rewards")
     values = list(result)
     if len(values) != num:
-        raise ValueError(f"returned {len(values)} rewards for {num} completions")
+        raise _WrongRewardError(f"returned {len(values)} rewards for {num} completions")
     return [None if value is None else _reward(value) for value in values]
 
 
 def _reward(value: Any) -> float:
     if isinstance(value, str | bytes) or not hasattr(value, "__float__"):
-        raise ValueError(f"returned {_shown(value)} as a reward instead of a number")
-    reward = float(value)
+        raise _WrongRewardError(f"returned {_shown(value)} as a reward instead of a number")
+    try:
+        reward = float(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError):  # an array of several numbers
+        raise _WrongRewardError(f"returned {_shown(value)} as a reward instead of a number") from None
     if not 0.0 <= reward <= 1.0:
-        raise ValueError(f"returned a reward of {reward}, which is not in [0, 1]; scale it")
+        raise _WrongRewardError(f"returned a reward of {reward}, which is not in [0, 1]; scale it")
     return reward
 
 

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from gpo.types import CompletionText, InputError, Problem
+from gpo.types import UNJUDGED, CompletionText, DataWarning, InputError, Problem
 from gpo.verifiers import wire
-from gpo.verifiers.pool import Failure, Pool
+from gpo.verifiers.pool import Failure, Pool, Reply
 from gpo.verifiers.process import Zygote
 
 Item = Mapping[str, Any]
 """What a judge sees of an answer: {question, text, answer, columns}."""
 
+_KINDS = {
+    Failure.TIMEOUT: ("timeouts", ""),
+    Failure.CRASH: (
+        "crashes",
+        "the process died twice (killed from outside for want of memory? a function that ends it?)",
+    ),
+    Failure.MEMORY: ("memory", "the memory limit of the process was reached"),
+}
+
 
 class IsolatedVerifier:
     """Scores completions with a built-in verifier or a user's function; made by `gpo.verifiers.load`.
 
-    `num_timeouts` answers were killed at the time limit, and `num_crashes` ended their process (out of
-    memory, a segmentation fault, an error inside a built-in verifier): both scored 0.0, and so did the
-    `num_unscored` answers for which the user's function returned None.
+    Answers without a verdict score 0.0 and are counted by kind in `unjudged`:
+    timeouts   reached the time limit;
+    crashes    ended their process twice: killed from outside, a segmentation fault, an error inside a
+               built-in verifier, a function that ended it or wrote into its connection;
+    memory     reached the memory limit of their process;
+    unscored   the user's function returned None for them.
     """
 
     def __init__(
@@ -33,15 +47,14 @@ class IsolatedVerifier:
         limit_s: float,
     ) -> None:
         """`columns` of a row are sent along, None for all of them; up to `max_batch` answers a request."""
-        self.num_timeouts = 0
-        self.num_crashes = 0
-        self.num_unscored = 0
+        self.unjudged: Counter[str] = Counter(dict.fromkeys(UNJUDGED, 0))
         self._name = name
         self._zygote = zygote
         self._pool = Pool(zygote, num_workers, limit_s)
         self._columns = columns
         self._max_batch = max_batch
         self._num_workers = num_workers
+        self._is_tried = False
         self._limit_s = limit_s
 
     def score(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[float]:
@@ -59,24 +72,71 @@ class IsolatedVerifier:
         # Who of a failed batch was to blame is not known, so each of its answers is asked for alone.
         suspects = [range(i, i + 1) for span in failures if len(span) > 1 for i in span]
         failures |= self._fill(rewards, problems, items, suspects)
-        culprits = [failure for span, failure in failures.items() if len(span) == 1]
-        self.num_timeouts += culprits.count(Failure.TIMEOUT)
-        self.num_crashes += culprits.count(Failure.CRASH)
+        alone = {span: failure for span, failure in failures.items() if len(span) == 1}
+        # What ends a process may have nothing to do with the answer, so each is asked once more.
+        crashed = [span for span, failure in alone.items() if failure is Failure.CRASH]
+        again = self._fill(rewards, problems, items, crashed)
+        self._note([failure for span, failure in alone.items() if span not in crashed] + [*again.values()])
         return rewards
+
+    @property
+    def num_timeouts(self) -> int:
+        """Answers so far whose verification was stopped at the time limit."""
+        return self.unjudged["timeouts"]
+
+    @property
+    def num_crashes(self) -> int:
+        """Answers so far that ended their process twice."""
+        return self.unjudged["crashes"]
+
+    @property
+    def num_unscored(self) -> int:
+        """Answers so far for which the user's function returned None."""
+        return self.unjudged["unscored"]
+
+    def _note(self, failures: Sequence[Failure]) -> None:
+        """Counts answers that get 0 without a verdict; warns of what a machine in want may have caused."""
+        for failure, (kind, what) in _KINDS.items():
+            if not (num := failures.count(failure)):
+                continue
+            before, self.unjudged[kind] = self.unjudged[kind], self.unjudged[kind] + num
+            if what and (not before or len(str(before)) < len(str(self.unjudged[kind]))):
+                warnings.warn(
+                    f"verifier '{self._name}': {self.unjudged[kind]} answers so far got the reward 0 without "
+                    f"a verdict: {what}",
+                    DataWarning,
+                    stacklevel=3,
+                )
 
     def check(self, problem: Problem) -> None:
         """Raises ValueError, saying why, if the problem's answer cannot be a gold answer.
 
         Done by the worker too, as a hostile gold answer hangs a parser like any other. What a user's
-        function can use, only the function knows, so there every answer passes.
+        function can use, only the function knows: it is tried once, on the first problem that comes.
         """
         if self._columns is None:
+            self._try_out(problem)
             return
-        (reply,) = self._pool.ask([self._frame({"check": self._item(problem, "")}, [problem])])
+        frame = self._frame({"check": self._item(problem, "")}, [problem])
+        (reply,) = self._pool.ask([frame], lambda _, reply: reply == {"ok": True} or _is_error(reply))
         if isinstance(reply, Failure):
             raise ValueError(f"'{self._name}' could not read it within {self._limit_s:g} s: {reply.value}")
         if "error" in reply:
             raise ValueError(reply["error"])
+
+    def _try_out(self, problem: Problem) -> None:
+        """Calls the user's function on a row, its gold answer for a completion; ValueError if it fails."""
+        if self._is_tried:
+            return
+        frame = self._frame({"items": [self._item(problem, problem.answer)]}, [problem])
+        (reply,) = self._pool.ask([frame], lambda _, reply: _is_error(reply) or "rewards" in reply)
+        why = f"failed: {reply.value}" if isinstance(reply, Failure) else reply.get("error", "")
+        if why:
+            columns = ", ".join(problem.columns) or "none"
+            raise ValueError(
+                f"verifier '{self._name}' {why}; it was tried on this row, which has the columns {columns}"
+            )
+        self._is_tried = True
 
     def read(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[str | None] | None:
         """The final answer of each completion in one spelling, None where there is none.
@@ -88,7 +148,8 @@ class IsolatedVerifier:
             return None
         pairs = list(zip(problems, texts, strict=True))
         frames = [self._frame({"read": self._item(problem, text)}, [problem]) for problem, text in pairs]
-        return [None if isinstance(r, Failure) else r["answer"] for r in self._pool.ask(frames)]
+        replies = self._pool.ask(frames, lambda _, reply: _is_answer(reply))
+        return [None if isinstance(reply, Failure) else reply["answer"] for reply in replies]
 
     def close(self) -> None:
         """Ends all processes; a collected or forgotten verifier is closed when Python ends."""
@@ -106,14 +167,18 @@ class IsolatedVerifier:
         """Asks for the answers of each span and writes their rewards; returns the spans that got none."""
         asked = [(span, problems[span.start : span.stop]) for span in spans]
         frames = [self._frame({"items": items[span.start : span.stop]}, about) for span, about in asked]
+
+        def fits(position: int, reply: Reply) -> bool:
+            return _is_error(reply) or _are_rewards(reply.get("rewards"), len(spans[position]))
+
         failures = {}
-        for (span, about), reply in zip(asked, self._pool.ask(frames), strict=True):
+        for (span, about), reply in zip(asked, self._pool.ask(frames, fits), strict=True):
             if isinstance(reply, Failure):
                 failures[span] = reply
                 continue
             if "error" in reply:
                 raise InputError(f"verifier '{self._name}' {reply['error']} (problem {_ids(about)})")
-            self.num_unscored += reply["rewards"].count(None)
+            self.unjudged["unscored"] += reply["rewards"].count(None)
             rewards[span.start : span.stop] = [reward or 0.0 for reward in reply["rewards"]]
         return failures
 
@@ -127,9 +192,24 @@ class IsolatedVerifier:
     def _frame(self, request: Mapping[str, Any], problems: Sequence[Problem]) -> bytes:
         try:
             return wire.encode(request)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             column = next(filter(None, map(_unsendable, problems)), _ids(problems))
             raise InputError(f"{column}: {error}; make it text, numbers or lists, or drop it") from error
+
+
+def _is_error(reply: Reply) -> bool:
+    return isinstance(reply.get("error"), str)
+
+
+def _is_answer(reply: Reply) -> bool:
+    return "answer" in reply and isinstance(reply["answer"], str | None)
+
+
+def _are_rewards(found: Any, num: int) -> bool:
+    """Whether this is what a worker replies: a number in [0, 1] or None for each answer."""
+    if not isinstance(found, list) or len(found) != num:
+        return False
+    return all(one is None or (isinstance(one, int | float) and 0 <= one <= 1) for one in found)
 
 
 def _unsendable(problem: Problem) -> str | None:
@@ -137,7 +217,7 @@ def _unsendable(problem: Problem) -> str | None:
     for name, value in problem.columns.items():
         try:
             wire.encode({name: value})
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             return f"problem {problem.id}, column '{name}'"
     return None
 

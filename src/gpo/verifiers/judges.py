@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Protocol
 
-from gpo.verifiers import function
+from gpo.verifiers import function, naming
 
 Judge = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -51,7 +51,7 @@ def named(name: str) -> Judge:
     """The judge for a built-in verifier's name or for 'module:function'."""
     if name in COLUMNS:
         return of_module(import_module(f"gpo.verifiers.{name}"))
-    return of_function(function.resolve(name))
+    return of_function(naming.resolve(name))
 
 
 def of_module(verifier: BuiltIn) -> Judge:

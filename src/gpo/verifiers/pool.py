@@ -1,4 +1,4 @@
-"""Requests spread over worker processes, under one hard limit of wall-clock time for each."""
+"""Requests spread over worker processes, each with a limit of processor time and a wider one of time."""
 
 from __future__ import annotations
 
@@ -8,14 +8,27 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
+from gpo.types import EngineError
 from gpo.verifiers import wire
-from gpo.verifiers.process import Worker, Zygote
+from gpo.verifiers.clock import Awake, cpu_seconds
+from gpo.verifiers.process import NoWorkerError, Worker, Zygote
 
 Reply = dict[str, Any]
+Fits = Callable[[int, Reply], bool]
+"""Whether a reply is one to the request at this position."""
+
+WALL = 10.0
+"""An answer may take so many times its limit of processor time on the wall clock: waiting is no work."""
+_LOOK_S = 0.5
+"""Seconds between two looks at the workers that have not answered."""
+_PAUSES_S = (0.1, 0.5, 2.0, 5.0)
+"""Waits between tries to start a first worker: a machine short of processes or memory may recover."""
 
 
 class Failure(enum.Enum):
@@ -23,31 +36,46 @@ class Failure(enum.Enum):
 
     TIMEOUT = "its process was killed at the time limit"
     CRASH = "its process died"
+    MEMORY = "its process reached its memory limit"
 
 
-class Asked(NamedTuple):
-    """Which request a worker has, and when (monotonic seconds) it must have answered."""
+@dataclass(slots=True)
+class Asked:
+    """Which request a worker has, and since when, in awake seconds."""
 
     position: int
-    deadline: float
+    since_s: float
+    cpu_s: float | None = None
+    """The worker's processor seconds at the first look; None before."""
 
 
 class Pool:
     """Up to `num_workers` workers of one zygote, started when they are needed and kept."""
 
-    def __init__(self, zygote: Zygote, num_workers: int, limit_s: float) -> None:
-        """`limit_s` is for one request, from when its worker has it until the reply."""
+    def __init__(
+        self,
+        zygote: Zygote,
+        num_workers: int,
+        limit_s: float,
+        *,
+        cpu: Callable[[int], float | None] = cpu_seconds,
+    ) -> None:
+        """`limit_s` is of processor time for one request; `cpu` tells a worker's so far, by its pid."""
         self._zygote = zygote
         self._num_workers = num_workers
         self._limit_s = limit_s
+        self._look_s = min(_LOOK_S, limit_s / 2)
+        self._cpu = cpu
+        self._awake = Awake()
         self._idle: list[Worker] = []
         self._lock = threading.Lock()
 
-    def ask(self, frames: Sequence[bytes]) -> list[Reply | Failure]:
+    def ask(self, frames: Sequence[bytes], fits: Fits) -> list[Reply | Failure]:
         """One outcome for each request (a frame of `wire`), in order; may be called from any thread.
 
-        A worker that hangs or dies costs its own request only: it is killed and replaced. InputError
-        if the verifier cannot be loaded, RuntimeError after `close`.
+        A reply that does not fit its request ends the worker, as nobody knows what it would say next.
+        A worker that hangs or dies costs its own request only: it is killed and replaced. InputError if the
+        verifier cannot be loaded, EngineError if no process can be started, RuntimeError after `close`.
         """
         outcomes: dict[int, Reply | Failure] = {}
         todo = deque(enumerate(frames))
@@ -57,7 +85,7 @@ class Pool:
             try:
                 while todo or busy:
                     self._hand_out(todo, busy)
-                    for worker, outcome in self._outcomes(busy):
+                    for worker, outcome in self._outcomes(busy, fits):
                         outcomes[busy.pop(worker).position] = outcome
                         if not isinstance(outcome, Failure):
                             self._idle.append(worker)
@@ -68,41 +96,76 @@ class Pool:
 
     def _hand_out(self, todo: deque[tuple[int, bytes]], busy: dict[Worker, Asked]) -> None:
         while todo and len(busy) < self._num_workers:
+            worker = self._idle_worker(is_needed=not busy)
+            if worker is None:  # go on with those that there are
+                return
             position, frame = todo.popleft()
-            worker = self._idle_worker()
-            busy[worker] = Asked(position, time.monotonic() + self._limit_s)
+            busy[worker] = Asked(position, self._awake.now())
             with suppress(OSError):  # it died or is stuck, which shows when its reply is waited for
                 worker.connection.sendall(frame)
 
-    def _idle_worker(self) -> Worker:
-        """A worker that waits for a request: one of those that are left, if it still lives, or a new one."""
+    def _idle_worker(self, *, is_needed: bool) -> Worker | None:
+        """A worker that waits for a request: one of those that are left, if it still lives, or a new one.
+
+        None if none can be started now, unless it `is_needed`: then EngineError after a few tries.
+        """
         while self._idle:
             worker = self._idle.pop()
             if not _readable([worker.connection], 0.0):
                 return worker
             self._zygote.kill(worker)  # nothing was asked, so what can be read is the end of the file
-        worker = self._zygote.fork()
-        worker.connection.settimeout(self._limit_s)
-        return worker
+        for pause_s in (*_PAUSES_S, None):
+            try:
+                worker = self._zygote.fork()
+            except NoWorkerError as error:
+                if not is_needed:
+                    return None
+                if pause_s is None:
+                    raise EngineError(str(error)) from None
+                time.sleep(pause_s)
+            else:
+                worker.connection.settimeout(WALL * self._limit_s)
+                return worker
+        return None
 
-    def _outcomes(self, busy: dict[Worker, Asked]) -> list[tuple[Worker, Reply | Failure]]:
-        """Those that have come when the first worker replies, dies or reaches its limit."""
-        soonest = min(asked.deadline for asked in busy.values())
-        readable = _readable([worker.connection for worker in busy], soonest - time.monotonic())
-        outcomes = []
+    def _outcomes(self, busy: dict[Worker, Asked], fits: Fits) -> list[tuple[Worker, Reply | Failure]]:
+        """Those that have come when the first worker replies or dies, or at the next look at their limits."""
+        readable = _readable([worker.connection for worker in busy], self._look_s)
+        now_s = self._awake.now()
+        outcomes: list[tuple[Worker, Reply | Failure]] = []
         for worker, asked in busy.items():
             if worker.connection in readable:
-                outcomes.append((worker, self._receive(worker)))
-            elif time.monotonic() >= asked.deadline:
+                outcomes.append((worker, self._receive(worker, partial(fits, asked.position))))
+            elif now_s - asked.since_s >= self._look_s and self._is_over(worker, asked, now_s):
                 outcomes.append((worker, self._give_up(worker, Failure.TIMEOUT)))
         return outcomes
 
-    def _receive(self, worker: Worker) -> Reply | Failure:
+    def _is_over(self, worker: Worker, asked: Asked, now_s: float) -> bool:
+        """Whether the worker has used up its limit of processor time, or the wider one of wall-clock time.
+
+        Its processor time counts from the first look, so that a request which is answered before costs none.
+        Where the system does not tell it, wall-clock time stands for it.
+        """
+        passed_s = now_s - asked.since_s
+        if passed_s >= WALL * self._limit_s:
+            return True
+        used_s = self._cpu(worker.pid)
+        if used_s is None:
+            return passed_s >= self._limit_s
+        if asked.cpu_s is None:
+            asked.cpu_s = used_s
+        return used_s - asked.cpu_s >= self._limit_s
+
+    def _receive(self, worker: Worker, fits: Callable[[Reply], bool]) -> Reply | Failure:
         try:
-            reply = wire.receive(worker.connection)
+            reply = wire.receive(worker.connection, wire.MAX_REPLY_BYTES)
         except TimeoutError:
             return self._give_up(worker, Failure.TIMEOUT)
-        if reply is None:
+        except (ValueError, OSError):  # the function wrote into the connection, or broke it
+            return self._give_up(worker, Failure.CRASH)
+        if reply == wire.OUT_OF_MEMORY:  # what is left of it is not to be trusted with another answer
+            return self._give_up(worker, Failure.MEMORY)
+        if reply is None or not fits(reply):
             return self._give_up(worker, Failure.CRASH)
         return reply
 

@@ -1,41 +1,28 @@
-"""Starting a zygote, and giving it orders. Nothing is pickled and no `__main__` runs twice.
-
-A verifier known by name is loaded in a fresh interpreter that shares nothing with this one. A callable
-cannot be sent there, so its zygote is a fork: it sees the callable and all that it refers to as they
-were at that moment. (A fork of a process with threads inherits their locks, and its memory is copied
-as this process writes to it; prefer a name, or load the verifier before the model.)
-"""
+"""A zygote as the process that started it sees it: it is given orders, and its workers are kept track of."""
 
 from __future__ import annotations
 
 import contextlib
-import json
+import errno
 import os
 import signal
 import socket
 import struct
 import subprocess
-import sys
-import time
 import warnings
 import weakref
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from gpo.types import InputError
-from gpo.verifiers import function, judges, wire, zygote
+from gpo.types import DataWarning, EngineError, InputError
+from gpo.verifiers import wire, zygote
 
 START_LIMIT_S = 120.0
 """For importing the verifier, torch and all on a cold disk; it does not count against any answer."""
 
 _END_LIMIT_S = 5.0
-
-_BOOT = """
-import json, sys
-sys.path[:], *setup = json.loads(sys.argv[1])
-from gpo.verifiers.zygote import main
-main(*setup)
-"""
+_MOST_STARTS = 4
 
 
 @dataclass(eq=False, slots=True)
@@ -46,6 +33,14 @@ class Worker:
     connection: socket.socket
 
 
+class NoWorkerError(RuntimeError):
+    """The system made no process now: it is short of memory, processes or files."""
+
+
+class _LostError(Exception):
+    """The zygote is gone."""
+
+
 class Child(Protocol):
     """What we use of subprocess.Popen, and offer for a fork."""
 
@@ -54,16 +49,33 @@ class Child(Protocol):
     def kill(self) -> None: ...
 
 
+@dataclass(slots=True)
+class _Processes:
+    """A zygote, the socket that it takes its orders from, and its workers by their pids."""
+
+    child: Child
+    control: socket.socket
+    workers: dict[int, Worker] = field(default_factory=dict)
+
+
+Start = Callable[[], tuple[Child, socket.socket]]
+
+
 class Zygote:
     """This side of a zygote: get workers, give them back to be killed."""
 
-    def __init__(self, name: str, child: Child, control: socket.socket) -> None:
-        """`name` is the verifier's, for messages; see `start_named` and `start_callable`."""
+    def __init__(self, name: str, start: Start, *, is_repeatable: bool) -> None:
+        """`name` is the verifier's, for messages; see `start_named` and `start_callable`.
+
+        Where `start` is repeatable, a zygote that was killed is started again, up to three times.
+        """
         self._name = name
-        self._control = control
+        self._start = start
+        self._num_starts = _MOST_STARTS if is_repeatable else 1
         self._is_ready = False
-        self._workers: dict[int, Worker] = {}
-        self.close = weakref.finalize(self, _end, child, control, self._workers, os.getpid())
+        self._is_lost = False
+        self._processes = _Processes(*self._started())
+        self.close = weakref.finalize(self, _end, self._processes, os.getpid())
         """Ends all its processes; also called when it is collected and when Python ends."""
 
     def wait_ready(self) -> None:
@@ -72,9 +84,10 @@ class Zygote:
             raise RuntimeError(f"verifier '{self._name}' was closed")
         if self._is_ready:
             return
-        self._control.settimeout(START_LIMIT_S)
+        control = self._processes.control
+        control.settimeout(START_LIMIT_S)
         try:
-            reply = wire.receive(self._control)
+            reply = wire.receive(control)
         except TimeoutError:
             reply = {"error": f"not imported after {START_LIMIT_S:.0f} s"}
         if reply is None or "error" in reply:
@@ -87,94 +100,101 @@ class Zygote:
         self._is_ready = True
 
     def fork(self) -> Worker:
-        """A new worker."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            pid = self._order(0, [theirs.fileno()])
-        self._workers[pid] = Worker(pid, ours)
-        return self._workers[pid]
+        """A new worker. NoWorkerError if the system makes none now, EngineError if the zygote is killed
+        again and again.
+        """
+        while True:
+            try:
+                return self._forked()
+            except _LostError:
+                self._restart()
 
     def kill(self, worker: Worker) -> None:
         """Ends a worker, dead or alive, with all processes that it started; once is enough."""
-        if self.close.alive and self._workers.pop(worker.pid, None) is worker:
-            worker.connection.close()
-            self._order(worker.pid, [])
+        worker.connection.close()
+        if self.close.alive and self._processes.workers.get(worker.pid) is worker:
+            # With the zygote its workers are lost too, and killed at once.
+            with contextlib.suppress(_LostError):
+                self._order(worker.pid, [])
+            self._processes.workers.pop(worker.pid, None)
+
+    def _forked(self) -> Worker:
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise self._no_worker(error.errno) from None
+        try:
+            with theirs:
+                pid = self._order(0, [theirs.fileno()])
+        except _LostError:
+            ours.close()
+            raise
+        if pid < 0:
+            ours.close()
+            raise self._no_worker(-pid)
+        worker = self._processes.workers[pid] = Worker(pid, ours)
+        return worker
+
+    def _no_worker(self, number: int | None) -> NoWorkerError:
+        is_files = number in (errno.EMFILE, errno.ENFILE)
+        what = "files (ulimit -n)" if is_files else "memory or processes (ulimit -u)"
+        return NoWorkerError(
+            f"verifier '{self._name}': no process can be started for it ({os.strerror(number or 0)}); "
+            f"free some {what}"
+        )
 
     def _order(self, pid: int, descriptors: list[int]) -> int:
         try:
-            socket.send_fds(self._control, [zygote.ORDER.pack(pid)], descriptors)
-            reply = self._control.recv(zygote.ORDER.size)
+            if self._is_lost:
+                raise _LostError
+            socket.send_fds(self._processes.control, [zygote.ORDER.pack(pid)], descriptors)
+            reply = self._processes.control.recv(zygote.ORDER.size)
             return int(zygote.ORDER.unpack(reply)[0])
-        except BaseException as error:  # an interrupt too: the next order would get this one's reply
+        except (OSError, struct.error):
+            self._is_lost = True
+            _kill_groups(self._processes.workers)
+            raise _LostError from None
+        except _LostError:
+            raise
+        except BaseException:  # an interrupt: the next order would get this one's reply
             self.close()
-            if isinstance(error, OSError | struct.error):
-                raise RuntimeError(f"the process of verifier '{self._name}' was killed") from error
             raise
 
-
-def start_named(name: str, memory_bytes: int | None) -> Zygote:
-    """A zygote for a built-in verifier or 'module:function', with this process's path and then its folder."""
-    ours, theirs = socket.socketpair()
-    path = [*sys.path, os.getcwd()]
-    setup = json.dumps([path, theirs.fileno(), os.getpid(), name, memory_bytes])
-    with theirs:
-        child = subprocess.Popen(  # noqa: S603 - this interpreter and this package
-            [sys.executable, "-P", "-c", _BOOT, setup],
-            stdin=subprocess.DEVNULL,
-            stdout=2,
-            pass_fds=[theirs.fileno()],
-            start_new_session=True,
+    def _restart(self) -> None:
+        """Another zygote in the place of one that was killed; its workers, killed too, are forgotten."""
+        processes = self._processes
+        processes.control.close()
+        processes.workers.clear()
+        processes.child.kill()
+        processes.child.wait()
+        if self._num_starts < 1:
+            self.close.detach()
+            raise EngineError(
+                f"verifier '{self._name}': its process was killed from outside, maybe for want of memory; "
+                "free some"
+            )
+        warnings.warn(
+            f"verifier '{self._name}': its process was killed from outside, maybe for want of memory; "
+            "it was started again, and no answer is lost",
+            DataWarning,
+            stacklevel=2,
         )
-    return Zygote(name, child, ours)
+        processes.child, processes.control = self._started()
+        self._is_ready = self._is_lost = False
+        self.wait_ready()
+
+    def _started(self) -> tuple[Child, socket.socket]:
+        self._num_starts -= 1
+        try:
+            return self._start()
+        except OSError as error:
+            raise EngineError(str(self._no_worker(error.errno))) from None
 
 
-def start_callable(reward: function.RewardFunction, name: str, memory_bytes: int | None) -> Zygote:
-    """A zygote that is a fork of this process and knows `reward` as it is now."""
-    ours, theirs = socket.socketpair()
-    parent = os.getpid()
-    with warnings.catch_warnings():
-        # Python 3.12 warns of locks that threads may hold; the fork runs nothing but the user's function.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
-    if pid == 0:
-
-        def body() -> None:
-            os.setsid()
-            ours.close()
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            zygote.run(theirs, parent, lambda: judges.of_function(reward), memory_bytes)
-
-        zygote.exit_after(body)
-    theirs.close()
-    return Zygote(name, Forked(pid), ours)
-
-
-class Forked:
-    """A child of `os.fork`, as a subprocess.Popen."""
-
-    def __init__(self, pid: int) -> None:
-        """`pid` is a child of this process that nobody else waits for."""
-        self._pid = pid
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Its wait status; TimeoutExpired after `timeout` seconds."""
-        end = time.monotonic() + (timeout or 0.0)
-        while True:
-            pid, status = os.waitpid(self._pid, 0 if timeout is None else os.WNOHANG)
-            if pid:
-                return status
-            if time.monotonic() > end:
-                raise subprocess.TimeoutExpired("fork", timeout or 0.0)
-            time.sleep(0.002)
-
-    def kill(self) -> None:
-        """Sends SIGKILL."""
-        os.kill(self._pid, signal.SIGKILL)
-
-
-def _end(child: Child, control: socket.socket, workers: dict[int, Worker], owner: int) -> None:
+def _end(processes: _Processes, owner: int) -> None:
     """Closes the sockets, which ends the zygote; waits for it, in the process whose child it is."""
-    control.close()
+    child, workers = processes.child, processes.workers
+    processes.control.close()
     for worker in workers.values():
         worker.connection.close()
     if os.getpid() != owner:
@@ -183,7 +203,16 @@ def _end(child: Child, control: socket.socket, workers: dict[int, Worker], owner
         if not workers:  # none to be killed by it, and it may still be importing
             child.kill()
         try:
-            child.wait(_END_LIMIT_S)
+            status = child.wait(_END_LIMIT_S)
         except subprocess.TimeoutExpired:
             child.kill()
-            child.wait()
+            status = child.wait()
+        if status != 0:  # it was killed, and could not kill its workers
+            _kill_groups(workers)
+
+
+def _kill_groups(workers: Mapping[int, Worker]) -> None:
+    """Kills workers whose zygote is gone, with what they have started."""
+    for pid in workers:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)

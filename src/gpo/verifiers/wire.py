@@ -12,6 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 
 _LENGTH = struct.Struct("!Q")
+MAX_REPLY_BYTES = 2**26
+"""No reply is longer: what announces more was not written by a worker."""
+
+OUT_OF_MEMORY = {"failed": "memory"}
+"""What a worker replies, as its last words, when an answer took more memory than it may have."""
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
@@ -20,13 +25,23 @@ def encode(message: Mapping[str, Any]) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
-def receive(connection: socket.socket) -> dict[str, Any] | None:
-    """The next message; None if the other side is gone."""
+def receive(connection: socket.socket, most: int | None = None) -> dict[str, Any] | None:
+    """The next message, of at most `most` bytes; None if the other side is gone. ValueError for all else."""
     head = _exactly(connection, _LENGTH.size)
-    body = None if head is None else _exactly(connection, _LENGTH.unpack(head)[0])
+    if head is None:
+        return None
+    size = _LENGTH.unpack(head)[0]
+    if most is not None and size > most:
+        raise ValueError(f"a message of {size} bytes")
+    body = _exactly(connection, size)
     if body is None:
         return None
-    message: dict[str, Any] = json.loads(body.decode("utf-8", "surrogatepass"))
+    try:
+        message = json.loads(body.decode("utf-8", "surrogatepass"))
+    except RecursionError:
+        raise ValueError("a message of thousands of brackets") from None
+    if not isinstance(message, dict):
+        raise ValueError(f"a message that is a {type(message).__name__}")
     return message
 
 

@@ -10,6 +10,7 @@ The verifier's print() goes to standard error: standard output belongs to the co
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import select
@@ -17,16 +18,19 @@ import signal
 import socket
 import struct
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 from gpo.verifiers import judges, wire
 
-ORDER = struct.Struct("!I")
-"""0, with a socket attached: fork a worker for it. Else: kill this worker. The reply is the worker's pid."""
+ORDER = struct.Struct("!i")
+"""0, with a socket attached: fork a worker for it. Else: kill this worker. The reply is the worker's pid, or
+minus the number of the error that kept the system from making one."""
 
 _WATCH_S = 1.0
+_LAST_WORDS = wire.encode(wire.OUT_OF_MEMORY)
 
 
 def main(descriptor: int, parent: int, name: str, memory_bytes: int | None) -> NoReturn:
@@ -39,9 +43,10 @@ def run(
     control: socket.socket, parent: int, load: Callable[[], judges.Judge], memory_bytes: int | None
 ) -> None:
     """Makes this process a zygote: loads the verifier, says 'ready' or why not, and obeys `parent`."""
-    os.dup2(2, 1)
+    with contextlib.suppress(OSError):  # this process was started without a standard error
+        os.dup2(2, 1)
     sys.stdout = sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
-    judge = _load(control, load)
+    judge = _load(control, load, parent)
     if judge is not None:
         _obey(control, parent, judge, memory_bytes)
 
@@ -55,20 +60,34 @@ def exit_after(body: Callable[[], None]) -> NoReturn:
     except BaseException:  # noqa: BLE001 - SystemExit of a user's function ends the worker like any error
         sys.excepthook(*sys.exc_info())
     finally:
-        sys.stderr.flush()
-        os._exit(status)
+        try:
+            sys.stderr.flush()
+        finally:  # the user's function may have closed it
+            os._exit(status)
 
 
-def _load(control: socket.socket, load: Callable[[], judges.Judge]) -> judges.Judge | None:
+def _load(control: socket.socket, load: Callable[[], judges.Judge], parent: int) -> judges.Judge | None:
     judge = None
     news: dict[str, object] = {"ready": True}
+    loaded = threading.Event()
+    watch = threading.Thread(target=_end_with, args=(parent, loaded), daemon=True)
+    watch.start()
     try:
         judge = load()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's module may do anything on import
+    except BaseException as error:  # noqa: BLE001 - a user's module may do anything on import
         news = {"error": f"{type(error).__name__}: {error}"}
+    loaded.set()
+    watch.join()  # a fork must not have a thread of its parent's in mid-air
     with contextlib.suppress(BrokenPipeError):  # closed before it was ready: nobody wants to know
         control.sendall(wire.encode(news))
     return judge
+
+
+def _end_with(parent: int, loaded: threading.Event) -> None:
+    """Ends this process if its parent is gone before the verifier is loaded: an import may hang for ever."""
+    while not loaded.wait(_WATCH_S):
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 def _obey(control: socket.socket, parent: int, judge: judges.Judge, memory_bytes: int | None) -> None:
@@ -79,11 +98,11 @@ def _obey(control: socket.socket, parent: int, judge: judges.Judge, memory_bytes
             pid, connection = order
             if connection is not None:
                 pid = _fork_worker(control, connection, judge, memory_bytes)
-                workers.add(pid)
+                workers |= {pid} if pid > 0 else set()
             elif pid in workers:
                 workers.remove(pid)
                 _kill(pid)
-            control.sendall(ORDER.pack(pid))
+            control.sendall(ORDER.pack(pid or -errno.EMFILE))  # 0: the socket could not be received
     finally:
         for pid in workers:
             _kill(pid)
@@ -111,7 +130,12 @@ def _next_order(control: socket.socket, parent: int) -> tuple[int, socket.socket
 def _fork_worker(
     control: socket.socket, connection: socket.socket, judge: judges.Judge, memory_bytes: int | None
 ) -> int:
-    pid = os.fork()
+    """The pid of a new worker, or minus the number of the error that came instead."""
+    try:
+        pid = os.fork()
+    except OSError as error:  # no memory, or too many processes
+        connection.close()
+        return -(error.errno or errno.EAGAIN)
     if pid == 0:
         exit_after(lambda: _work(control, connection, judge, memory_bytes))
     with contextlib.suppress(PermissionError, ProcessLookupError):  # the child may be first, or gone
@@ -128,7 +152,12 @@ def _work(
     control.close()
     _limit_memory(memory_bytes)
     while (request := wire.receive(connection)) is not None:
-        connection.sendall(wire.encode(judge(request)))
+        try:
+            reply = wire.encode(judge(request))
+        except MemoryError:
+            connection.sendall(_LAST_WORDS)
+            return
+        connection.sendall(reply)
 
 
 def _kill(pid: int) -> None:
