@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,7 +20,8 @@ from test_reader_sees import (
     policy,
 )
 
-from gpo.types import DataWarning, InputError, Problem, Trace
+from gpo.commands.rows import check_vocabulary
+from gpo.types import DataWarning, InputError, Labelled, Preference, Problem, Trace
 
 KEYS = ("reasoning_content", "reasoning", "thinking")
 QWEN = (
@@ -252,3 +254,27 @@ def test_a_template_that_changes_the_question_or_writes_the_date_is_told_once():
     with pytest.warns(DataWarning, match="writes today's date into prompts"):
         policy(template=dated + CHAT).prompt_ids("How many?")
     assert policy(template=dated + CHAT, template_args={"day": "1 May 2025"}).prompt_ids("How many?")
+
+
+PAIR = Preference((1, 2), (3, 4), (5, 4))
+ROWS = [
+    (replace(PAIR, chosen_ids=(3, 99)), "row 2: chosen_ids has 99, and the model's ids are 0 to 9"),
+    (replace(PAIR, rejected_ids=(10,)), "row 2: rejected_ids has 10"),
+    (replace(PAIR, prompt_ids=(1, 2**70)), "row 2: prompt_ids has"),
+    (replace(PAIR, chosen_ids=(3, 4, 3)), "row 2: chosen_ids goes on after an end token"),
+    (replace(PAIR, rejected_ids=(4, 4)), "row 2: rejected_ids goes on after an end token"),
+]
+
+
+@pytest.mark.parametrize(("row", "reason"), ROWS)
+def test_a_pair_that_the_model_cannot_have_written_is_refused(row, reason):
+    check_vocabulary([PAIR, replace(PAIR, prompt_ids=(4, 1))], 10, (4,), "pairs.jsonl")
+    with pytest.raises(InputError, match=reason):
+        check_vocabulary([PAIR, row], 10, (4,), "pairs.jsonl")
+
+
+def test_a_labelled_row_that_the_model_cannot_have_written_is_refused():
+    check_vocabulary([Labelled((1,), (2, 4), True)], 10, (4,), "unpaired.jsonl")
+    for ids, reason in (((2, 10), "row 1: completion_ids has 10"), ((4, 2), "goes on after an end token")):
+        with pytest.raises(InputError, match=reason):
+            check_vocabulary([Labelled((1,), ids, True)], 10, (4,), "unpaired.jsonl")

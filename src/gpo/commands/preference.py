@@ -123,8 +123,8 @@ class PreferenceTraining:
 
     def fit(self, rows: Rows, source: Path | str) -> Rows:
         """The rows that are short enough, the others counted; InputError for ids that the model lacks."""
-        num_ids = self.policy.model.get_input_embeddings().weight.shape[0]
-        check_vocabulary(rows, num_ids, self.policy.end_ids, source)
+        embeddings: Any = self.policy.model.get_input_embeddings()
+        check_vocabulary(rows, int(embeddings.weight.shape[0]), self.policy.end_ids, source)
         kept = fitting(rows, self.policy.context, self.settings.max_length, source)
         self.num_left_out["too long"] = len(rows) - len(kept)
         if rows and not kept:

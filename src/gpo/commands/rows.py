@@ -168,12 +168,12 @@ def read_labelled(path: Path) -> list[Labelled]:
 
 def check_vocabulary(rows: Training, num_ids: int, end_ids: Ids, source: Path | str) -> None:
     """InputError for an id that the model has no token for, and for an answer that goes on after its end."""
-    for number, row in enumerate(rows, start=1):
-        answers = (
-            {"completion_ids": row.completion_ids}
-            if isinstance(row, Labelled)
-            else {"chosen_ids": row.chosen_ids, "rejected_ids": row.rejected_ids}
-        )
+    every: list[Preference | Labelled] = [*rows]
+    for number, row in enumerate(every, start=1):
+        if isinstance(row, Labelled):
+            answers = {"completion_ids": row.completion_ids}
+        else:
+            answers = {"chosen_ids": row.chosen_ids, "rejected_ids": row.rejected_ids}
         for name, ids in {"prompt_ids": row.prompt_ids, **answers}.items():
             if max(ids) >= num_ids:
                 raise InputError(

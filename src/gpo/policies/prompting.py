@@ -162,11 +162,6 @@ class PromptedPolicy:
         """A completion that somebody else wrote; see gpo.policies.traces."""
         return trace_of(self, problem, completion)
 
-    @cached_property
-    def num_ids(self) -> int:
-        """One more than the highest token id of the vocabulary."""
-        return int(max(self._tokenizer.get_vocab().values())) + 1
-
     def room(self, state: State) -> int:
         """Tokens that may follow the state, 0 or less if none; InputError if its prompt is no prompt."""
         self._checked(state.problem.prompt_ids, state.problem.question)
