@@ -199,7 +199,9 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on(tmp_path: Path) -> None:
     assert "Traceback" not in err
     assert "File too large: free some space, or raise the quota; " in line
     assert line.endswith(" of 8 problems are kept; gpo sample --resume runs/x goes on")
-    code, err = Command(tmp_path, "-m", "gpo", "sample", "--resume", "runs/x").ended()
+    code, err = Command(
+        tmp_path, "-m", "gpo", "sample", "--resume", "runs/x", "--batch-tokens", "999"
+    ).ended()
     assert code == 0, err
     problems = [
         json.loads(one)["problem"] for one in (tmp_path / "runs/x/problems.jsonl").read_text().splitlines()
