@@ -7,8 +7,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpo import checksums
 from gpo.commands import setup
 from gpo.config import TrainSettings
+from gpo.learn.checkpoint import RESTORE
 from gpo.learn.optimisation import Optimisation
 from gpo.learn.policy_gradient import PolicyGradient
 from gpo.offline import PreferenceSettings
@@ -35,7 +37,12 @@ def is_cpu(settings: TrainSettings) -> bool:
 def load_policy(
     settings: TrainSettings | PreferenceSettings, ranks: Ranks, checkpoint: Path | None
 ) -> TransformersPolicy:
-    """The policy to train, with an adapter if one is asked for, on this process's device."""
+    """The policy to train, with an adapter if one is asked for, on this process's device.
+
+    InputError if a file of the checkpoint is not as it was written.
+    """
+    if checkpoint:
+        checksums.check(checkpoint.parent, RESTORE)
     changes: dict[str, Any] = {}
     if ranks.num > 1:
         changes["device"] = str(ranks.device)
@@ -54,6 +61,12 @@ def load_policy(
         policy.model, settings.lora_rank, settings.lora_alpha, settings.lora_targets, seed
     )
     return policy
+
+
+def save_model(policy: TransformersPolicy, path: Path) -> None:
+    """Writes the policy's model to a folder that `load` reads, with the sums of its files."""
+    policy.save(path)
+    checksums.seal(path)
 
 
 def load_learner(settings: TrainSettings, policy: TransformersPolicy, ranks: Ranks) -> PolicyGradient:

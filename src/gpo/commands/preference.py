@@ -13,7 +13,7 @@ import datasets
 from rich.console import RenderableType
 from rich.table import Table
 
-from gpo import pairs
+from gpo import checksums, pairs
 from gpo.commands import learning, setup, trackers
 from gpo.commands.filling import filled
 from gpo.commands.located import check_same_prompts, fingerprint_of, of_round
@@ -61,7 +61,7 @@ def complete(folder: RunFolder, training: PreferenceTraining, ui: Ui) -> Json:
     fingerprint = {k: v for k, v in training.policy.fingerprint.items() if k != "weights"}
     folder.take_up(training.settings.model_dump(), fingerprint, training.rows)
     training.run(folder, ui)
-    folder.save("model", training.policy.save)
+    folder.save("model", partial(learning.save_model, training.policy))
     folder.drop_trainer()
     lines = folder.rounds()
     summary = summarise(lines) | {"method": training.settings.method, "run": str(folder.path)}
@@ -183,7 +183,8 @@ class PreferenceTraining:
         tokens = dict(line["tokens"])
         line |= {**evaluation, "metrics": metrics, "tokens": tokens | evaluation.get("tokens", {})}
         part = folder.new_checkpoint()
-        self.policy.save(part / "model")
+        learning.save_model(self.policy, part / "model")
+        checksums.seal(part)
         folder.finish_checkpoint(part, index)
         line["unjudged"] = self.unjudged()
         folder.commit_round(line)

@@ -6,11 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
 from rich.console import RenderableType
 
+from gpo import checksums
 from gpo.commands import engines, learning, setup, trackers
 from gpo.commands.clock import Clock
 from gpo.commands.log import Log, accuracies, diverged, is_stale
@@ -56,7 +58,7 @@ def complete(folder: RunFolder, training: Training, ui: Ui) -> Json:
         ui.print("discarded of a torn round: {rollouts} rollouts, {curves} curves".format_map(discarded))
     training.run(folder, ui)
     if training.ranks.is_first:
-        folder.save("model", training.policy.save)
+        folder.save("model", partial(learning.save_model, training.policy))
     training.ranks.close()
     lines = folder.rounds()
     summary = summarise(lines) | {"unspent": training.unspent(lines), "discarded": discarded}
@@ -199,7 +201,7 @@ class Training:
         """Saves the model beside the run if none was better, where the run may stop after its best."""
         best = max((accuracy for accuracy in accuracies(folder.rounds())), default=0.0)
         if self.settings.patience and self.ranks.is_first and evaluation["evaluation"]["accuracy"] >= best:
-            folder.save("best", self.policy.save)
+            folder.save("best", partial(learning.save_model, self.policy))
 
     def evaluation(self) -> Json:
         """The held-out success rate, always on the same random streams, with what it cost."""
@@ -226,8 +228,9 @@ class Training:
         part = folder.new_checkpoint()
         self.learner.save(part / "optimizer.safetensors")
         if self.ranks.is_first:
-            self.policy.save(part / "model")
+            learning.save_model(self.policy, part / "model")
             write_json(part / "memory.json", asdict(self.memory))
+            checksums.seal(part)
         folder.finish_checkpoint(part, index)
 
 

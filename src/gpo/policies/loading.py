@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError  # what torch raises where a file asks for more than tensors
 from typing import Any, cast
 
 import torch
@@ -13,7 +13,6 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
-    AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
     PreTrainedModel,
@@ -21,9 +20,13 @@ from transformers import (
 )
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
+from gpo.policies.adapters import load_adapter
+from gpo.policies.folders import check_adapter_folder, check_model_folder
 from gpo.policies.prompting import context_of, end_ids_of
+from gpo.policies.weights import check_finite, load_weights, num_tokens
 from gpo.types import Ids, InputError
 
+_DAMAGED = (SafetensorError, StrictDataclassError, EOFError, KeyError, RecursionError)
 _GENERIC_TOKENIZERS = {"PreTrainedTokenizerFast", "TokenizersBackend"}
 
 
@@ -39,16 +42,45 @@ def load(
 
     `device` None is the first GPU if there is one, `dtype` None the checkpoint's own.
     """
-    source = _source("model", name)
-    adapter_source = _source("adapter", adapter) if adapter is not None else None
+    source = _checked_source("model", name)
+    adapter_source = _checked_source("adapter", adapter) if adapter is not None else None
     tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
     with _one_line("model", source):
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            source, trust_remote_code=trust_remote_code, dtype=dtype or "auto"
-        )
+        model = load_weights(source, trust_remote_code=trust_remote_code, dtype=dtype or "auto")
+    check_vocabulary(source, tokenizer, model)
     if adapter_source is not None:
-        model = _load_adapter(model, adapter_source)
-    return _placed(model, device), tokenizer
+        with _one_line("adapter", adapter_source):
+            model = load_adapter(model, adapter_source)
+    model = _placed(model, device)
+    check_finite(source, model)
+    return model, tokenizer
+
+
+def check_files(name: str | Path, adapters: Iterable[str | Path], *, trust_remote_code: bool) -> None:
+    """The same checks for an engine that loads the weights itself; no number of a weight is read."""
+    source = _checked_source("model", name)
+    sources = [_checked_source("adapter", adapter) for adapter in adapters]
+    for adapter in [None, *sources]:
+        with _one_line("model" if adapter is None else "adapter", adapter or source):
+            model = load_weights(source, trust_remote_code=trust_remote_code, device_map="meta")
+            if adapter is not None:
+                load_adapter(model, adapter)
+
+
+def check_vocabulary(source: str, tokenizer: Any, model: PreTrainedModel) -> None:
+    """InputError for a tokenizer of another model: it has tokens of text that the embedding has no row for.
+
+    Tokens that were added to a tokenizer later, such as one for padding, may lie beyond: only what uses
+    them is refused.
+    """
+    num_rows = num_tokens(model)
+    added = tokenizer.get_added_vocab()
+    beyond = [token for token, id in tokenizer.get_vocab().items() if id >= num_rows and token not in added]
+    if beyond:
+        raise InputError(
+            f"model {source!r}: its tokenizer has {len(beyond)} tokens beyond the {num_rows} that the model "
+            f"knows, such as {beyond[0]!r}; restore the tokenizer that belongs to the model"
+        )
 
 
 def _placed(model: Any, device: str | torch.device | None) -> PreTrainedModel:
@@ -75,17 +107,12 @@ def load_tokenizer(name: str | Path, *, trust_remote_code: bool) -> Any:
         return AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
 
 
-def _load_adapter(model: PreTrainedModel, source: str) -> PreTrainedModel:
-    """The model with a PEFT adapter whose weights can be trained further; the model's own are frozen.
-
-    PEFT loads no adapter that prepends virtual tokens this way, which is as well: they would be prepended
-    again at every read.
-    """
-    from peft import PeftModel
-
-    with _one_line("adapter", source), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # PEFT's own use of a name that changed
-        return cast(PreTrainedModel, PeftModel.from_pretrained(model, source, is_trainable=True))
+def _checked_source(what: str, name: str | Path) -> str:
+    """As `_source`, with the files of a local folder looked at."""
+    source = _source(what, name)
+    if Path(source).is_dir():
+        (check_model_folder if what == "model" else check_adapter_folder)(Path(source))
+    return source
 
 
 def _source(what: str, name: str | Path) -> str:
@@ -113,13 +140,17 @@ def _one_line(what: str, source: str) -> Iterator[None]:
     """Turns a library's refusal of many lines into one that says what was tried."""
     try:
         yield
-    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError, StrictDataclassError) as error:
+    except InputError:
+        raise
+    except (OSError, ValueError, RuntimeError, ImportError, UnpicklingError, *_DAMAGED) as error:
         where = "local folder" if Path(source).is_dir() else "no local folder, tried as a name on the hub"
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         if "trust_remote_code" in str(error):
             reason = "it brings code of its own; read that, then allow it with trust_remote_code"
         todo = (
-            "mend or replace its files" if Path(source).is_dir() else "give a folder, or a name the hub has"
+            "replace the files that are damaged"
+            if Path(source).is_dir()
+            else "give a folder, or a name the hub has"
         )
         raise InputError(f"{what} {source!r} ({where}) cannot be loaded: {reason}; {todo}") from error
 

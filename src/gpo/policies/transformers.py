@@ -15,11 +15,13 @@ from typing import Any, Self, Unpack
 import torch
 from transformers import PreTrainedModel
 
+from gpo.checksums import unseal
 from gpo.policies.decoding import Ending, Row, batches, decode
 from gpo.policies.fingerprint import weights_digest
 from gpo.policies.loading import load
 from gpo.policies.prompting import PromptedPolicy, Prompting, context_of, end_ids_of
 from gpo.policies.reader import read
+from gpo.policies.weights import num_tokens
 from gpo.types import Ids, InputError, Request, Sample, State
 
 
@@ -81,6 +83,15 @@ class TransformersPolicy(PromptedPolicy):
         """What the values of its states depend on: weights, vocabulary, template, sampling settings."""
         return self.described(weights_digest(self.model))
 
+    def _checked(self, prompt_ids: Ids, question: str) -> Ids:
+        num_rows = num_tokens(self.model)
+        if beyond := [one for one in prompt_ids if one >= num_rows]:
+            raise InputError(
+                f"the prompt has token {self.tokenizer.decode(beyond[:1])!r} ({beyond[0]}), which the model "
+                f"does not know: its embedding has {num_rows} rows; use its own tokenizer and template"
+            )
+        return super()._checked(prompt_ids, question)
+
     def read(self, given: Sequence[tuple[State, Ids]]) -> list[Sample]:
         """Log-probabilities and entropies of continuations that were not sampled here: forward passes only.
 
@@ -91,6 +102,7 @@ class TransformersPolicy(PromptedPolicy):
 
     def save(self, path: Path) -> None:
         """Writes model (its adapter alone, if it has one) and tokenizer to a folder that `load` reads."""
+        unseal(path)
         self.model.save_pretrained(path)
         self._tokenizer.save_pretrained(path)
 

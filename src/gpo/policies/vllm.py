@@ -20,7 +20,7 @@ from vllm.lora.request import LoRARequest
 from vllm.sampling_params import RequestOutputKind
 
 from gpo.policies.fingerprint import files_digest, weights_digest
-from gpo.policies.loading import load_description
+from gpo.policies.loading import check_files, load_description
 from gpo.policies.prompting import PromptedPolicy, Prompting
 from gpo.policies.stepping import Stepper
 from gpo.policies.streaming import SLOTS, all_of
@@ -100,6 +100,7 @@ class VllmPolicy(PromptedPolicy):
         refuses any of it.
         """
         tokenizer, end_ids, context = load_description(model, trust_remote_code=trust_remote_code)
+        check_files(model, (adapters or {}).values(), trust_remote_code=trust_remote_code)
         made, found = load_engine(
             str(model),
             trust_remote_code=trust_remote_code,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gpo.types import InputError
 
-WRITTEN = frozenset({"model", "optimizer.safetensors", "memory.json", "checksums.json"})
+WRITTEN = frozenset({"model", "optimizer.safetensors", "memory.json", "SHA256SUMS"})
 """All that a run writes into a checkpoint."""
 
 TRAINER = re.compile(r"checkpoint-\d+", re.ASCII)
