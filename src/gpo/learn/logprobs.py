@@ -7,13 +7,14 @@ and the backward pass computes their logits anew. So no [B,T,V] tensor ever exis
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from gpo.rope import switch_of
 from gpo.types import InputError, Rollout
 
 
@@ -71,10 +72,37 @@ class ActionLogprobs(nn.Module):
     def hidden(self, batch: Batch, decoder: Any = None) -> Tensor:
         """[N,H] the last hidden states that predict the sampled tokens; of another decoder if given."""
         decoder = self.decoder if decoder is None else decoder
-        hidden: Tensor = decoder(input_ids=batch.ids_BT, attention_mask=batch.attention_BT, use_cache=False)[
-            0
-        ]
-        return hidden[batch.predicts_BT]
+        switch, width = switch_of(self._base.config), batch.ids_BT.shape[1]
+        if switch is None or width <= switch:
+            return self._pass(batch, decoder, slice(0, width))
+        return self._two_passes(batch, decoder, switch)
+
+    def _pass(self, batch: Batch, decoder: Any, columns: slice) -> Tensor:
+        ids_BT, attention_BT = batch.ids_BT[:, : columns.stop], batch.attention_BT[:, : columns.stop]
+        hidden: Tensor = decoder(input_ids=ids_BT, attention_mask=attention_BT, use_cache=False)[0]
+        return hidden[:, columns][batch.predicts_BT[:, columns]]
+
+    def _two_passes(self, batch: Batch, decoder: Any, switch: int) -> Tensor:
+        """As `_pass`, with what follows at most `switch` tokens read with LongRoPE's short frequencies.
+
+        The sampler drew it so, and a neighbour in the batch must not change it.
+        """
+        is_short_N = (torch.arange(batch.ids_BT.shape[1], device=batch.ids_BT.device) < switch).expand(
+            batch.ids_BT.shape
+        )[batch.predicts_BT]
+        parts = []
+        for is_short, columns in ((True, slice(0, switch)), (False, slice(switch, batch.ids_BT.shape[1]))):
+            rows = batch.predicts_BT[:, columns].any(1)
+            if rows.any():
+                chosen = replace(
+                    batch, ids_BT=batch.ids_BT[rows], attention_BT=batch.attention_BT[rows],
+                    predicts_BT=batch.predicts_BT[rows],
+                )  # fmt: skip
+                parts.append((is_short_N == is_short, self._pass(chosen, decoder, columns)))
+        hidden_NH = parts[0][1].new_zeros(len(is_short_N), parts[0][1].shape[1])
+        for is_part_N, part_NH in parts:
+            hidden_NH = hidden_NH.index_put((is_part_N,), part_NH)
+        return hidden_NH
 
     def score(self, hidden_NH: Tensor, actions_N: Tensor) -> Tensor:
         """[N] log-probabilities of the tokens that the hidden states predict."""

@@ -18,6 +18,7 @@ from gpo.learn.critic import ActorCritic
 from gpo.learn.logprobs import ActionLogprobs
 from gpo.learn.optimisation import Optimisation
 from gpo.ranks import Ranks
+from gpo.rope import switch_of
 from gpo.types import InputError, Rollout
 
 _BUFFER_ELEMENTS = 2**25
@@ -36,6 +37,11 @@ class Network:
     ) -> None:
         self.model, self.settings, self.ranks = model, settings, ranks
         _check_trainable(model)
+        if ranks.is_sharded and switch_of(model.config):
+            raise InputError(
+                "model: LongRoPE reads long sequences in a pass of their own, which sharded processes "
+                "cannot share; train without FSDP"
+            )
         policy = ActionLogprobs(deepcopy(model) if ranks.is_sharded else model, temperature)
         critic = settings.critic if settings.algorithm == "ppo" else None
         self.module: Any = ActorCritic(policy, critic)

@@ -10,6 +10,7 @@ import math
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from transformers import PreTrainedModel
 
 from gpo.policies.reader import Reader
 from gpo.policies.sampler import Sampling, draw, uniforms
+from gpo.rope import side, switch_of
 from gpo.types import Ids, Sample, Tokenizer
 
 _STRIDE = 8
@@ -69,12 +71,22 @@ class Ending:
         return next(stop for stop in range(start + 1, len(ids) + 1) if has_string(stop))
 
 
-def batches(rows: Sequence[Row], batch_tokens: int) -> Iterator[list[int]]:
+def batches(rows: Sequence[Row], batch_tokens: int, switch: int | None = None) -> Iterator[list[int]]:
     """Indices into `rows`, longest first, so that rows x (longest start + longest limit) <= batch_tokens.
 
     Rows with equal ids stay together, to share their prefill, unless they alone exceed the bound. A
-    batch has at least one row.
+    batch has at least one row. Rows that a model reads with other rotary frequencies (past `switch`
+    tokens), or comes to in another step, are in other batches.
     """
+    sides: dict[Any, list[int]] = {}
+    for k, row in enumerate(rows):
+        sides.setdefault(side(len(row.ids), row.num_new, switch), []).append(k)
+    for chosen in sides.values():
+        for batch in _batches([rows[k] for k in chosen], batch_tokens):
+            yield [chosen[k] for k in batch]
+
+
+def _batches(rows: Sequence[Row], batch_tokens: int) -> Iterator[list[int]]:
 
     def capacity(batch: list[int]) -> int:
         width = max(len(rows[k].ids) for k in batch) + max(rows[k].num_new for k in batch)
@@ -113,7 +125,10 @@ def decode(
     StoppedError at the next token once `stop` is set.
     """
     prompts = {ids: k for k, ids in enumerate(dict.fromkeys(row.ids for row in rows))}
-    reader = Reader(model, list(prompts), max(row.num_new for row in rows), context)
+    switch = switch_of(model.config)
+    if switch is not None and not side(len(rows[0].ids), rows[0].num_new, switch)[0]:
+        context, switch = switch, None  # rows that have ended run on, but not past the switch
+    reader = Reader(model, list(prompts), max(row.num_new for row in rows), context, switch)
     if len(prompts) < len(rows):
         reader.select(np.array([prompts[row.ids] for row in rows]))
     sheet = _Sheet(rows, model.device)

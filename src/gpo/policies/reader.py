@@ -6,7 +6,8 @@ Rows of any length share a batch, padded on the left so that what comes next is 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from gpo.policies.sampler import Sampling
+from gpo.rope import switch_of
 from gpo.types import Ids, InputError, Sample, State
 
 _ARGUMENTS = frozenset({"attention_mask", "position_ids", "past_key_values", "logits_to_keep"})
@@ -30,12 +32,19 @@ class Reader:
     logits_BV: Tensor
 
     def __init__(
-        self, model: PreTrainedModel, prompts: Sequence[Ids], num_new: int, context: int | None
+        self,
+        model: PreTrainedModel,
+        prompts: Sequence[Ids],
+        num_new: int,
+        context: int | None,
+        switch: int | None = None,
     ) -> None:
+        """Reads the prompts. Positions stay below `context`; a cache ends at `switch` tokens."""
         self._model = model
         self._accepted = _forward_arguments(model)
-        self._max_position = None if context is None else context - 1
         self._length = max(map(len, prompts))
+        self._switch = switch
+        self._max_position = None if context is None else context - 1
         ids_BL = np.zeros((len(prompts), self._length + num_new), dtype=np.int64)
         for row, ids in zip(ids_BL, prompts, strict=True):
             row[self._length - len(ids) : self._length] = ids
@@ -71,12 +80,14 @@ class Reader:
         """Append a token to every row and read it."""
         self._ids_BL[:, self._length] = ids_B
         self._length += 1
+        if self._switch is not None and self._length == self._switch + 1:
+            self._cache = None  # its keys were turned with the short frequencies
         self._read()
 
     def _read(self) -> None:
+        # Rows that have ended may run on for a few tokens; their positions must not leave the context, which
+        # fails for learned positions and rescales some rotary ones for the whole batch.
         new = slice(0 if self._cache is None else self._length - 1, self._length)
-        # Rows that have ended may run on for a few tokens; their positions must not leave the context,
-        # which fails for learned positions and rescales some rotary ones for the whole batch.
         positions_BL = (self._columns[new] - self._pads_B1).clamp(0, self._max_position)
         mask_BL = None if self._mask_BL is None else self._mask_BL[:, : self._length]
         inputs = {
@@ -100,44 +111,73 @@ def read(
     batch_tokens: int,
 ) -> list[Sample]:
     """The given continuations as samples, with their log-probabilities and entropies, in order."""
-    samples = [Sample((), (), (), finished=True)] * len(given)
-    order = sorted((k for k, (_, ids) in enumerate(given) if ids), key=lambda k: -_width(given[k]))
-    if order and context is not None and _width(given[order[0]]) > context:
+    longest = max((len(state.ids) + len(ids) for state, ids in given), default=0)
+    if context is not None and longest > context:
         raise InputError(
-            f"a trajectory has {_width(given[order[0]])} tokens; the model's context is {context}; "
-            "leave it out or shorten it"
+            f"a trajectory has {longest} tokens; the model's context is {context}; leave it out or shorten it"
         )
-    while order:
-        rows = max(1, batch_tokens // _width(given[order[0]]))
-        for k, sample in zip(
-            order[:rows], _read_rows(model, [given[k] for k in order[:rows]], sampling), strict=True
-        ):
-            samples[k] = sample
-        order = order[rows:]
-    return samples
+    parts = [
+        part
+        for k, (state, ids) in enumerate(given)
+        for part in _parts(k, state, ids, switch_of(model.config))
+    ]
+    found: list[list[tuple[float, float]]] = [[] for _ in given]
+    for is_long in (False, True):  # in order: the part before a switch comes first
+        order = sorted((part for part in parts if part.is_long == is_long), key=lambda part: -part.width)
+        while order:
+            rows = max(1, batch_tokens // order[0].width)
+            for part, pairs in zip(order[:rows], _read_parts(model, order[:rows], sampling), strict=True):
+                found[part.index] += pairs
+            order = order[rows:]
+    return [
+        Sample(ids, tuple(x for x, _ in pairs), tuple(y for _, y in pairs), finished=True)
+        for (_, ids), pairs in zip(given, found, strict=True)
+    ]
 
 
-def _width(one: tuple[State, Ids]) -> int:
-    return len(one[0].ids) + len(one[1])
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Tokens `first` to `width` - 1 of one sequence, to be predicted from those before each."""
+
+    index: int
+    ids: Ids
+    first: int
+    is_long: bool
+
+    @property
+    def width(self) -> int:
+        return len(self.ids)
 
 
-def _read_rows(
-    model: PreTrainedModel, given: Sequence[tuple[State, Ids]], sampling: Sampling
-) -> list[Sample]:
-    """One padded batch; padding is on the right, where a causal model never looks."""
-    width = max(map(_width, given))
-    rows = [(state.ids + ids) + (0,) * (width - _width((state, ids))) for state, ids in given]
+def _parts(index: int, state: State, ids: Ids, switch: int | None) -> Iterator[_Part]:
+    """The sequence in one part, or in two where its model switches within the continuation."""
+    whole, first = state.ids + ids, len(state.ids)
+    bound = len(whole) if switch is None else min(len(whole), max(first, switch + 1))
+    if first < bound:
+        yield _Part(index, whole[:bound], first, is_long=False)
+    if bound < len(whole):
+        yield _Part(index, whole, bound, is_long=True)
+
+
+def _read_parts(
+    model: PreTrainedModel, parts: Sequence[_Part], sampling: Sampling
+) -> Iterator[list[tuple[float, float]]]:
+    """Of every token of each part its log-probability and the entropy of what it was drawn from.
+
+    One padded batch; padding is on the right, where a causal model never looks. The last token of the
+    longest row predicts nothing here and is left out.
+    """
+    width = max(part.width for part in parts) - 1
+    rows = [part.ids[:width] + (0,) * (width - part.width) for part in parts]
     logits_BTV = model(input_ids=torch.tensor(rows, device=model.device), use_cache=False).logits
-    samples = []
-    for (state, ids), logits_TV in zip(given, logits_BTV, strict=True):
-        first = len(state.ids) - 1
+    for part, logits_TV in zip(parts, logits_BTV, strict=True):
         logprobs_TV = torch.log_softmax(
-            logits_TV[first : first + len(ids)].float() / (sampling.temperature or 1.0), dim=1
+            logits_TV[part.first - 1 : part.width - 1].float() / (sampling.temperature or 1.0), dim=1
         )
-        chosen = logprobs_TV.gather(1, torch.tensor(ids, device=logprobs_TV.device)[:, None])[:, 0]
+        ids = torch.tensor(part.ids[part.first :], device=logprobs_TV.device)
+        chosen = logprobs_TV.gather(1, ids[:, None])[:, 0]
         entropies = torch.special.entr(logprobs_TV.exp()).sum(1)
-        samples.append(Sample(ids, tuple(chosen.tolist()), tuple(entropies.tolist()), finished=True))
-    return samples
+        yield list(zip(chosen.tolist(), entropies.tolist(), strict=True))
 
 
 def _forward_arguments(model: Any) -> Set[str]:

@@ -22,6 +22,7 @@ from gpo.policies.loading import load
 from gpo.policies.prompting import PromptedPolicy, Prompting, context_of, end_ids_of
 from gpo.policies.reader import read
 from gpo.policies.weights import num_tokens
+from gpo.rope import switch_of
 from gpo.types import Ids, InputError, Request, Sample, State
 
 
@@ -119,7 +120,9 @@ class TransformersPolicy(PromptedPolicy):
         open_rows = [k for k, row in enumerate(rows) if row.num_new > 0]
         self._stop.clear()
         with _evaluating(self.model), torch.inference_mode():
-            for batch in batches([rows[k] for k in open_rows], self._batch_tokens):
+            for batch in batches(
+                [rows[k] for k in open_rows], self._batch_tokens, switch_of(self.model.config)
+            ):
                 chosen = [open_rows[k] for k in batch]
                 wave = [rows[k] for k in chosen]
                 decoded = decode(self.model, wave, self.sampling, self._ending, self.context, self._stop)
