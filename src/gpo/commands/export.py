@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.text import Text
 
 from gpo import DEMO_MODEL, tasks
+from gpo.commands import outputs
 from gpo.commands.rows import FILES
 from gpo.commands.ui import Ui
 from gpo.export import KINDS, Export, Source, export, write
@@ -22,6 +23,8 @@ def run(settings: ExportSettings, ui: Ui) -> Json:
     folder = Path(settings.output) if settings.output else pairs / f"export-{settings.to}-{settings.rows}"
     if settings.to != "hub" and (settings.push or settings.repo):
         raise InputError(f"--{'push' if settings.push else 'repo'}: is for --to hub only; leave it out")
+    if settings.output:
+        outputs.check_folder(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"--output {folder}: is there already; choose another folder")
     made = (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from gpo.commands import outputs
 from gpo.commands.ui import Ui
 from gpo.files import write_whole
 from gpo.record import Json
@@ -19,7 +19,7 @@ from gpo.types import InputError
 
 def run(paths: Sequence[Path], output: Path, num_trajectories: int, ui: Ui) -> Json:
     """Writes the page; returns its path, size, and what of the runs is in it."""
-    check_writable(output)
+    outputs.check_file(output, is_report, "report.html")
     runs = read_runs(paths)
     data = page_data(runs, rollouts, Limits(num_trajectories, page.room(), CREDIBLE))
     names = ", ".join(printable(run.name) for run in runs)
@@ -45,12 +45,6 @@ def run(paths: Sequence[Path], output: Path, num_trajectories: int, ui: Ui) -> J
     }
 
 
-def check_writable(output: Path) -> None:
-    """InputError, before any work, unless a file can be made at `output`."""
-    folder = output.absolute().parent
-    if output.is_dir():
-        raise InputError(f"--output {output}: is a folder; name a file, such as {output}/report.html")
-    if not folder.is_dir():
-        raise InputError(f"--output {output}: there is no folder {folder}")
-    if not os.access(folder, os.W_OK) or (output.exists() and not os.access(output, os.W_OK)):
-        raise InputError(f"--output {output}: cannot be written; choose another place")
+def is_report(head: bytes) -> bool:
+    """Whether a file that begins so is a page of this command, of any version."""
+    return head.startswith(b"<!doctype html>") and b"<title>gpo report: " in head

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpo import DEMO_MODEL, proposals, steps, tasks, verifiers
+from gpo.commands import outputs
 from gpo.commands.overlap import without_overlaps
 from gpo.commands.routing import Routed
 from gpo.config import DataSettings, LocateSettings, ModelSettings, TrainSettings
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 def output_folder(output: str | None, command: str, seed: int) -> Path:
     """The folder that was asked for, else the first of runs/COMMAND-SEED, -2, -3, ... that is free."""
     if output is not None:
+        outputs.check_folder(Path(output))
         return Path(output)
     names = (f"{command}-{seed}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 10_000))))
     return next(path for path in (Path("runs", name) for name in names) if not path.exists())
