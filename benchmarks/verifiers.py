@@ -44,7 +44,7 @@ def golds(path: Path | None, num: int, rng: random.Random) -> list[str]:
 
 
 def is_easy(answer: str) -> bool:
-    """Whether algebra is never needed, right or wrong."""
+    """Whether it is decided at a glance, right or wrong."""
     return latex.plain_number(answer) is not None or latex.is_words(answer)
 
 
@@ -81,7 +81,7 @@ def measured(path: Path | None, num: int, rng: random.Random) -> dict[str, float
     return {
         "math, right": speed(math.score, right, {}),
         "math, wrong, plain numbers and words": speed(math.score, easy_wrong, {}),
-        "math, wrong, by algebra": speed(math.score, hard[:200], {}),
+        "math, wrong, part by part": speed(math.score, hard[:1000], {}),
         "math, right, through its process": process_speed("math", right),
         "number": speed(number.score, numbers, {}),
         "option": speed(option.score, letters, {"options": ["tea", "milk", "juice", "water"]}),

@@ -1,4 +1,4 @@
-"""Mathematical equivalence by algebra alone: what `math` comes to without its fast path, far more slowly.
+"""Mathematical equivalence without `math`'s fast path: every answer is read and compared part by part.
 
 The self-check of gold answers asks both, which must agree.
 """
@@ -15,5 +15,5 @@ read = math.read
 
 
 def score(text: str, answer: str, columns: Mapping[str, Any]) -> float:
-    """1.0 if math-verify finds the final answer equivalent to the gold answer, else 0.0."""
+    """1.0 if the final answer is equivalent to the gold answer, else 0.0."""
     return math.score(text, answer, columns, is_fast=False)

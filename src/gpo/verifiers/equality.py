@@ -201,15 +201,14 @@ def _forward(relation: Relation) -> Relation:
 
 
 def _difference(relation: Relation) -> Node | None:
-    """What is compared with zero; None for sides that are no expressions."""
+    """What is compared with zero; None for sides that are no expressions, or have no symbols."""
     left, right = relation.sides
-    if (
-        not isinstance(left, Quantity)
-        or not isinstance(right, Quantity)
-        or (left.unit, right.unit) != (NONE, NONE)
-    ):
+    if not isinstance(left, Quantity) or not isinstance(right, Quantity):
         return None
-    return Node("add", (left.node, Node("neg", (right.node,))))
+    if left.unit != NONE or right.unit != NONE or left.is_percent or right.is_percent:
+        return None
+    node = Node("add", (left.node, Node("neg", (right.node,))))
+    return node if arithmetic.symbols(node) else None
 
 
 def _are_lists_equal(gold: Several, answer: Several, is_ordered: bool) -> bool:

@@ -72,4 +72,5 @@ def tidied(latex: str) -> str:
 
 
 def _bare(answer: str) -> str:
-    return _WRAPPED.sub(r"\1", answer).strip("$ ").rstrip(". ")
+    bare = _WRAPPED.sub(r"\1", answer).strip("$ ")
+    return bare if bare.endswith("..") else bare.rstrip(". ")  # 18... goes on

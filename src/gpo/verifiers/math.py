@@ -40,6 +40,8 @@ _KIND = re.compile(
 )
 _NEAR = 60
 """Characters at the end of a line in which its last number is looked for."""
+_SPACED = re.compile(r"[0-9],\s[1-9][0-9]{2}(?![0-9])")
+"""A list of numbers that would be one number without the blank: 100, 200."""
 _CLOSE = Fraction(1, 10_000)
 """Numbers that differ by less, relatively, may be one number that was rounded."""
 _ORDERED = re.compile(
@@ -139,8 +141,8 @@ def _equals(gold: str, reading: str, *, is_ordered: bool) -> bool:
     """Whether a reading means what the gold answer means; as numbers, or with each comma parting items."""
     if normalise(gold) == normalise(reading) != "":
         return True
-    has_commas = "," in gold and "," in reading
-    return any(_means(gold, reading, is_ordered, is_list) for is_list in (False, True)[: 1 + has_commas])
+    is_unclear = "," in gold and "," in reading and len(_SPACED.findall(gold + " ; " + reading)) > 0
+    return any(_means(gold, reading, is_ordered, is_list) for is_list in (False, True)[: 1 + is_unclear])
 
 
 def _means(gold: str, reading: str, is_ordered: bool, is_list: bool) -> bool:

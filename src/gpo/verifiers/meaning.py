@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import accumulate
 
-from gpo.verifiers import quantities
-from gpo.verifiers.expression import MAX_DEPTH, Unreadable, is_name, parse
-from gpo.verifiers.kinds import Infinite, Matrix, Meaning, Relation, Several, Union, Words
+from gpo.verifiers import quantities, worth
+from gpo.verifiers.expression import MAX_DEPTH, Node, Unreadable, is_name, parse
+from gpo.verifiers.kinds import Infinite, Matrix, Meaning, Quantity, Relation, Several, Union, Words
 from gpo.verifiers.tidy import tidy
 
 MAX_LENGTH = 1000
@@ -55,7 +56,20 @@ _MATRIX = re.compile(
 )
 
 _WORDS = re.compile(r"[A-Za-z][A-Za-z'. -]*")
-_SOME_WORD = re.compile(r"[A-Za-z]{2,}")
+_PHRASE = re.compile(r"[A-Za-z]{3,}[A-Za-z0-9 ,.'-]*")
+"""A date or a sentence, which is compared word by word."""
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
+    " seventeen eighteen nineteen"
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_NUMERALS = {word: value for value, word in enumerate(_ONES.split())}
+_NUMERALS |= {
+    f"{ten}-{one}".removesuffix("-zero"): 10 * tens + _NUMERALS[one]
+    for tens, ten in enumerate(_TENS.split(), 2)
+    for one in _ONES.split()[:10]
+}
+"""Numbers below a hundred in words, as gold answers have them."""
 _VARIABLES = re.compile(r"[abcd]+|[xyzwtuv]+|[pqrs]+|[mnkl]+|[ijk]+|[efgh]+|[^aeiou]+")
 
 
@@ -65,7 +79,27 @@ def read(answer: str, *, is_list: bool = False) -> Meaning:
         raise Unreadable("too long, or digits of another script")
     if max(accumulate((char in "([{") - (char in ")]}") for char in answer), default=0) > MAX_DEPTH:
         raise Unreadable("too deep")
-    return _Reader(is_list).meaning(tidy(answer))
+    try:
+        found = _Reader(is_list).meaning(tidy(answer))
+    except Unreadable:
+        number = _in_words(answer)
+        if number is None and not _PHRASE.fullmatch(answer):
+            raise
+        return number or _plain_words(answer)
+    if found == Words("infinity"):
+        return Infinite(1)
+    return (_in_words(answer) or found) if isinstance(found, Words) else found
+
+
+def _in_words(answer: str) -> Quantity | None:
+    r"""A number in words or signs that are not LaTeX: \text{four}, minus 18, 2.5 million; else None."""
+    word = answer.strip(" .").casefold().removeprefix("\\text{").removesuffix("}").strip()
+    if word in _NUMERALS:
+        return Quantity(Node("number", value=Fraction(_NUMERALS[word])))
+    number = worth.whole(answer) if not set("\\{}") & set(answer) else None
+    if number is None or number.value is None or number.unit not in ("", "%"):
+        return None
+    return Quantity(Node("number", value=number.value), is_percent=number.unit == "%")
 
 
 @dataclass(frozen=True)
@@ -187,7 +221,7 @@ class _Reader:
 
 def _unwrapped(text: str) -> str:
     while text.startswith("{") and _closes_at_end(text):
-        text = text[1:-1].strip()
+        text = text[1:-1].strip().rstrip(".,").strip()
     return text
 
 

@@ -15,8 +15,10 @@ _BASED = re.compile(
 )
 _BASED_IN_WORDS = re.compile(r"([0-9A-Z]+)\s*\\text\s*\{\s*\(?(?:in\s+)?base\s+([0-9]{1,2})\)?\s*\}")
 _PARTS = re.compile(r"(.+?)\s*:\s*([^:]+?)(?:\s*:\s*([^:]+?))?")
-THOUSANDS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])")
-"""A number whose commas part thousands."""
+THOUSANDS = re.compile(
+    r"(?<![0-9.,])(?:[0-9]{1,3}(?:,[0-9]{3})+|[1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3})(?![0-9])"
+)
+"""A number whose commas part thousands, or lakhs."""
 _INFINITE = re.compile(r"([-+]?)\s*\\infty")
 _SCIENTIFIC = re.compile(r"([-+]?)\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*[eE]\s*([-+]?[0-9]{1,5})")
 _TIMES_TEN = re.compile(

@@ -117,6 +117,10 @@ _BARE_FUNCTION = re.compile(
     r"(?<![\\A-Za-z])(arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|ln|log|exp|sqrt|pi|infinity|inf|oo)(?![A-Za-z])"
 )
 _SYNONYMS = (
+    (re.compile(r"(\\text\s*\{[^{}]*)\^\{(-?[0-9])\}"), r"\1^\2"),
+    (re.compile(r"(\.[0-9]*)\\dot\s*\{?\s*([0-9])\s*\}?(?![0-9\\])"), r"\1\\overline{\2}"),
+    (re.compile(r"\\mathbb\s*([A-Z])"), r"\\mathbb{\1}"),
+    (re.compile(r"\b(?:US|USD)\s*\\\$"), r"\\$"),
     (re.compile(r"^\s*(?:\\text\s*\{\s*)?(?:minus|negative)\s*\}?\s*(?=[0-9.\\(])", re.IGNORECASE), "-"),
     (re.compile(r"\\leqslant(?![A-Za-z])|\\leqq(?![A-Za-z])|\\leq(?![A-Za-z])|<=|=<"), r"\\le "),
     (re.compile(r"\\geqslant(?![A-Za-z])|\\geqq(?![A-Za-z])|\\geq(?![A-Za-z])|>="), r"\\ge "),
@@ -135,7 +139,8 @@ _SYNONYMS = (
     (re.compile(r"\\(?:textdollar|USD)(?:\{\})?(?![A-Za-z])"), r"\\$"),
     (
         re.compile(
-            r"\\(?:degree|textdegree)(?:\{\})?(?![A-Za-z])|\^\s*\{?\s*(?:\\circ(?![A-Za-z])|\\degree(?![A-Za-z])|o(?=\s*$))\s*\}?"
+            r"\\(?:degree|textdegree)(?:\{\})?(?![A-Za-z])|\^\s*\{\s*(?:\\circ|\\degree)\s*\}"
+            r"|\^\s*(?:\\circ|\\degree)(?![A-Za-z])"
         ),
         r"^\\circ ",
     ),

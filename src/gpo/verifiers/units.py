@@ -153,6 +153,8 @@ def read(text: str) -> Unit | None:
     plain = _SPELLED.sub(" ", text)
     if _VALUED.search(plain) or _FOREIGN.search(plain):
         return None
+    if plain.strip() == "in":  # inches; elsewhere a preposition
+        return _KNOWN["inch"]
     factors = _factors(_TOKEN.findall(_PER.sub("/", plain)))
     if factors is None or len(factors) > _MAX_WORDS:
         return None
@@ -166,6 +168,7 @@ def _factors(tokens: Iterable[str]) -> list[tuple[str, int]] | None:
     """The words and their exponents; None if a number stands among them."""
     factors: list[tuple[str, int]] = []
     sign = power = 1
+    is_generic = False
     for mark in tokens:
         word = _singular(mark)
         raised = int(mark[1:].strip()) if mark[0] == "^" else _AFTER.get(word)
@@ -176,8 +179,11 @@ def _factors(tokens: Iterable[str]) -> list[tuple[str, int]] | None:
         elif word in _BEFORE:
             power = _BEFORE[word]
         elif word[0].isdigit() or raised is not None:
-            return None if factors or raised is None else []
-        elif word not in _GENERIC:
+            if not is_generic or raised is None:
+                return None
+        elif word in _GENERIC:
+            is_generic = True
+        else:
             factors.append((word, sign * power))
             power = 1
     return factors

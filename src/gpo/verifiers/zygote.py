@@ -1,6 +1,6 @@
 """A process that loads a verifier once and then forks a worker, ready to answer, whenever asked to.
 
-Killing a worker is therefore cheap: its successor is there in milliseconds, with math-verify imported.
+Killing a worker is therefore cheap: its successor is there in milliseconds, with all it needs imported.
 The name is the one that Android and Chromium use. It runs no answers itself, so that nothing can hang
 it, and when the process that started it is gone it kills its workers, with all they started, and ends.
 
