@@ -12,6 +12,7 @@ from tokenizers_for_tests import byte_level_bpe, llama_bpe
 from transformers import PreTrainedTokenizerFast
 
 from gpo import steps, verifiers
+from gpo.config import SampleSettings, load_settings
 from gpo.policies.prompting import PromptedPolicy
 from gpo.pool import verified
 from gpo.types import CompletionText, InputError, Problem, Sample, State
@@ -212,3 +213,19 @@ def test_a_step_ends_where_thinking_does_and_no_step_is_a_mark_alone(specials, t
 def test_the_splitters_know_marks_of_a_users_own():
     splitter = steps.by_name("newline", min_tokens=1, thinking_marks=[["<plan>", "</plan>"]])
     assert parts(policy(), "<plan>\na\nb</plan>c\nd", splitter) == ["<plan>\na\n", "b</plan>", "c\nd"]
+
+
+@pytest.mark.parametrize(
+    "pairs", [["<a>"], [["<a>"]], [["<a>", "<a>"]], [["", "</a>"]], [["a", "b", "c"]], "ab"]
+)
+def test_a_setting_that_is_no_pair_is_refused_before_anything_is_loaded(pairs):
+    with pytest.raises(InputError, match="thinking.marks"):
+        load_settings(SampleSettings, None, {"task": "chain_sum", "thinking_marks": pairs})
+
+
+def test_pairs_of_flags_and_of_a_file_are_one_setting(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text('task: chain_sum\nthinking_marks: [["<a>", "</a>"], ["((", "))"]]\n')
+    flags = {"task": "chain_sum", "thinking_marks": [("<a>", "</a>"), ("((", "))")]}
+    for settings in (load_settings(SampleSettings, file, {}), load_settings(SampleSettings, None, flags)):
+        assert settings.model_dump()["thinking_marks"] == [["<a>", "</a>"], ["((", "))"]]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gpo.recipe import RECIPES
 from gpo.types import InputError
@@ -70,6 +70,14 @@ class ModelSettings(Settings):
         [],
         description="further marks of thinking, which no reader sees: what opens it and what closes it",
     )
+
+    @field_validator("thinking_marks")
+    @classmethod
+    def _two_marks(cls, pairs: list[list[str]]) -> list[list[str]]:
+        for opened, closed in pairs:
+            if not opened.strip() or not closed.strip() or opened == closed:
+                raise ValueError(f"{opened!r} {closed!r} are not two different marks; give a pair of them")
+        return pairs
 
 
 class EngineSettings(ModelSettings):
