@@ -219,7 +219,7 @@ def test_the_splitters_know_marks_of_a_users_own():
     "pairs", [["<a>"], [["<a>"]], [["<a>", "<a>"]], [["", "</a>"]], [["a", "b", "c"]], "ab"]
 )
 def test_a_setting_that_is_no_pair_is_refused_before_anything_is_loaded(pairs):
-    with pytest.raises(InputError, match="thinking.marks"):
+    with pytest.raises(InputError, match=r"thinking.marks"):
         load_settings(SampleSettings, None, {"task": "chain_sum", "thinking_marks": pairs})
 
 
