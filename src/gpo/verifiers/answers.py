@@ -1,27 +1,40 @@
 r"""Where the final answer stands in a completion; the built-in verifiers all read it through here.
 
-Everything takes time linear in the text, because a model may write a megabyte of braces. A marker,
-in order of trust: the last \boxed{} or <answer></answer>, the last ####, the last "answer is" or
-"Answer:". Only the last one of its kind counts, so an answer that was taken back is not an answer.
+Everything takes time linear in the text, because a model may write a megabyte of braces. A marker, in
+order of trust: the last \boxed{} or <answer></answer>; the last #### whose line holds the answer and
+after which nothing follows, as GSM8K writes it; the last "answer is", "Answer:" or heading "## Answer",
+in any language of `phrases`; a displayed formula that ends the text. Only the last one of its kind
+counts, so an answer that was taken back is not an answer. A box that cannot be what is asked for yields
+to a phrase.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from gpo.marks import visible as visible
+from gpo.verifiers import phrases
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s{0,3}(?:\{|(-?[0-9]+))")  # "\boxed 2" is legal too
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped brace is text
-_PHRASE = re.compile(r"\banswer\b[\s*_]{0,4}(?:is\b|[:=\uff1a])", re.IGNORECASE)
+_HASHES = re.compile(r"(?<!#)####(?!#)[ \t]*")
 _SENTENCE_END = re.compile(r"\.[*_`\"')]{0,4}(?:\s|$)|,\s{1,3}(?:and\s)?not\b")
-_DENIAL = re.compile(
-    r"(?:\b(?:not|nor|neither|never|cannot|except)\b|n['\u2019]t\b)(?:\W{1,4}\w{1,12}){0,2}\W{0,6}$",
-    re.IGNORECASE,
-)
 _DENIAL_LENGTH = 60
 """Characters, more than a denial and what may follow it can have."""
 _MARKUP = " \t\r\n*_`"
+_ENVIRONMENT = r"(?:equation|align(?:ed|at)?|gather(?:ed)?|multline|split|displaymath|math)\*?"
+_OPENED = re.compile(rf"\\\[|\$\$|\\begin\{{({_ENVIRONMENT})\}}")
+_CLOSED = re.compile(rf"(?:\\\]|\$\$|\\end\{{{_ENVIRONMENT}\}})[\s.*]*\Z")
+_FRAME = re.compile(rf"\\(?:begin|end)\{{{_ENVIRONMENT}\}}|\\(?:tag|label)\{{[^{{}}]*\}}|\\nonumber|\\notag")
+_SUBSTANCE = re.compile(r"[0-9=\\$]|\b[A-Z]\b(?<!I)")
+_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
+_REACH = 20_000
+"""Characters from the end of a text in which a phrase or a heading is looked for."""
+_T = TypeVar("_T")
+_MAX_DISPLAY = 2000
+"""Characters of a displayed formula; a longer one is no answer."""
 
 
 def last_boxed(text: str) -> str | None:
@@ -37,25 +50,116 @@ def last_boxed(text: str) -> str | None:
     return ""
 
 
-def marked(text: str) -> str | None:
-    """What stands in, or from there on after, the most trusted marker; None if there is none."""
+def marked(text: str, fits: Callable[[str], bool] | None = None) -> str | None:
+    """What stands in, or from there on after, the most trusted marker; None if there is none.
+
+    `fits` says whether a box can be what is asked for. One that cannot yields to a phrase behind it, and to
+    any phrase if it is a formula without words.
+    """
     boxed, tagged = last_boxed(text), _last_tagged(text)
     if tagged is not None and (boxed is None or text.rfind("<answer>") > text.rfind("\\boxed")):
         return tagged
-    if boxed is not None:
+    if boxed is None:
+        return _unboxed(text)
+    if fits is None or fits(boxed) or not _is_closed(text):
         return boxed
-    if "####" in text:
-        return text.rpartition("####")[2].strip()
-    phrase = last_match(_PHRASE, text)
-    if phrase is None:
+    box = last_match(_BOX, text)
+    behind = text[box.end() :] if box else ""
+    phrase = _after_phrase(behind)
+    if phrase is None and not _WORD.search(boxed):
+        phrase = _after_phrase(text)
+    return boxed if phrase is None or "\\boxed" in phrase[:40] else phrase
+
+
+def _is_closed(text: str) -> bool:
+    """Whether the last box ends, so that it is not an answer that was cut off."""
+    box = last_match(_BOX, text)
+    return box is not None and (bool(box.group(1)) or "}" in text[box.end() :])
+
+
+def _unboxed(text: str) -> str | None:
+    hashed = _after_hashes(text)
+    if hashed is not None:
+        return hashed
+    phrase = _after_phrase(text)
+    return _last_display(text) if phrase is None else phrase
+
+
+def _after_hashes(text: str) -> str | None:
+    """What stands on the line of the last ####, or below it if the line is empty; None if it is a heading."""
+    hashes = last_match(_HASHES, text)
+    if hashes is None:
         return None
-    rest = text[phrase.end() :].rstrip()
-    return rest.lstrip(_MARKUP + ":\uff1a") or rest.lstrip(" :")  # an answer may be nothing but markup
+    line, _, rest = text[hashes.end() :].lstrip().partition("\n")
+    if _last_phrase(rest[-_REACH:]) or phrases.HEADING.search(line[:_REACH]):
+        return None
+    lines = [one for one in rest[:_REACH].splitlines() if one.strip()]
+    has_substance = any(_SUBSTANCE.search(one) or len(one.split()) < 3 for one in lines)
+    return None if has_substance else line.strip()
+
+
+def _after_phrase(text: str) -> str | None:
+    """What follows the last phrase or heading; of a displayed formula there its content; None without one."""
+    text = text[-_REACH:]
+    found = _last_phrase(text)
+    if found is None:
+        return None
+    rest = text[found.end() :].rstrip()
+    start = rest.lstrip(_MARKUP + ":\uff1a")
+    display = _first_display(start)
+    if display is not None:
+        return display
+    return start or rest.lstrip(" :")  # an answer may be nothing but markup
+
+
+def _last_phrase(text: str) -> re.Match[str] | None:
+    """The phrase or heading that ends last."""
+    patterns = [*phrases.found_in(text), phrases.HEADING]
+    found = [last_match(pattern, text) for pattern in patterns]
+    return max((one for one in found if one), key=lambda one: one.end(), default=None)
+
+
+def _first_display(text: str) -> str | None:
+    """The content of the displayed formula with which the text begins; None if it begins with none."""
+    opened = _OPENED.match(text)
+    if opened is None:
+        return None
+    closer = {"\\[": "\\]", "$$": "$$"}.get(opened.group(), f"\\end{{{opened[1]}}}")
+    content, closed, _ = text[opened.end() :].partition(closer)
+    return _content(content) if closed and len(content) <= _MAX_DISPLAY else None
+
+
+def _last_display(text: str) -> str | None:
+    """The content of the displayed formula with which the text ends; None if it ends with none."""
+    tail = text[-_MAX_DISPLAY:]
+    closed = _CLOSED.search(tail)
+    if closed is None:
+        return None
+    opened = last_of(_OPENED.finditer(tail, 0, closed.start()))
+    return _content(tail[opened.end() : closed.start()]) if opened else None
+
+
+def _content(display: str) -> str:
+    r"""A displayed formula on one line: the last row of a chain of equations, else all rows with commas."""
+    rows = [
+        " ".join(row.replace("&", " ").split())
+        for row in re.split(r"\\\\(?:\[[^\]]*\])?", _FRAME.sub(" ", display))
+    ]
+    rows = [row.rstrip(" .,") for row in rows if row.strip(" .,$[]\\")]
+    if not rows:
+        return ""
+    is_chain = len(rows) == 1 or re.match(r"=|\\approx|\\Rightarrow|\\implies", rows[-1])
+    return rows[-1].lstrip("= ").strip() if is_chain else ", ".join(rows)
 
 
 def is_denied(before: str) -> bool:
     """Whether what stands before an answer takes it back: "not", "isn't the", "cannot be"."""
-    return _DENIAL.search(before[-_DENIAL_LENGTH:]) is not None
+    return phrases.DENIAL.search(before[-_DENIAL_LENGTH:]) is not None
+
+
+def is_denied_after(after: str) -> bool:
+    """Whether what stands behind an answer takes it back: "is wrong", "is not the answer", "or not"."""
+    return phrases.DENIED_AFTER.match(after[: 2 * _DENIAL_LENGTH]) is not None
 
 
 def first_line(text: str) -> str:
@@ -101,7 +205,12 @@ def _last_tagged(text: str) -> str | None:
 
 def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
     """The last match of `pattern` in `text`, found from the front and without keeping the others."""
-    match = None
-    for match in pattern.finditer(text):  # noqa: B007 - the last one is what is asked for
+    return last_of(pattern.finditer(text))
+
+
+def last_of(items: Iterable[_T]) -> _T | None:
+    """The last item; None if there is none."""
+    last = None
+    for last in items:  # noqa: B007 - the last one is what is asked for
         pass
-    return match
+    return last

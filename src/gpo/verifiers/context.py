@@ -133,9 +133,11 @@ def is_open_before(line: str, start: int) -> bool:
 
 def is_open_after(line: str, end: int) -> bool:
     """Whether what stands behind a number and its unit leaves it what it is."""
-    if not _AFTER.match(line, end):
+    touching = _AFTER.match(line, end)
+    if not touching:
         return False
-    rest = _DRESSING.sub(" ", line[end : end + NEAR])
+    start = touching.end() if touching.group().endswith("!") else end
+    rest = _DRESSING.sub(" ", line[start : start + NEAR])
     return not any(one.match(rest) for one in (_OPERATION, _CHANGED, _ANOTHER, _UNSPACED_CHANGE))
 
 
