@@ -353,7 +353,10 @@ def test_bad_rows_are_named(capsys, content, args, message) -> None:
         (["trian"], "No such command 'trian'"),
         (["sample", *SMALL, "--output", "own.jsonl/x"], "own.jsonl/x: cannot be made"),
         (["sample", *SMALL, "--template-args", "a=["], "--template-args: the value of 'a=.' is not YAML"),
-        (["sample", *SMALL, "--template-args", "messages=3"], "'messages' is not for the user"),
+        (
+            ["sample", *SMALL, "--template-args", "messages=3"],
+            "--template-args: messages is set by gpo itself",
+        ),
         (["sample", *SMALL, "--device", "bogus"], "device 'bogus' cannot be used"),
         (["sample", *SMALL, "--size", "99999999999"], "--size: input should be less than or equal"),
     ],

@@ -147,7 +147,7 @@ def test_two_models_are_compared_on_the_same_problems_in_one_command(capsys) -> 
     assert comparison["interval"][0] > 0
     main([*args, "--against", "demo", "--output", "again"])
     out = capsys.readouterr().out.replace(" \n", " ")
-    assert "demo minus demo, on the same 32 problems:" in out
+    assert "demo (this run) minus demo, on the same 32 problems:" in out
     assert "+0.0 ± 0.0 points" in out
     assert "p = 1 (exact sign-flip test); better on 0, worse on 0" in out
     assert Path("again/against/rollouts.jsonl").read_text() == Path("again/rollouts.jsonl").read_text()

@@ -197,7 +197,7 @@ def test_the_command_writes_files_once_and_says_what_comes_next(pairs_run, capsy
     assert "is there already" in refusal(capsys, str(pairs_run), "--to", "axolotl", "--output", out)
     assert (
         refusal(capsys, str(pairs_run), "--to", "trl", "--push")
-        == "--push: is for --to hub only; leave it out"
+        == "--push: has no effect without --to hub; leave it out"
     )
     assert refusal(capsys, str(pairs_run), "--to", "hub").startswith("--repo: give OWNER/NAME")
     assert "input should be 'trl', 'llama-factory'" in refusal(capsys, str(pairs_run), "--to", "nobody")

@@ -14,6 +14,8 @@ FLOORS = {
     "types": set(),
     "files": {"types"},
     "masking": set(),
+    "limits": {"files"},
+    "yaml_text": {"files"},
     "marks": set(),
     "steps": {"types", "marks"},
     "curve": {"types"},
@@ -42,7 +44,7 @@ FLOORS = {
     "record": {"types", "files"},
     "report": {"types", "files", "curve", "paths", "record"},
     "plot": {"types", "curve", "record", "report"},
-    "config": {"types", "files", "recipe"},
+    "config": {"types", "files", "limits", "yaml_text", "recipe"},
     "trl": {"types", "files", "paths", "pool", "recipe", "locate", "gpo", "policies"},
     "offline": {"types", "config"},
 }

@@ -244,7 +244,9 @@ def test_what_a_method_or_given_pairs_cannot_honour_is_refused(edited, capsys) -
     run = read_json(edited / "run.json")
     write_json(edited / "run.json", run | {"settings": run["settings"] | {"weight": "lower"}})
     assert "has weights, which kto cannot honour" in refused(capsys, edited, method="kto")
-    assert "--clip: unknown setting" in refused(capsys, edited, "--clip", "0.1")
+    assert "--clip: is for online training, and --method is offline" in refused(
+        capsys, edited, "--clip", "0.1"
+    )
     assert "rounds: the rows of --pairs are made already" in refused(capsys, edited, "--rounds", "2")
     assert "at: the rows of --pairs are made already" in refused(capsys, edited, "--at", "prompt")
     assert "nll_weight: orpo has a log-likelihood term" in refused(

@@ -42,6 +42,19 @@ class EndedError(Exception):
     """A command was ended by its cause."""
 
 
+class UsablePath(click.Path):
+    """A path that a file system takes; whether something is there is looked at later."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from gpo.files import check_path
+
+        check_path(str(value), str(param.opts[0]) if param and param.opts else "")
+        return super().convert(value, param, ctx)
+
+
 class LazyGroup(click.Group):
     """Knows the commands' names and one-line helps; builds a command only when it is called for."""
 
@@ -96,12 +109,8 @@ def build_command(name: str) -> click.Command:
     if name == "export":
         options = [click.Argument(["run"]), *(option for option in options if option.name != "run")]
     elif name != "demo":
-        options.append(
-            click.Option(["--config"], type=click.Path(path_type=Path), help="YAML file with settings")
-        )
-        options.append(
-            click.Option(["--resume"], type=click.Path(path_type=Path), help="go on with this run folder")
-        )
+        options.append(click.Option(["--config"], type=UsablePath(), help="YAML file with settings"))
+        options.append(click.Option(["--resume"], type=UsablePath(), help="go on with this run folder"))
     return click.Command(name, params=options, help=COMMANDS[name], callback=caller(name, cls))
 
 
@@ -120,6 +129,20 @@ def train_fields() -> list[tuple[str, Any, str]]:
         found.append((key, default, description))
     known = {key for key, _, _ in online}
     return found + [field for field in config.fields(offline.PreferenceSettings) if field[0] not in known]
+
+
+def new_settings(name: str, cls: type[Settings], config: Path | None, flags: dict[str, Any]) -> Settings:
+    """The settings of a new run; InputError for a wrong one, and for one that has no effect."""
+    from gpo.commands.unused import check_known, check_used
+    from gpo.config import load_settings, origins, read_yaml
+
+    values = read_yaml(config) if config else {}
+    origin = origins(config, values, flags)
+    chosen = settings_class(name, cls, {**values, **flags})
+    check_known(chosen, origin)
+    settings = load_settings(chosen, config, flags)
+    check_used(settings, origin)
+    return settings
 
 
 def settings_class(name: str, cls: type[Settings], values: Mapping[str, Any]) -> type[Settings]:
@@ -160,13 +183,10 @@ def caller(name: str, cls: type[Settings]) -> Callable[..., None]:
         ui = Ui(as_json)
         ending.STAGE.command = "train" if name == "demo" else name
         ending.STAGE.kept = partial(ui.kept, UNITS.get(name, ""))
-        if resume:
+        if resume is not None:
             settings = resumed(name, cls, resume, config, flags)
         else:
-            from gpo.config import load_settings, read_yaml
-
-            chosen = settings_class(name, cls, {**(read_yaml(config) if config else {}), **flags})
-            settings = load_settings(chosen, config, flags)
+            settings = new_settings(name, cls, config, flags)
         finish(start(name, settings, ui, resume), as_json)
 
     return call
@@ -176,21 +196,19 @@ def parsed(key: str, value: Any) -> Any:
     """A flag's value; repeated KEY=VALUE flags become a mapping whose values are read as YAML."""
     if key not in ("template_args", "task_options", "vllm_args"):
         return list(value) if isinstance(value, tuple) else value
-    import yaml
+    from gpo.yaml_text import parse_yaml
 
-    pairs = {}
+    flag, pairs = f"--{key.replace('_', '-')}", {}
     for item in value:
         name, equals, text = item.partition("=")
-        if not equals:
-            raise InputError(
-                f"--{key.replace('_', '-')}: must be KEY=VALUE, got {item!r}; write it as in max_terms=4"
-            )
+        if not equals or not name.strip():
+            raise InputError(f"{flag}: must be KEY=VALUE, got {item[:60]!r}; write it as in max_terms=4")
+        if name in pairs:
+            raise InputError(f"{flag}: gives {name[:40]!r} twice; give it once")
         try:
-            pairs[name] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise InputError(
-                f"--{key.replace('_', '-')}: the value of {item!r} is not YAML; put it in quotes"
-            ) from None
+            pairs[name] = parse_yaml(text)
+        except ValueError:
+            raise InputError(f"{flag}: the value of {item[:60]!r} is not YAML; put it in quotes") from None
     return pairs
 
 
@@ -240,7 +258,7 @@ def show_command() -> click.Command:
     """`gpo show RUN...`, which has no settings."""
 
     @click.command("show", help=COMMANDS["show"])
-    @click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True)
+    @click.argument("runs", type=UsablePath(), nargs=-1, required=True)
     @click.option("--trajectory", type=click.IntRange(min=0), help="its number in the data, from 0")
     @click.option("--json", "as_json", is_flag=True, help="print one JSON object last")
     def show(runs: tuple[Path, ...], trajectory: int | None, as_json: bool) -> None:
@@ -256,11 +274,11 @@ def report_command() -> click.Command:
     """`gpo report RUN... -o FILE`."""
 
     @click.command("report", help=COMMANDS["report"])
-    @click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True)
+    @click.argument("runs", type=UsablePath(), nargs=-1, required=True)
     @click.option(
         "--output",
         "-o",
-        type=click.Path(path_type=Path),
+        type=UsablePath(),
         default=Path("report.html"),
         help="the file to write  [default: report.html]",
     )
@@ -284,7 +302,7 @@ def watch_command() -> click.Command:
     """`gpo watch RUN`."""
 
     @click.command("watch", help=COMMANDS["watch"])
-    @click.argument("run", type=click.Path(path_type=Path))
+    @click.argument("run", type=UsablePath())
     @click.option("--once", is_flag=True, help="print how it stands, and end")
     @click.option(
         "--every",
@@ -336,13 +354,14 @@ def data_group() -> click.Group:
 
 def data_command(name: str, argument: str, cls: type[Settings], about: str) -> click.Command:
     """One of the commands of `gpo data`."""
-    from gpo.config import fields, load_settings
+    from gpo.config import fields
 
     def call(as_json: bool, **options: Any) -> None:
         from gpo.commands import check, overlap, quiet
         from gpo.commands.ui import Ui
 
-        settings: Any = load_settings(cls, None, {k: v for k, v in options.items() if v is not None})
+        given = {key: value for key, value in options.items() if value is not None}
+        settings: Any = new_settings(name, cls, None, given)
         quiet()
         summary = (check if name == "check" else overlap).run(settings, Ui(as_json))
         finish(summary, as_json)

@@ -10,13 +10,16 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core.core_schema import ValidationInfo
 
+from gpo.files import check_path, read_text
+from gpo.limits import check_given, check_number, shown
 from gpo.recipe import RECIPES
 from gpo.types import InputError
+from gpo.yaml_text import parse_yaml
 
 RecipeName = Literal["default", "base", "random", "paper", "as-released", "tree"]
 Purpose = Literal["explore", "values", "resets", "archive"]
@@ -30,12 +33,34 @@ SplitterName = Literal["newline", "as-released", "sentence", "fixed"]
 
 
 Pair = Annotated[list[str], Field(min_length=2, max_length=2)]
+MAX_CONFIG_BYTES = 2**20
+TEMPLATE_OWN = (
+    *("conversation", "messages", "tools", "documents", "chat_template", "add_generation_prompt"),
+    *("continue_final_message", "tokenize", "padding", "truncation", "max_length", "return_tensors"),
+    *("return_dict", "return_assistant_tokens_mask", "tokenizer_kwargs"),
+)
+"""What this program tells a chat template itself."""
+TASK_OWN = ("name", "split", "size", "seed", "data_dir")
+"""Settings of a task that have flags of their own."""
 
 
 class Settings(BaseModel):
     """Frozen, and no key is accepted that is not known."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _usable(cls, value: Any, info: ValidationInfo) -> Any:
+        key = str(info.field_name)
+        check_given(key, value, cls.model_fields[key].annotation)
+        return value
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _within_bounds(cls, value: Any, info: ValidationInfo) -> Any:
+        check_number(str(info.field_name), value)
+        return value
 
 
 class ModelSettings(Settings):
@@ -78,6 +103,13 @@ class ModelSettings(Settings):
             if not opened.strip() or not closed.strip() or opened == closed:
                 raise ValueError(f"{opened!r} {closed!r} are not two different marks; give a pair of them")
         return pairs
+
+    @field_validator("template_args")
+    @classmethod
+    def _of_the_template(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if taken := [key for key in value if key in TEMPLATE_OWN]:
+            raise ValueError(f"{taken[0]} is set by gpo itself; leave it out")
+        return value
 
 
 class EngineSettings(ModelSettings):
@@ -139,7 +171,10 @@ class BenchmarkSettings(Settings):
     @property
     def data_folder(self) -> str | None:
         """The folder that was named, here or in the environment; None for the hub."""
-        return self.data_dir or os.environ.get("GPO_DATA") or None
+        folder = self.data_dir or os.environ.get("GPO_DATA") or None
+        if folder is not None:
+            check_path(folder, "--data-dir" if self.data_dir else "$GPO_DATA")
+        return folder
 
 
 class CheckSettings(BenchmarkSettings):
@@ -183,6 +218,13 @@ class DataSettings(BenchmarkSettings):
     task_options: dict[str, Any] = Field(
         {}, description="options of a reasoning-gym generator, such as max_terms=4"
     )
+
+    @field_validator("task_options")
+    @classmethod
+    def _of_the_generator(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if taken := [key for key in value if key in TASK_OWN]:
+            raise ValueError(f"{taken[0]} has a flag of its own; give --{taken[0].replace('_', '-')}")
+        return value
 
     @model_validator(mode="after")
     def _one_source(self) -> DataSettings:
@@ -260,6 +302,12 @@ class SampleSettings(EngineSettings, DataSettings, SplitSettings, RunSettings, A
     """Settings of `gpo sample`."""
 
     num: int = Field(4, ge=1, le=100_000, description="completions of each problem")
+
+    @model_validator(mode="after")
+    def _differing(self) -> Self:
+        if self.num > 1 and self.temperature == 0:
+            raise ValueError(f"--num {self.num}: greedy samples of a problem are all alike; give --num 1")
+        return self
 
 
 class EvalSettings(EngineSettings, DataSettings, SplitSettings, RunSettings):
@@ -448,26 +496,35 @@ MEMORY = ("batch_tokens", "microbatch_tokens", "microbatch")
 EXTENDABLE = ("rounds", "budget_tokens", "budget_samples", *SAMPLED_HOW, *MEMORY)
 """Settings that may change when a run is resumed: nothing that was sampled depends on them."""
 
+ARGUMENTS = {("ExportSettings", "run"), ("CheckSettings", "task"), ("OverlapSettings", "file")}
+"""Settings that are arguments on the command line, not flags."""
+
 S = TypeVar("S", bound=Settings)
 
 
 def load_settings(cls: type[S], config: Path | None, flags: Mapping[str, Any]) -> S:
     """The settings of a YAML file overlaid by flags; InputError names the first wrong key and value."""
     values = read_yaml(config) if config else {}
+    origin = origins(config, values, flags)
     values = _recipe(cls, {**values, **flags}) | values
-    origin = {key: f"{config}: {key}" for key in values}
-    origin |= {key: "--" + key.replace("_", "-") for key in flags}
     try:
         return cls(**{**values, **flags})
     except ValidationError as error:
         raise InputError(_message(error, cls, origin)) from None
 
 
+def origins(config: Path | None, values: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, str]:
+    """Where each setting was given, as messages name it: '--group-size', or 'FILE: group_size'."""
+    flagged = {key: "--" + key.replace("_", "-") for key in flags}
+    return {key: f"{config}: {key}" for key in values} | flagged
+
+
 def _recipe(cls: type[Settings], values: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that the named recipe stands for."""
     if "recipe" not in cls.model_fields:
         return {}
-    return RECIPES.get(str(values.get("recipe", cls.model_fields["recipe"].default)), {})
+    name = values.get("recipe", cls.model_fields["recipe"].default)
+    return RECIPES.get(name, {}) if isinstance(name, str) else {}
 
 
 def _message(error: ValidationError, cls: type[Settings], origin: Mapping[str, str]) -> str:
@@ -480,24 +537,35 @@ def _message(error: ValidationError, cls: type[Settings], origin: Mapping[str, s
         hint = f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(cls.model_fields)}"
         return f"{origin.get(key, key)}: unknown setting{hint}"
     message = str(first["msg"]).removeprefix("Value error, ")
-    return f"{origin.get(key, key)}: {message[0].lower()}{message[1:]}, got {first['input']!r}"
+    if first["type"] == "missing":
+        return f"{_flag(cls, key)}: is required; give {_choices(cls, key)}"
+    return f"{origin.get(key, key)}: {message[0].lower()}{message[1:]}, got {shown(first['input'])}"
+
+
+def _flag(cls: type[Settings], key: str) -> str:
+    """How a setting is given on the command line; those of `ARGUMENTS` stand there without a flag."""
+    return key.upper() if (cls.__name__, key) in ARGUMENTS else "--" + key.replace("_", "-")
+
+
+def _choices(cls: type[Settings], key: str) -> str:
+    """What a setting may be, or what it is."""
+    values = get_args(cls.model_fields[key].annotation)
+    return f"one of {', '.join(map(str, values))}" if values else str(cls.model_fields[key].description)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The keys and values of a settings file; InputError if it holds anything else."""
+    name = f"--config {path}"
+    text = read_text(path, name, MAX_CONFIG_BYTES)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"--config {path}: no such file; give the path of a YAML file") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"--config {path}: cannot be read as YAML ({reason}); mend that line") from None
+        content = parse_yaml(text)
+    except ValueError as error:
+        raise InputError(f"{name}: cannot be read as YAML ({error}); correct that line") from None
     if content is None:
         return {}
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise InputError(
-            f"--config {path}: must hold `key: value` lines, found {type(content).__name__}; write one "
-            "setting a line"
+            f"{name}: must hold `key: value` lines, found {type(content).__name__}; write one setting a line"
         )
     return content
 

@@ -37,7 +37,7 @@ class RowSettings(Settings):
         None, ge=1, description="longest over shortest answer of a pair, at most; closest lengths come first"
     )
     weight: Literal["none", "advantage", "lower"] = Field(
-        "none", description="weight of a pair: 1, the step's |A|, or the lower end of its 95 %% interval"
+        "none", description="weight of a pair: 1, the step's |A|, or the lower end of its 95 % interval"
     )
     min_credibility: float = Field(
         0.0, ge=0, le=1, description="least credibility of a critical step that gives rows"

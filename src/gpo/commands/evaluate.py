@@ -43,7 +43,7 @@ def run(settings: EvalSettings, ui: Ui, *, resume: Path | None = None) -> Json:
         warn_of_other_settings(settings, Path(where))
         difference = compare(outcomes, theirs)
         summary |= {"against": as_json(scores(theirs, ks)) | {"run": where}, "comparison": asdict(difference)}
-        parts += table.comparison(settings.model, settings.against, difference)
+        parts += table.comparison(*names(settings), difference)
     if settings.export is not None:
         summary["exported"] = export(settings, path)
         command = Text(summary["exported"]["command"], no_wrap=True, overflow="ignore")
@@ -53,14 +53,20 @@ def run(settings: EvalSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     return summary
 
 
+def names(settings: EvalSettings) -> tuple[str, str]:
+    """How the two models of a comparison are told apart: by their adapters too."""
+    pairs = (settings.model, settings.adapter), (str(settings.against), settings.against_adapter)
+    first, second = (f"{model} with {adapter}" if adapter else model for model, adapter in pairs)
+    return (first, second) if first != second else (f"{first} (this run)", second)
+
+
 def checked_ks(settings: EvalSettings) -> list[int]:
     """The k of pass@k and maj@k: those asked for, else 1 and all samples where there are several."""
     if settings.num > 1 and settings.temperature == 0:
         raise InputError(f"--num {settings.num}: greedy samples of a problem are all alike; give --num 1")
-    try:
-        ks = [int(k) for k in settings.k]
-    except ValueError:
-        raise InputError(f"--k: must be whole numbers, got {settings.k}; write --k 1 --k 4") from None
+    if wrong := [k for k in settings.k if not (k.isascii() and k.isdigit() and len(k) < 10)]:
+        raise InputError(f"--k: must be whole numbers, got {wrong[0][:40]!r}; write --k 1 --k 4")
+    ks = [int(k) for k in settings.k]
     for k in ks:
         if not 1 <= k <= settings.num:
             raise InputError(

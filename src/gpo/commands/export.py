@@ -21,8 +21,6 @@ def run(settings: ExportSettings, ui: Ui) -> Json:
     pairs = Path(settings.run)
     source = source_of(pairs)
     folder = Path(settings.output) if settings.output else pairs / f"export-{settings.to}-{settings.rows}"
-    if settings.to != "hub" and (settings.push or settings.repo):
-        raise InputError(f"--{'push' if settings.push else 'repo'}: is for --to hub only; leave it out")
     if settings.output:
         outputs.check_folder(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

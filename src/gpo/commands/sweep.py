@@ -25,6 +25,14 @@ from gpo.types import Policy, Verifier, derive_seed
 
 FIFTHS = 5
 AnySettings = SampleSettings | LocateSettings
+SHORTER_STEPS = {
+    "fixed": "a smaller --fixed-step-tokens",
+    **dict.fromkeys(
+        ("newline", "as-released"),
+        "a smaller --min-step-tokens, or --splitter sentence for text without line breaks",
+    ),
+}
+"""What makes more steps of the same text, by the splitter that is set."""
 
 
 def sample(settings: SampleSettings, ui: Ui, *, resume: Path | None = None) -> Json:
@@ -59,7 +67,7 @@ def locate(settings: LocateSettings, ui: Ui, *, resume: Path | None = None) -> J
         _rate(summary),
         *told(summary["unjudged"]),
         *_signal(settings, summary),
-        *_found(summary),
+        *_found(summary, settings.splitter),
         terminal.ledger(summary["tokens"]),
         _busy(summary),
         f"written to {summary['run']}",
@@ -90,15 +98,15 @@ def found(curves: Iterable[Json], tokens: Json) -> Json:
     }
 
 
-def _found(summary: Json) -> list[str]:
+def _found(summary: Json, splitter: str) -> list[str]:
     lines = [
         f"explored {summary['trajectories']} trajectories; a critical step named in {summary['critical']}, "
         f"credible in {summary['credible']} (P(|A| >= 0.2) >= {CREDIBLE})"
     ]
     if summary["one_step"]:
         lines.append(
-            f"of a single step, so with nothing to tell apart: {summary['one_step']}; give a smaller "
-            "--min-step-tokens, or --splitter sentence for text without line breaks"
+            f"of a single step, so with nothing to tell apart: {summary['one_step']}; give "
+            + SHORTER_STEPS.get(splitter, "a smaller --min-step-tokens")
         )
     if summary["credible"]:
         fifths = " ".join(map(str, summary["credible_starts_by_fifth"]))

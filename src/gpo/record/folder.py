@@ -44,8 +44,8 @@ class RunFolder:
         parent = next(folder for folder in (path, *path.absolute().parents) if os.path.exists(folder))
         if not parent.is_dir() or not os.access(parent, os.W_OK) or len(path.name) > 255:
             raise InputError(f"--output {path}: cannot be made in {parent}; choose another folder")
-        if path.is_dir() and not any(path.iterdir()):
-            return
+        if path.is_dir() and {file.name for file in path.iterdir()} <= {".lock"}:
+            return  # a run that could not begin leaves its lock
         if (path / "run.json").is_file():
             raise InputError(f"--output {path}: {_difference(RunFolder.stored_settings(path), settings)}")
         if path.exists():
