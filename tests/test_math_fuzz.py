@@ -73,7 +73,7 @@ def different_fraction(rng: Random) -> Pair:
 
 
 def different_tail(rng: Random) -> Pair:
-    number = str(whole(rng))
+    number = str(whole(rng) + 1)  # 2! is 2
     tail = [
         "!",
         "x",
@@ -113,7 +113,7 @@ def different_unit(rng: Random) -> Pair:
 
 
 def different_time(rng: Random) -> Pair:
-    hour, minute = rng.randint(1, 12), rng.randint(10, 58)
+    hour, minute = rng.randint(1, 12), rng.randint(13, 58)
     gold = f"{hour}:{minute}\\text{{ p.m.}}"
     wrong = [
         f"{hour}:{minute}\\text{{ a.m.}}",
