@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import io
 import os
 import sys
 import warnings
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -377,28 +378,39 @@ def data_command(name: str, argument: str, cls: type[Settings], about: str) -> c
 def finish(summary: dict[str, Any], as_json: bool) -> None:
     """Prints the command's JSON object as the last line of standard output."""
     if as_json and os.environ.get("RANK", "0") == "0":
+        from gpo.commands.ui import json_object
         from gpo.record import finite
 
-        print(json.dumps(finite(summary), allow_nan=False), flush=True)
+        json_object(finite(summary))
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """The entry point: bad input is one line on standard error and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows ASCII alone gets codes, no traceback
+            stream.reconfigure(errors="backslashreplace")
+    sys.excepthook = crash
     with ending.leaving(is_program=args is None), ending.heeding_signals(), warnings.catch_warnings():
         warnings.simplefilter("always", DataWarning)
-        shown = warnings.showwarning
-        warnings.showwarning = lambda *about, **more: warn(shown, *about, **more)
+        warnings.showwarning = warn
         run(args)
 
 
-def warn(
-    otherwise: Callable[..., None], message: Warning | str, category: type[Warning], *about: Any
-) -> None:
+def crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Prints the traceback of what nobody foresaw, made harmless."""
+    from gpo.commands import ui
+
+    ui.crash(kind, error, trace)
+
+
+def warn(message: Warning | str, category: type[Warning], *about: Any, **_: Any) -> None:
     """What is wrong with the data but stops nothing is one line on standard error."""
+    from gpo.commands import ui
+
     if issubclass(category, DataWarning):
-        print(f"gpo: warning: {' '.join(str(message).split())}", file=sys.stderr)
+        ui.warning(str(message))
     else:
-        otherwise(message, category, *about)
+        ui.others_warning(message, category, *about)
 
 
 def run(args: Sequence[str] | None) -> None:
@@ -429,7 +441,9 @@ def fail(message: str, code: int) -> None:
         with suppress(OSError, ValueError):  # or Python complains when it flushes standard output
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     else:
-        print(f"gpo: error: {message}", file=sys.stderr)
+        from gpo.commands import ui
+
+        ui.error(message)
     raise SystemExit(code)
 
 

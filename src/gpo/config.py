@@ -539,7 +539,8 @@ def _message(error: ValidationError, cls: type[Settings], origin: Mapping[str, s
     message = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "missing":
         return f"{_flag(cls, key)}: is required; give {_choices(cls, key)}"
-    return f"{origin.get(key, key)}: {message[0].lower()}{message[1:]}, got {shown(first['input'])}"
+    got = "" if key == "server" else f", got {shown(first['input'])}"  # a URL may hold a key
+    return f"{origin.get(key, key)}: {message[0].lower()}{message[1:]}{got}"
 
 
 def _flag(cls: type[Settings], key: str) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 
 from rich.table import Table
+from rich.text import Text
 
 from gpo import DEMO_MODEL, __version__, doctor, verifiers
 from gpo.commands.ui import Ui
@@ -150,7 +152,7 @@ def extra_row(extra: Extra) -> Json:
     }
 
 
-def table(name: str, value: str, rows: dict[str, str]) -> list[Table | str]:
+def table(name: str, value: str, rows: Mapping[str, str | Text]) -> list[Table | str]:
     """A table of two columns and an empty line; nothing without rows."""
     found = Table(box=None, pad_edge=False, header_style="bold")
     found.add_column(name)
@@ -161,14 +163,15 @@ def table(name: str, value: str, rows: dict[str, str]) -> list[Table | str]:
 
 
 def extras_table(extras: list[Extra]) -> list[Table | str]:
-    rows = {}
+    rows: dict[str, str | Text] = {}
     for extra in extras:
         missing = ", ".join(one.name for one in extra.packages if not one.is_met)
         state = "ready" if extra.is_ready else f"lacks {missing}: pip install 'gpo[{extra.name}]'"
-        rows[extra.name] = f"{extra.enables}\n  {state}" if extra.enables else state
+        rows[extra.name] = Text(f"{extra.enables}\n  {state}") if extra.enables else state
     return table("extra", "enables", rows)
 
 
 def lines(found: list[Finding]) -> list[str]:
-    """One paragraph a finding."""
-    return [f"{'FAULT' if one.is_fault else 'note'}: {one.what}\n  -> {one.todo}" for one in found] + [""]
+    """Two lines a finding."""
+    pairs = [(f"{'FAULT' if one.is_fault else 'note'}: {one.what}", f"  -> {one.todo}") for one in found]
+    return [*(line for pair in pairs for line in pair), ""]

@@ -11,10 +11,10 @@ from gpo.files import write_whole
 from gpo.record import Json
 from gpo.report import page
 from gpo.report.reading import read_runs, rollouts
-from gpo.report.terminal import printable
 from gpo.report.views import Limits, page_data
 from gpo.search import CREDIBLE
 from gpo.types import InputError
+from gpo.visible import printable
 
 
 def run(paths: Sequence[Path], output: Path, num_trajectories: int, ui: Ui) -> Json:

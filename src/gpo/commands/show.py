@@ -78,8 +78,7 @@ def compare(paths: Sequence[Path], ui: Ui) -> Json:
     ui.print(terminal.comparison(rows), "")
     for name, (same, shared) in agreements.items():
         found = f"the same critical step in {same} of {shared} shared trajectories"
-        names = f"{terminal.printable(runs[0].name)} and {terminal.printable(name)}"
-        ui.print(f"{names}: {found if shared else 'no trajectory shared'}")
+        ui.print(f"{runs[0].name} and {name}: {found if shared else 'no trajectory shared'}")
     return {
         "runs": rows,
         "agreement": [

@@ -9,7 +9,6 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Group, RenderableType
-from rich.live import Live
 
 from gpo.commands.ui import Ui
 from gpo.record import Json, RunFolder, is_running, read_json, read_lines
@@ -30,7 +29,7 @@ def run(path: Path, ui: Ui, *, is_once: bool, every_s: float) -> Json:
     num_told = 0
     lines: list[Json] = []
     try:
-        with Live(console=ui.console, refresh_per_second=4) if is_live else nullcontext() as live:
+        with ui.live() if is_live else nullcontext() as live:
             for lines, going in followed(path, command, every_s, is_once):
                 if live:
                     live.update(view(path, command, settings, lines, going))

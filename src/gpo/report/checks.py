@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from rich.console import RenderableType
 from rich.table import Table
 
-from gpo.report.terminal import printable
+from gpo.visible import printable
 
 SHOWN = 20
 """Rows that are listed, at most, of each kind."""

@@ -8,8 +8,9 @@ from html import escape
 from typing import Protocol
 
 from gpo.curve import Estimate, paired_estimate
-from gpo.report.terminal import naming, percent, printable
+from gpo.report.terminal import naming, percent
 from gpo.types import CriticalStep, Group, ValueCurve
+from gpo.visible import printable, printable_lines
 
 WIDTH, HEIGHT, LEFT, TOP = 560, 130, 34, 8
 MAX_ROWS = 40
@@ -159,11 +160,6 @@ def _number(value: float, form: str = ".2f") -> str:
 def _text(text: str) -> str:
     cut = f"{text[:MAX_CHARACTERS]} …" if len(text) > MAX_CHARACTERS else text
     return escape(printable_lines(cut))
-
-
-def printable_lines(text: str) -> str:
-    """The text with its line ends; other control and formatting characters as escapes."""
-    return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def _more(num: int) -> str:

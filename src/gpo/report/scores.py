@@ -8,8 +8,9 @@ from typing import Any, Protocol
 from rich.console import RenderableType
 from rich.table import Table
 
-from gpo.report.terminal import percent, printable
+from gpo.report.terminal import percent
 from gpo.report.unjudged import told
+from gpo.visible import printable
 
 
 class Rate(Protocol):

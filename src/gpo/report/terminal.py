@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,15 +10,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gpo.visible import printable
+
 Json = Mapping[str, Any]
-
-
-def printable(text: str) -> str:
-    """Model output is untrusted: control and formatting characters are shown as escapes, not obeyed."""
-    return "".join(
-        c.encode("unicode_escape").decode() if unicodedata.category(c) in ("Cc", "Cf", "Cs") else c
-        for c in text
-    )
 
 
 def percent(mean: float, stderr: float | None) -> str:

@@ -17,12 +17,14 @@ R.h = (name, attributes, ...children) => {
   return element;
 };
 
-// Control and direction characters and halves of characters would reorder or hide what stands beside them: shown by their code.
+// What is not seen as itself (controls, directions, joiners, tags, halves of characters) would hide or reorder what stands
+// beside it: shown by its code. So is what is more than 8 accents on one letter.
+const code = (c) => `⟨${c.codePointAt(0).toString(16).padStart(4, "0")}⟩`;
 R.visible = (text) =>
-  String(text).replace(
-    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|\p{Cs}/gu,
-    (c) => (c === "\r" ? "" : `⟨${c.charCodeAt(0).toString(16).padStart(4, "0")}⟩`),
-  );
+  String(text)
+    .replace(/\r\n/g, "\n")
+    .replace(/(?![\n\t])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu, code)
+    .replace(/(?<=\p{M}{8})\p{M}+/gu, (marks) => [...marks].map(code).join(""));
 
 const minus = (text) => text.replace("-", "−");
 R.num = (value, digits = 2) => (value == null ? "–" : minus(value.toFixed(digits)));

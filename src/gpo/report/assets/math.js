@@ -19,7 +19,7 @@
   const typeset = (source, whole, isDisplay) => {
     const place = R.h(isDisplay ? "span.display" : "span", { role: "math", "aria-label": R.visible(source) });
     try {
-      if (source.length > MAX_SOURCE) throw new RangeError("too long");
+      if (source.length > MAX_SOURCE || R.visible(source) !== source) throw new RangeError("shown as it was written");
       katex.render(source, place, options(isDisplay));
     } catch {
       return document.createTextNode(R.visible(whole)); // not LaTeX that KaTeX knows: as it was written
