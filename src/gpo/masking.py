@@ -120,7 +120,7 @@ def _coded(value: str) -> Iterator[tuple[int, set[str]]]:
         for form in (inner, inner.translate(str.maketrans("+/", "-_"))):
             yield PIECE * 4 // 3, _pieces(form, PIECE * 4 // 3)
     yield PIECE * 2, _pieces(raw.hex(), PIECE * 2)
-    yield PIECE, _pieces(quote(value, safe=""), PIECE)
+    yield PIECE, _pieces(quote(value, safe="", errors="surrogateescape"), PIECE)
 
 
 def _views(text: str) -> list[str]:
