@@ -43,7 +43,7 @@ FLOORS = {
     "ranks": {"types"},
     "learn": {"types", "files", "ranks", "rope"},
     "record": {"types", "files"},
-    "report": {"types", "files", "visible", "curve", "paths", "record"},
+    "report": {"types", "files", "visible", "curve", "search", "record"},
     "plot": {"types", "curve", "record", "report"},
     "config": {"types", "files", "limits", "yaml_text", "recipe"},
     "trl": {"types", "files", "paths", "pool", "recipe", "locate", "gpo", "policies"},

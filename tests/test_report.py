@@ -192,12 +192,12 @@ def test_no_more_continuations_are_kept_than_are_shown() -> None:
     assert [one["text"] for one in evidence.at(line, 1)["right"]] == ["0", "1", "2"]
 
 
-@pytest.mark.parametrize("is_pooled", [True, False])
-def test_every_rule_picks_its_step_from_the_counts_and_the_runs_own_rule_keeps_its(is_pooled) -> None:
+@pytest.mark.parametrize("search", ["adaptive", "uniform", "bisect"])
+def test_every_rule_picks_its_step_from_the_counts_and_the_runs_own_rule_keeps_its(search) -> None:
     counts = {"successes": [10, 10, 38, 1, 0], "trials": [40, 40, 40, 40, 1]}
     steps = ["a\n", "b\n", "c\n", "d"]
     line = CurveLine.model_validate(curve(1, "", "", steps, **counts))
-    found = picks(line, is_pooled)
+    found = picks(line, search, 40)
     assert {rule: index for rule, (index, _) in found.items()} == {
         "signed": 1,
         "absolute": 2,
@@ -210,8 +210,8 @@ def test_every_rule_picks_its_step_from_the_counts_and_the_runs_own_rule_keeps_i
 
 def test_without_samples_there_is_the_recorded_step_and_no_other() -> None:
     line = line_of(successes=[0, 0, 0, 0], trials=[0, 0, 0, 1])
-    assert picks(line, True) == {"drop": (1, 0.97)}
-    assert picks(line.model_copy(update={"critical": None}), True) == {}
+    assert picks(line, "adaptive", 4) == {"drop": (1, 0.97)}
+    assert picks(line.model_copy(update={"critical": None}), "adaptive", 4) == {}
 
 
 def test_agreement_counts_the_trajectories_where_both_rules_named_a_step() -> None:

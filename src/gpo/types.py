@@ -398,6 +398,11 @@ def as_html(kind: str, thing: object) -> str:
     return html
 
 
+def spent_tokens(tokens: Mapping[str, int]) -> int:
+    """Generated tokens that a budget counts, of a ledger by purpose: all but the evaluation's."""
+    return sum(num for purpose, num in tokens.items() if purpose != "evaluation")
+
+
 def digest(ids: Sequence[int]) -> str:
     """A short hash of token ids."""
     return hashlib.blake2b(",".join(map(str, ids)).encode(), digest_size=8).hexdigest()

@@ -34,7 +34,7 @@ from gpo.ranks import Ranks
 from gpo.record import Json, RunFolder, read_lines, row_lines, trained_lines, write_lines
 from gpo.report import terminal
 from gpo.report.unjudged import counted, told
-from gpo.types import InputError, Labelled, Policy, Preference, Problem, Verifier, derive_seed
+from gpo.types import InputError, Labelled, Policy, Preference, Problem, Verifier, derive_seed, spent_tokens
 
 Rows = Sequence[Preference] | Sequence[Labelled]
 
@@ -152,7 +152,7 @@ class PreferenceTraining:
             self.settings.model_dump(),
             is_cpu=self.policy.model.device.type == "cpu",
         )
-        spent = sum(sum(line["tokens"].values()) - line["tokens"].get("evaluation", 0) for line in lines)
+        spent = sum(spent_tokens(line["tokens"]) for line in lines)
         with ui.progress() as bar:
             total = self.settings.rounds
             task = bar.add_task(self.settings.method, total=total, completed=done, note="evaluating")

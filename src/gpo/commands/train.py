@@ -27,7 +27,7 @@ from gpo.ranks import Ranks, SharedPolicy, SharedVerifier
 from gpo.record import Json, RunFolder, SilentFolder, read_json, row_lines, write_json
 from gpo.report import terminal
 from gpo.report.unjudged import counted, told
-from gpo.types import Group, State
+from gpo.types import Group, State, spent_tokens
 
 PROBES = 4
 """Prompts at which an engine is compared with the trainer."""
@@ -124,7 +124,7 @@ class Training:
 
     def left(self, lines: list[Json]) -> tuple[float, float]:
         """Tokens and trained rollouts that are left of the budgets."""
-        tokens = sum(line["tokens"].get(purpose, 0) for line in lines for purpose in PURPOSES)
+        tokens = sum(spent_tokens(line["tokens"]) for line in lines)
         samples = sum(line.get("samples", 0) for line in lines)
         settings = self.settings
         return (settings.budget_tokens or math.inf) - tokens, (settings.budget_samples or math.inf) - samples

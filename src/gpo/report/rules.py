@@ -2,63 +2,44 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-import numpy as np
-
-from gpo.curve import VALUE_RULES, probabilities
-from gpo.paths import NUM_DRAWS, PathPosterior, path_scores, rule_scores
+from gpo.curve import VALUE_RULES
 from gpo.report.lines import CurveLine
-from gpo.types import ValueCurve
+from gpo.search import Search, Settings, adaptive, bisect, uniform
 
 Picks = dict[str, tuple[int, float]]
 """Rule to the step it names and P(that step is the rule's argmax)."""
 
 
-def picks(line: CurveLine, is_pooled: bool) -> Picks:
-    """The step of every value rule; none where nothing was sampled.
+def picks(line: CurveLine, search: str, num_values: int) -> Picks:
+    """The step of every value rule; none where nothing was sampled, nor where a rule names no step.
 
-    The recorded step stands for its own rule. The others are read from the recorded counts by the run's
-    estimator: pooled, here without what a proposal had added to it, or paired (the uniform search's).
+    The recorded step stands for its own rule. The others are what the run's own search names from the
+    recorded counts; here without what a proposal and earlier searches had added to the adaptive one.
     """
-    if not any(line.trials[:-1]):
-        return {line.critical.rule: _recorded(line)} if line.critical else {}
-    found = _pooled(line) if is_pooled else _paired(line)
+    found: Picks = {}
+    if any(line.trials[:-1]):
+        run = told(line, search, num_values)
+        for rule in VALUE_RULES:
+            run.rule = rule
+            if step := run.best():
+                found[rule] = step.index, step.probability
     if line.critical:
-        found[line.critical.rule] = _recorded(line)
+        found[line.critical.rule] = line.critical.index, line.critical.probability
     return found
 
 
-def _recorded(line: CurveLine) -> tuple[int, float]:
-    assert line.critical is not None  # noqa: S101 - for the type checker
-    return line.critical.index, line.critical.probability
-
-
-def _pooled(line: CurveLine) -> Picks:
-    outcome = line.successes[-1] / line.trials[-1] if line.trials[-1] else None
-    path = PathPosterior(line.num_steps, outcome)
-    path.fit(line.successes[:-1], line.trials[:-1])
-    drawn_SM = path.draw(NUM_DRAWS, np.random.default_rng(0))
-    found: Picks = {}
-    for rule in VALUE_RULES:
-        index = int(np.nanargmax(rule_scores(path, rule)))
-        scores_SM = path_scores(path, drawn_SM, rule)
-        known_SM = scores_SM[: len(scores_SM) - int(np.isnan(scores_SM[-1, 0]))]
-        found[rule] = index, float(np.mean(known_SM.argmax(0) == index))
-    return found
-
-
-def _paired(line: CurveLine) -> Picks:
-    curve = ValueCurve(line.bounds, line.successes, line.trials)
-    found: Picks = {}
-    chances = partial(probabilities, curve)
-    values = np.array(curve.values)
-    for rule, score in VALUE_RULES.items():
-        scores_S = score(values[:-1], values[1:])
-        if not np.all(np.isnan(scores_S)):
-            index = int(np.nanargmax(scores_S))
-            found[rule] = index, chances(rule)[index]
-    return found
+def told(line: CurveLine, search: str, num_values: int) -> Search:
+    """The run's search as it stands after the recorded counts, `num_values` rollouts a boundary."""
+    outcome = float(line.successes[-1] > 0) if line.trials[-1] else None
+    given: Settings = {"num_steps": line.num_steps, "outcome": outcome}
+    run: Search
+    if search == "adaptive":
+        run = adaptive(**given)
+    else:
+        run = (uniform if search == "uniform" else bisect)(num_values, **given)
+    for boundary, (wins, trials) in enumerate(zip(line.successes[:-1], line.trials[:-1], strict=True)):
+        run.tell(boundary, wins, trials)
+    return run
 
 
 def agreement(all_picks: list[Picks]) -> dict[str, list[list[int]]]:

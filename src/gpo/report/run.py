@@ -12,12 +12,9 @@ from typing import Any
 
 from gpo.curve import wilson
 from gpo.report.lines import CurveLine, RoundLine
-from gpo.types import digest
+from gpo.types import digest, spent_tokens
 
 Json = dict[str, Any]
-
-TRAINING = ("explore", "values", "resets", "archive")
-"""Purposes of tokens that a budget counts; evaluation is counted apart."""
 
 TENTHS = 10
 
@@ -39,9 +36,14 @@ class Run:
         return str(self.settings.get("task") or self.settings.get("data"))
 
     @property
-    def is_pooled(self) -> bool:
-        """Whether its values are pooled over neighbouring boundaries, or the means at each."""
-        return self.settings.get("search") != "uniform"
+    def search(self) -> str:
+        """Which search it used, and with it which estimator."""
+        return str(self.settings.get("search") or "adaptive")
+
+    @property
+    def num_values(self) -> int:
+        """Rollouts a boundary of the searches `uniform` and `bisect`."""
+        return int(self.settings.get("values") or 1)
 
     @property
     def success_at(self) -> float:
@@ -66,7 +68,7 @@ def series(run: Run) -> list[Json]:
     resets = reset_values(run.curves)
     points, spent = [], 0
     for line in run.rounds:
-        spent += sum(line.tokens.get(purpose, 0) for purpose in TRAINING)
+        spent += spent_tokens(line.tokens)
         accuracy = (line.evaluation.accuracy, line.evaluation.stderr) if line.evaluation else (None, None)
         points.append(
             {

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gpo.types import spent_tokens
 from gpo.visible import printable
 
 Json = Mapping[str, Any]
@@ -77,13 +78,16 @@ def ledger(tokens: Mapping[str, int]) -> RenderableType:
         "explore": "first rollouts",
         "values": "value estimates",
         "resets": "resets",
+        "archive": "archived states",
+        "fill": "missing sides of pairs",
+        "matching the search": "baseline's share of the search",
         "evaluation": "evaluation",
     }
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("tokens for")
     table.add_column("number", justify="right")
     for purpose, number in tokens.items():
-        table.add_row(names.get(purpose, purpose), f"{number:,}")
+        table.add_row(Text(names.get(purpose) or printable(purpose)), f"{number:,}")
     table.add_row("total", f"{sum(tokens.values()):,}", style="bold")
     return table
 
@@ -121,7 +125,7 @@ def rounds(records: Sequence[Json], latest: int | None = None) -> RenderableType
     table.add_column("")
     spent = 0
     for i, record in enumerate(records):
-        spent += sum(record["tokens"].get(purpose, 0) for purpose in ("explore", "values", "resets"))
+        spent += spent_tokens(record["tokens"])
         if latest is not None and i < len(records) - latest:
             continue
         metrics, evaluation = record["metrics"], record.get("evaluation")

@@ -42,7 +42,7 @@ def page_data(runs: Sequence[Run], rollouts: Rollouts, limits: Limits) -> Json:
     chosen = _chosen(runs, limits)
     data: Json = {"runs": [], "notes": [], "credible_at": limits.credible_at, "rules": list(VALUE_RULES)}
     for run, rows in zip(runs, chosen, strict=True):
-        found = {row: picks(run.curves[row], run.is_pooled) for row in rows}
+        found = {row: picks(run.curves[row], run.search, run.num_values) for row in rows}
         data["runs"].append(_run(run, rows, found, limits.credible_at))
         missed = counted(line.model_dump() for line in run.rounds)
         data["notes"] += [f"{run.name}: {one}" for one in told(missed)]

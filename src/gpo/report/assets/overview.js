@@ -3,7 +3,7 @@
 {
   const PURPOSES = {
     explore: "first rollouts", values: "value estimates", resets: "resets", archive: "archived states",
-    evaluation: "evaluation",
+    fill: "missing sides of pairs", evaluation: "evaluation",
   };
 
   const tile = (value, label, note) =>
@@ -55,20 +55,23 @@
   };
 
   const ledger = (runs) => {
-    const names = Object.keys(PURPOSES).filter((name) => runs.some((run) => run.ledger[name]));
+    const found = new Set([...Object.keys(PURPOSES), ...runs.flatMap((run) => Object.keys(run.ledger))]);
+    const names = [...found].filter((name) => runs.some((run) => run.ledger[name]));
+    const label = (name) => PURPOSES[name] ?? R.visible(name);
+    const colour = (name) => names.indexOf(name) % 5;
     const rows = runs.flatMap((run, i) => names.map((name) => ({ run: R.visible(run.name), name, tokens: run.ledger[name] ?? 0, i })));
     const total = (run) => Object.values(run.ledger).reduce((a, b) => a + b, 0);
     const table = R.h("table", null,
       R.h("thead", null, R.h("tr", null, R.h("th", null, "tokens for"), runs.map((run) => R.h("th.number", null, R.visible(run.name))))),
       R.h("tbody", null,
-        names.map((name, k) => R.h("tr", null, R.h("th", null, R.h(`span.key.purpose${k}`), PURPOSES[name]),
+        names.map((name) => R.h("tr", null, R.h("th", null, R.h(`span.key.purpose${colour(name)}`), label(name)),
           runs.map((run) => R.h("td.number", null, R.count(run.ledger[name] ?? 0))))),
         R.h("tr.total", null, R.h("th", null, "total"), runs.map((run) => R.h("td.number", null, R.count(total(run)))))));
     const chart = R.chart("Where the tokens went", {
       height: 50 + 34 * runs.length, marginLeft: 8, marginTop: 6,
       x: { label: null, tickFormat: "~s", ticks: 5, grid: true }, y: { axis: null, domain: runs.map((run) => R.visible(run.name)) },
-      marks: [Plot.barX(rows, { x: "tokens", y: "run", fill: (row) => `var(--purpose${names.indexOf(row.name)})`, stroke: "var(--card)",
-        title: (row) => `${row.run}: ${PURPOSES[row.name]} ${R.count(row.tokens)}` })],
+      marks: [Plot.barX(rows, { x: "tokens", y: "run", fill: (row) => `var(--purpose${colour(row.name)})`, stroke: "var(--card)",
+        title: (row) => `${row.run}: ${label(row.name)} ${R.count(row.tokens)}` })],
       color: { type: "identity" },
     });
     chart.append(table);
