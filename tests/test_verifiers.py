@@ -112,7 +112,7 @@ def test_number_reads_the_final_number(text: str, answer: str, reward: float) ->
         row("The answer is both A and B", "B", WRONG, "a hedge with a word before"),
         row("Answer with one letter. The answer is (A)? No, the answer is (B).", "B", RIGHT, "echo"),
         row("The answer is Berlin", "B", WRONG, "a word is not its letter"),
-        row("Answer: \uff22", "B", WRONG, "a full-width letter"),
+        row("Answer: \uff22", "B", RIGHT, "a full-width letter"),
         row("(" * 1_000_000 + "B", "B", RIGHT, "a megabyte of brackets"),
         row("Answer: " + "(" * 1_000_000 + "B", "B", RIGHT, "the same after the phrase"),
         row("", "A", WRONG, "nothing"),

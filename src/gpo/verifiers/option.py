@@ -2,7 +2,8 @@ r"""The letter of a multiple-choice answer: \boxed{B}, "the answer is (B)", "Ans
 
 Where the row has a column 'options', the text of an option is its letter, unless the text is a letter
 itself, and a letter beyond them is no answer. Without a marker it is the last letter that stands alone.
-An answer that names two, or says "not B", is none, and so is an echo of the list of options.
+An answer that names two, or says "not B", is none, and so is an echo of the list of options. A box that
+names no option yields to the phrase.
 """
 
 from __future__ import annotations
@@ -12,24 +13,11 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gpo.verifiers import answers
+from gpo.verifiers import answers, letters
 from gpo.verifiers.exact import normalise
 
 _LETTERS = string.ascii_uppercase
 _GOLD = re.compile(r"\(?([A-Z])[).]?", re.IGNORECASE)
-_ALONE = r"(?![A-Za-z0-9_]|['\u2019][A-Za-z0-9])"
-_LONE_LETTER = r"([B-HJ-Z]|[AI](?! (?!(?:is|and|or)\b)[a-z]))" + _ALONE  # no article, nor a pronoun
-_FIRST = re.compile(
-    r"(?:\\(?:text|textbf|mathrm|mathbf)\b|option\b|choice\b|[^A-Za-z0-9]){0,12}"
-    rf"(?:([A-HJ-Z]|I(?! (?!(?:is|and|or|because|since|as)\b)[a-z])){_ALONE}|([a-z])(?=\s*(?:[).:}}\]*]|$)))"
-)
-_LONE = re.compile(r"(?<![A-Za-z0-9_])(?<![A-Za-z0-9]['\u2019])" + _LONE_LETTER)
-_JOINED = re.compile(
-    r"(?:[\s()\[\]{}*_$,;/&+|~'\"-]|\\(?:text\w*|math\w*|q?quad|lor|vee|land|wedge)\b|\\[,; ]"
-    r"|\b(?:or|and|then|through|to)\b(?:\s+not\b)?){1,12}"
-)
-"""What may stand between two letters of which neither is the answer."""
-_END_OF_LETTER = re.compile(r"[\s).:*}\]-]*")
 
 
 def check(answer: str, columns: Mapping[str, Any]) -> None:
@@ -92,42 +80,14 @@ def gold_letter(answer: str) -> str:
 
 
 def _letter(text: str, options: Sequence[str]) -> str | None:
-    marked = answers.marked(text)
-    if marked is None:
-        return _unmarked(text, options)
-    line = answers.first_line(marked)
-    chosen = _FIRST.match(line) or _LONE.search(line)
-    if chosen is None or answers.is_denied(line[: chosen.start(chosen.lastindex or 0)]):
-        return None
-    letter = chosen[chosen.lastindex or 0].upper()
-    return None if _names_another(letter, line[chosen.end() :], options) else letter
-
-
-def _names_another(letter: str, rest: str, options: Sequence[str]) -> bool:
-    """Whether a letter, followed by `rest` and perhaps by its option's text there, is one of several."""
-    own = dict(zip(_LETTERS, options, strict=False)).get(letter)
-    after = _END_OF_LETTER.sub("", rest, count=1)
-    if own and " ".join(after.split()).casefold().startswith(own):
-        rest = " ".join(after.split())[len(own) :]
-    joint = _JOINED.match(rest)
-    other = _LONE.match(rest, joint.end()) if joint else None
-    return other is not None and other[1] != letter
-
-
-def _unmarked(text: str, options: Sequence[str]) -> str | None:
-    """The last letter that stands alone and is not denied; none if it is one of several."""
+    """The letter in the marked line; without a marker the last one of the text that is not taken back."""
+    own = dict(zip(_LETTERS, map(letters.undressed, options), strict=False))
+    marked = answers.marked(text, letters.is_choice)
+    if marked is not None:
+        return letters.first(answers.first_line(marked), own)
     text = _without_listing(text, options)
-    if alone := _GOLD.fullmatch(answers.last_line(text)):
-        return alone[1].upper()
-    lone = list(_LONE.finditer(text))
-    while lone and answers.is_denied(text[max(0, lone[-1].start() - 60) : lone[-1].start()]):
-        lone.pop()
-    if not lone:
-        return None
-    last, before = lone[-1], lone[-2] if len(lone) > 1 else None
-    is_joined = before and _JOINED.fullmatch(text, before.end(), last.start())
-    letter: str = last[1]
-    return None if before and is_joined and before[1] != letter else letter
+    alone = _GOLD.fullmatch(answers.last_line(text))
+    return alone[1].upper() if alone else letters.last(text, own)
 
 
 def _without_listing(text: str, options: Sequence[str]) -> str:

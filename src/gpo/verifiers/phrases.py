@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 _EN_AFTER = r"(?: (?:key|choice|option|letter|value|here|then|therefore|we (?:get|find|found|seek|want)"
 _EN_AFTER += r"|i (?:chose|got|get)|(?:to|for|of) [^\n.:?=]{1,60}?))?"
-_IS = r"(?:is|are|will be|would be|should be|must be|has to be|equals|comes to|becomes)"
+_IS = r"(?:is|are(?! (?:all |both )?(?:correct|incorrect|wrong)\b)|will be"
+_IS += r"|would be|should be|must be|has to be|equals|comes to|becomes)"
 _IS += r"(?: (?:therefore|thus|then|simply|just|indeed))?"
 LANGUAGES: tuple[tuple[str, str], ...] = (
     (rf"answers?{_EN_AFTER}", _IS),
@@ -116,9 +117,10 @@ HEADING = re.compile(
 """A line that is nothing but a heading of the answer below it."""
 
 DENIAL = re.compile(
-    r"(?:(?:\b(?:not|nor|neither|never|cannot"
-    r"|except)\b|n['\u2019]t\b|不是|并非|並非|不选|不選)"
-    r"(?:\W{1,4}\w{1,12}){0,2}\W{0,6}|\b(?:no (?:es|son|sería)"
+    r"(?:(?:\b(?:not|nor|neither|never|cannot|except|instead of|rather than|other than|unlike"
+    r"|(?:exclud|eliminat|reject|discard|dismiss)(?:e|es|ed|ing)?|rul(?:e|es|ed|ing) out)\b|n['\u2019]t\b"
+    r"|不是|并非|並非|不选|不選|排除)"
+    r"(?:\W{1,4}\w{1,12}){0,2}\W{0,6}|\b(?:no (?:es|son|sería|la|el)"
     r"|ne? ?['\u2019]?(?:est|sont) pas|ist nicht|sind nicht|nicht|non è|non sono"
     r"|não é|não são|не)\b(?:\W{1,4}\w{1,12}){0,1}\W{0,6})$",
     re.IGNORECASE,
@@ -126,17 +128,25 @@ DENIAL = re.compile(
 """What stands before an answer and takes it back."""
 
 _WRONG = (
-    r"not\b|n['\u2019]t\b|wrong\b|incorrect\b|false\b"
-    r"|impossible\b|out\b|ruled out\b|eliminated\b|excluded\b"
+    r"not\b|n['\u2019]t\b|wrong\b|incorrect\b|false\b|untrue\b|mistaken\b|implausible\b|unlikely\b|irrelevant\b"
+    r"|impossible\b|out\b|ruled out\b|eliminated\b|excluded\b|rejected\b|discarded\b|dismissed\b"
+    r"|inconsistent\b|invalid\b|too\b"
+)
+_AUXILIARIES = (
+    r"is|are|was|were|be|been|being|would|seems?|looks?|can|could|must|should|might|may|has|have|gets?|will"
+    r"|clearly|also|definitely|obviously|simply|both|all|therefore|thus"
 )
 DENIED_AFTER = re.compile(
     r"[\s)\].\"'*_`$}]{0,4}(?:\([^()\n]{0,60}\) ?)?"
-    r"(?:(?:is|are|was|would be|seems|looks|can|could|must|should|might)\s?"
-    rf"(?:(?:clearly|also|definitely|obviously|simply) )?(?:{_WRONG}|invalid\b|too\b)"
-    r"|can(?:not|['\u2019]t)\b|doesn['\u2019]t\b|does not\b|or not\b|wrong\b|incorrect\b|\? no\b"
-    r"|fails\b|不是|不对|错|不正确|ist (?:falsch|nicht)\b|est (?:fausse|faux)\b|n['\u2019]est pas\b|no es\b"
-    r"|es (?:incorrect[ao]|fals[ao])\b|(?:は|が)?(?:間違|誤り|ではな|不正解)"
-    r"|(?:은|는|이|가)? ?(?:아니|아닙|틀)"
+    rf"(?:(?:(?:{_AUXILIARIES})\s?){{1,5}}(?:{_WRONG})"
+    r"|can(?:not|['\u2019]t)\b|(?:does|do|did)(?:n['\u2019]t| not)\b|or not\b|wrong\b|incorrect\b|\? no\b"
+    r"|fails?\b|contradicts?\b|violates?\b"
+    r"|(?:都|均|也|项|項|选项)?(?:不是|不对|不對|错|錯|不正确|不正確|不符|排除|可以?排除|被排除)"
+    r"|(?:ist|sind) (?:falsch|nicht)\b|(?:est|sont) (?:fausse?s?|faux|incorrecte?s?)\b|n['\u2019]est pas\b"
+    r"|no (?:es|son)\b|(?:es|son) (?:incorrect[ao]s?|fals[ao]s?)\b"
+    r"|(?:é|são) (?:incorret[ao]s?|fals[ao]s?|errad[ao]s?)\b"
+    r"|(?:è|sono) (?:sbagliat[aoie]|errat[aoie]|fals[aoie])\b|не(?:верно|правильно|верен)\b"
+    r"|(?:は|が|も)?(?:間違|誤り|ではな|不正解)|(?:은|는|이|가)? ?(?:아니|아닙|틀|오답)"
     r"|\u2717|\u2718|\u274c)",
     re.IGNORECASE,
 )

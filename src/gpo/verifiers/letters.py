@@ -1,0 +1,204 @@
+"""Which option letter a line chooses, once the letters that it takes back are left out.
+
+A letter stands alone and is no article, pronoun, symbol of a formula ("E = mc^2") or name ("vitamin C").
+"not B", "B is wrong" and "ruling out B" take B back; what is said of the last letter of a list in the plural,
+or before its first, is said of all. Where two letters are left that are offered side by side, none is chosen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from gpo.verifiers import answers
+
+REACH = 4000
+"""Characters of a marked line from its start, and of an unmarked text from its end, that are read."""
+
+_WIDE = str.maketrans(
+    {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}  # full-width forms of ASCII
+    | {0x24B6 + place: f"({chr(65 + place)})" for place in range(26)}  # circled letters
+    | {0x3010: "[", 0x3011: "]"}
+)
+_DRESS = re.compile(r"\\(?:(?:text|math)[a-z]*|mbox|boxed|fbox|left|right|q?quad)\b|\\[\[\](),;:! ]|[${}]")
+_OPENING = " \t\r\n([*_`\"'"
+
+_FUNCTION_WORDS = (
+    "is|are|was|were|be|can|cannot|could|must|should|would|will|does|do|did|has|had|and|or|nor|but|because|since"
+    "|as|so|then|which|while|whereas|rather|instead|over|not|isn|seems?|looks?|also|too|to|by|in|from|for|with|if"
+    "|fits|fails|matches|remains|contradicts|violates|satisfies|through|than|due|at|on|only|alone|it|leaving"
+    "|o|u|y|e|et|ou|und|oder|es|est|ist|sind|son|sont|no|n|ne|via|wrong|incorrect|correct|right|out|given|where"
+)
+_ARTICLE = rf"(?! (?!(?:{_FUNCTION_WORDS})\b)[a-z])"
+_PRONOUN = r"(?! (?!(?:is|and|or|nor|because|since|as)\b)[a-z])"
+_LONE = re.compile(
+    rf"(?<![A-Za-z0-9_\\'\u2019.])(?:A{_ARTICLE}|I{_PRONOUN}|[B-HJ-Z])"
+    r"(?![A-Za-z0-9_]|['\u2019][A-Za-z0-9]|\.[A-Za-z])"
+)
+_LOWER_FIRST = re.compile(
+    r"\W{0,12}(?:(?:option|choice|letter|answer)\W{1,4})?[a-z](?:\s*[).:\]*,]|\s*$|\s(?:or|and|because|since)\b)"
+)
+_LOWER = re.compile(r"(?<![\w'\u2019\\])[a-z](?![\w'\u2019])")
+_OPERATORS = (
+    r"[=+^<\u2264\u2265\u2248\u2208\u222a\u2229\u00d7\u00b7\u221a%\u00b0]|(?<![-=])>"
+    r"|\\[a-z]{2,9}(?<!lor)(?<!vee)(?<!land)(?<!wedge)"
+)
+_SYMBOL_AFTER = re.compile(rf"\s?(?:{_OPERATORS}|[-\u2013]\d|\([A-Za-z0-9]\))")
+_SYMBOL_BEFORE = re.compile(rf"(?:{_OPERATORS}|[0-9])\s?$|[A-Za-z0-9]\($")
+_NAME = re.compile(
+    r"\b(?:vitamins?|hepatitis|influenza|types?|groups?|points?|angles?|lines?|segments?|events?|players?"
+    r"|persons?|towns?|city|cities|figures?|tables?|matrix|sets?|vertex|vertices|box|bags?|teams?|class|grades?"
+    r"|plans?|parts?|sections?|appendix|vectors?|nodes?|circles?|triangles?|trains?|machines?|samples?|buckets?"
+    r"|compounds?|elements?|factors?|company|country|schedule|exhibit|planet|model|note|key of)\s$",
+    re.IGNORECASE,
+)
+_NAMED_BEFORE = re.compile(
+    r"(?:[(\[]|\*\*|\b(?:options?|choices?|answers?|letters?|alternatives?|opción)\s)$", re.I
+)
+_LABEL = re.compile(r"[\s).:*\]_-]*")
+
+_WORDS = (
+    "or|and|nor|&|y|o|e|u|et|ou|und|oder|и|или|then|through|to|also|maybe|perhaps|possibly|plus|versus|vs"
+    "|as well as|along with|together with|alternatively|and/or|either|both"
+)
+_UNSPACED = "[和与與及或跟、と]|또는|혹은|或者|以及|または|それとも"
+_SEPARATORS = r"[\s>\u2192()\[\]{}*_,;/&+|~'\"`-]"
+_NOUNS = "option|options|choice|choices|answer|opción|answers|letter"
+_COORDINATED = re.compile(
+    rf"(?:{_SEPARATORS}|\b(?:{_WORDS}|{_NOUNS}|even)\b|{_UNSPACED}|\\(?:lor|vee|land|wedge)\b){{1,20}}",
+    re.IGNORECASE,
+)
+_OFFERED = re.compile(rf"(?:{_COORDINATED.pattern}(?:not\b\W{{1,3}})?)", re.IGNORECASE)
+_COORDINATOR = re.compile(r"\b(?:or|nor|o|ou|oder|или)\b", re.IGNORECASE)
+_SHARED = re.compile(rf"{_UNSPACED}")
+_PLURAL = re.compile(
+    r"[\s)\].\"'*_`]*(?:are|were|can|could|do|don['\u2019]t|cannot|both|all|have|seem|look|fail\b|contradict\b|must"
+    r"|should|may|might|sind|son|sont|sono|são|不|错|排除|可|都|均)",
+    re.IGNORECASE,
+)
+_CLAUSE_END = re.compile(
+    r"[.,;!?]\s|\b(?:leaving|leaves|but|so|therefore|hence|thus)\b|[\uff0c\u3002\uff1b]", re.IGNORECASE
+)
+_LESSER = re.compile(r"\b(?:over|than|all(?: of (?:them|these|the options))? but)\W{1,3}$", re.IGNORECASE)
+"""What stands before a letter that is not chosen, beside a denial."""
+_AFFIRMED = re.compile(
+    r"[\s)\].\"'*_`]{0,4}(?:is|must be|seems|looks)(?: (?:clearly|indeed|therefore|thus))?"
+    r" (?:the |our )?(?:most )?(?:correct|right|best|answer|one)\b",
+    re.IGNORECASE,
+)
+_EXPLAINS = re.compile(
+    r"[.!?](?:\s|$)|[\u3002\uff0c]|\b(?:because|since|as|while|whereas|given|which|where|when|with|rather|over|unlike|instead"
+    r"|than|if|whose|although|though|weil|porque|car|так)\b",
+    re.IGNORECASE,
+)
+_CORRECTS = re.compile(
+    r"\b(?:wait|actually|sorry|correction|hmm|i mean|or rather|alternatively|also|equally|too|as well"
+    r"|scratch that|on second thought|no)\b",
+    re.IGNORECASE,
+)
+
+
+class Mention(NamedTuple):
+    """A letter that stands alone, from `start`; `end` is behind its option's text where that follows."""
+
+    letter: str
+    start: int
+    end: int
+
+
+def first(line: str, options: Mapping[str, str]) -> str | None:
+    """The first letter of an answer's line that it does not take back; None if another rivals it."""
+    line = undressed(line.lstrip(_OPENING)[:REACH])
+    if _LOWER_FIRST.match(line):
+        line = _LOWER.sub(lambda letter: letter.group().upper(), line)
+    left = _left(line, options)
+    if not left or any(_is_rival(line, left[0], other) for other in left[1:]):
+        return None
+    return left[0].letter
+
+
+def last(text: str, options: Mapping[str, str]) -> str | None:
+    """The last letter of a text that it does not take back; None if it is one of several."""
+    line = undressed(text[-REACH:])
+    left = _left(line, options)
+    left = [one for one in left if _AFFIRMED.match(line, one.end)] or left
+    if not left:
+        return None
+    chosen, before = left[-1], left[-2] if len(left) > 1 else left[-1]
+    is_offered = before.letter != chosen.letter and _OFFERED.fullmatch(line, before.end, chosen.start)
+    return None if is_offered else chosen.letter
+
+
+def is_choice(text: str) -> bool:
+    """Whether a text names an option by a letter, and is no formula with letters in it."""
+    line = undressed(text.strip(_OPENING)[:REACH])
+    return bool(_mentions(line, {})) or _LOWER_FIRST.match(line) is not None
+
+
+def undressed(text: str) -> str:
+    """The text on one line, in ASCII letters, without LaTeX that changes only how it looks."""
+    return " ".join(_DRESS.sub(" ", text.translate(_WIDE)).split())
+
+
+def _mentions(line: str, options: Mapping[str, str]) -> list[Mention]:
+    found: list[Mention] = []
+    for match in _LONE.finditer(line):
+        start, end = match.span()
+        before = line[max(0, start - 20) : start]
+        is_symbol = _SYMBOL_AFTER.match(line, end) or _SYMBOL_BEFORE.search(before) or _NAME.search(before)
+        if is_symbol or (found and start < found[-1].end):
+            continue
+        found.append(Mention(match.group(), start, _behind_text(line, end, options.get(match.group(), ""))))
+    return found
+
+
+def _behind_text(line: str, end: int, own: str) -> int:
+    """Where a letter ends, or its option's text if that follows it."""
+    label = _LABEL.match(line, end)
+    start = label.end() if label else end
+    is_own = own and line[start : start + len(own)].casefold() == own
+    return start + len(own) if is_own else end
+
+
+def _left(line: str, options: Mapping[str, str]) -> list[Mention]:
+    """The letters that are not taken back."""
+    mentions = _mentions(line, options)
+    left: list[Mention] = []
+    for run in _runs(line, mentions):
+        start = max((one.end for one in mentions if one.end <= run[0].start), default=0)
+        before = line[start : run[0].start]
+        if not (_LESSER.search(before) or answers.is_denied(_CLAUSE_END.split(before)[-1])):
+            left += _not_denied_behind(line, run)
+    return left
+
+
+def _runs(line: str, mentions: Sequence[Mention]) -> list[list[Mention]]:
+    """Letters that are listed side by side, together."""
+    runs: list[list[Mention]] = []
+    for one in mentions:
+        if runs and _COORDINATED.fullmatch(line, runs[-1][-1].end, one.start):
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+    return runs
+
+
+def _not_denied_behind(line: str, run: Sequence[Mention]) -> Sequence[Mention]:
+    """What is left of a list: "A and C are wrong" takes back both, "A, C is wrong" the last."""
+    behind = line[run[-1].end :][:200]
+    if not answers.is_denied_after(behind):
+        return run
+    gaps = line[run[0].end : run[-1].start]
+    is_of_all = _COORDINATOR.search(gaps) or _SHARED.search(gaps) or _PLURAL.match(behind)
+    return [] if is_of_all else run[:-1]
+
+
+def _is_rival(line: str, chosen: Mention, other: Mention) -> bool:
+    """Whether `other` is offered beside the letter before it, or in its place."""
+    if other.letter == chosen.letter:
+        return False
+    gap = line[chosen.end : other.start]
+    if _OFFERED.fullmatch(gap) or _CORRECTS.search(gap):
+        return True
+    return _NAMED_BEFORE.search(gap) is not None and not _EXPLAINS.search(gap)
