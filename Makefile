@@ -4,13 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-browser test-export test-lm-eval test-vllm test-ray test-package docs lint demo-model vendor benchmarks clean
+.PHONY: demo test test-chaos test-browser test-export test-lm-eval test-vllm test-ray test-package docs lint demo-model vendor benchmarks clean
 
 demo: $(VENV)/installed
 	$(BIN)/gpo demo $(ARGS)
 
+# In as many processes as there are cores, at most 4; a file's tests stay together, for what they share.
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
+
+# What people and machines do to a run: wrong inputs, kills, full disks, edited folders. Linux; root for full disks.
+test-chaos: $(VENV)/installed-test
+	$(BIN)/python -m pytest -W default tests_chaos $(ARGS)
 
 # The trainers that `gpo export` writes for read its files with their own loaders. Python 3.11, Linux.
 test-export: $(VENV)-export/installed

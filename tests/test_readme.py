@@ -110,7 +110,9 @@ def test_the_settings_page_has_every_setting_of_every_command() -> None:
         for option in build_command(name).params:
             if option.name not in ("as_json", "config", "resume"):
                 assert f"| `{option.name}` |" in page, f"{name}: {option.name}"
-    assert "| `verifier_limit_s` | `10.0` | number above 0, seconds | seconds for one answer" in page
+    assert (
+        "| `verifier_limit_s` | `10.0` | number above 0, seconds | processor seconds for one answer" in page
+    )
     assert "| `repo` | - | text | for hub" in page
 
 

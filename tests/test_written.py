@@ -1,5 +1,6 @@
 """Files are written whole or not at all, and through no link that somebody put in their place."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -71,7 +72,8 @@ def test_a_report_follows_no_link(tmp_path, name) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
     (tmp_path / name).symlink_to(victim)
-    main(["report", str(tmp_path / "run"), "-o", str(tmp_path / "report.html")])
+    with contextlib.suppress(SystemExit):  # a file that gpo did not write is refused, the link to it too
+        main(["report", str(tmp_path / "run"), "-o", str(tmp_path / "report.html")])
     assert victim.read_text() == "precious"
 
 

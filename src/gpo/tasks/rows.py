@@ -55,7 +55,7 @@ def row_of(id_: str, where: str, record: Record, prompt: str, answer: str) -> Ro
         question=_prompt(record, prompt, where),
         answer=_answer(record, answer, where),
         columns={key: value for key, value in record.items() if key not in (prompt, answer)},
-        named={key: record[key] for key in (prompt, answer)},
+        named={key: column_of(record, key, where) for key in (prompt, answer)},
         source=where,
     )
 
