@@ -49,6 +49,8 @@ class Problem:
     question: str = ""
     columns: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False)
     """The row's other columns, as a verifier may need them."""
+    source: str = field(default="", hash=False, compare=False)
+    """Where the row stands, as messages name it: its file and line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from gpo.recipe import Recipe
 from gpo.types import DataWarning, InputError, Policy
 
 if TYPE_CHECKING:
+    from gpo.policies.prompting import PromptedPolicy
     from gpo.policies.vllm import VllmPolicy
     from gpo.ranks import Ranks
 
@@ -39,6 +40,21 @@ def load_engine(settings: EngineSettings) -> Policy:
         patience=Patience(settings.request_timeout_s, settings.retries, settings.patience_s),
         **setup.prompting(settings),
     )
+
+
+def load_asking(settings: EngineSettings) -> PromptedPolicy:
+    """What asks as every engine does, and reads what is answered, without the weights to sample.
+
+    So rows and templates are checked before what takes minutes to load.
+    """
+    from gpo.policies.loading import check_folders, load_description
+    from gpo.policies.prompting import PromptedPolicy
+
+    model = DEMO_MODEL if settings.model == "demo" else settings.model
+    if settings.engine != "server":
+        check_folders(model, settings.adapter)
+    tokenizer, end_ids, context = load_description(model, trust_remote_code=settings.trust_remote_code)
+    return PromptedPolicy(tokenizer, end_ids=end_ids, context=context, **setup.prompting(settings))
 
 
 def load_vllm(settings: EngineSettings) -> VllmPolicy:

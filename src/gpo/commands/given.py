@@ -6,10 +6,11 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from gpo.config import LocateSettings
 from gpo.lockstep import Task
+from gpo.tasks.columns import column_of, shown, without
 from gpo.tasks.rows import ID_COLUMNS
 from gpo.types import (
     OFF_POLICY,
@@ -25,15 +26,23 @@ from gpo.types import (
 )
 
 
+class Asking(Protocol):
+    """What reads a completion behind its prompt: every policy, and its tokenizer and template alone."""
+
+    def trace(self, problem: Problem, completion: object) -> Trace: ...
+
+
 def given_tasks(
     problems: Sequence[Problem], settings: LocateSettings, policy: Policy, verifier: Verifier
 ) -> list[Task]:
     """The trajectories of each question as one task: rows that ask the same share what is sampled of it."""
-    own = {settings.completion_column, settings.reward_column, *ID_COLUMNS}
+    own = [name for name in (settings.completion_column, settings.reward_column, *ID_COLUMNS) if name]
     alike: dict[str, list[Rollout]] = {}
     for rollout in given_rollouts(problems, settings, policy, verifier):
         problem = rollout.state.problem
-        others = {name: value for name, value in problem.columns.items() if name not in own}
+        others: Any = problem.columns
+        for name in own:
+            others = without(others, name)
         rollouts = alike.setdefault(json_digest([problem.prompt_ids, problem.answer, others]), [])
         first = rollouts[0].state.problem if rollouts else problem
         rollouts.append(replace(rollout, state=State(first)))
@@ -48,13 +57,12 @@ def given_rollouts(
     Its reward is its reward column's, else the verifier's. InputError names the row that cannot be used.
     """
     traces = [_trace(problem, settings, policy) for problem in problems]
+    rewards: Sequence[float] | None = _rewards(problems, settings)
     _warn(traces)
     ids = [trace.ids for trace in traces]
     pairs = list(zip(problems, ids, strict=True))
     texts = [policy.completion_text(State(problem), one) for problem, one in pairs]
-    if settings.reward_column:
-        rewards = [_reward(problem, settings.reward_column) for problem in problems]
-    else:
+    if rewards is None:
         rewards = verifier.score(problems, texts)
     return [
         Rollout(State(problem), one, (), (), text, True, reward, OFF_POLICY)
@@ -62,9 +70,16 @@ def given_rollouts(
     ]
 
 
-def _trace(problem: Problem, settings: LocateSettings, policy: Policy) -> Trace:
+def check_given(problems: Sequence[Problem], settings: LocateSettings, policy: Asking) -> None:
+    """InputError for the first row whose completion or reward cannot be used; the policy needs no weights."""
+    for problem in problems:
+        _trace(problem, settings, policy)
+    _rewards(problems, settings)
+
+
+def _trace(problem: Problem, settings: LocateSettings, policy: Asking) -> Trace:
     column = str(settings.completion_column)
-    value = _column(problem, column)
+    value = column_of(problem.columns, column, _place(problem), "--completion-column")
     try:
         trace = policy.trace(problem, value)
     except InputError as error:
@@ -93,21 +108,22 @@ def _warn(traces: Sequence[Trace]) -> None:
         )
 
 
+def _rewards(problems: Sequence[Problem], settings: LocateSettings) -> Sequence[float] | None:
+    """What the rows say of their outcomes; None where the verifier is to say it."""
+    column = settings.reward_column
+    return [_reward(problem, column) for problem in problems] if column else None
+
+
 def _reward(problem: Problem, column: str) -> float:
-    value = _column(problem, column)
+    value = column_of(problem.columns, column, _place(problem), "--reward-column")
     if not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise _wrong(problem, column, value, "give a number from 0 to 1")
+        raise _wrong(problem, column, value, "give a number from 0 to 1, or true or false")
     return float(value)
 
 
-def _column(problem: Problem, column: str) -> Any:
-    if column not in problem.columns:
-        known = ", ".join(problem.columns) or "none"
-        raise InputError(
-            f"problem {problem.id}: has no column {column!r}, only {known}; name the one that holds it"
-        )
-    return problem.columns[column]
+def _place(problem: Problem) -> str:
+    return problem.source or f"problem {problem.id}"
 
 
-def _wrong(problem: Problem, column: str | None, value: Any, reason: str) -> InputError:
-    return InputError(f"problem {problem.id}: column {column!r} is {str(value)[:40]!r}: {reason}")
+def _wrong(problem: Problem, column: str, value: Any, reason: str) -> InputError:
+    return InputError(f"{_place(problem)}: column {column!r} is {shown(value)}: {reason}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from gpo.commands.routing import Routed
 from gpo.config import DataSettings, LocateSettings, ModelSettings, TrainSettings
 from gpo.offline import PreferenceSettings
 from gpo.recipe import Recipe
-from gpo.types import InputError, Policy, Problem, Verifier, derive_seed
+from gpo.types import Ids, InputError, Policy, Problem, Verifier, derive_seed
 
 if TYPE_CHECKING:
     from gpo.policies.prompting import Prompting
@@ -111,13 +111,19 @@ def try_out(settings: DataSettings, verifier: Verifier) -> None:
     tasks.problems([row], lambda _: (0,), source_name(settings), verifier.check)
 
 
+class Asking(Protocol):
+    """What a question is put through: every policy, and its tokenizer and template alone."""
+
+    def prompt_ids(self, question: str) -> Ids: ...
+
+
 def source_name(settings: DataSettings) -> str:
     """What the problems of these settings have as their task."""
     return settings.task or str(settings.data)
 
 
 def load_problems(
-    settings: DataSettings, policy: Policy, verifier: Verifier, *, split: str = "test", seed: int = 0
+    settings: DataSettings, policy: Asking, verifier: Verifier, *, split: str = "test", seed: int = 0
 ) -> list[Problem]:
     """The problems of a task's split or of the user's data, each with a gold answer that was checked."""
     rows = load_rows(settings, split, seed)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gpo.commands import engines, setup
 from gpo.commands.actors import sampling, slots
-from gpo.commands.given import given_tasks
+from gpo.commands.given import check_given, given_tasks
 from gpo.commands.progress import Recorded, Writer
 from gpo.commands.streamed import is_streamed, noted, open_data, streamed
 from gpo.commands.ui import Ui
@@ -21,7 +22,7 @@ from gpo.record import Json, RunFolder, read_lines, row_lines, write_json
 from gpo.report import terminal
 from gpo.report.unjudged import told
 from gpo.search import CREDIBLE
-from gpo.types import Policy, Verifier, derive_seed
+from gpo.types import DataWarning, Policy, Verifier, derive_seed
 
 FIFTHS = 5
 AnySettings = SampleSettings | LocateSettings
@@ -133,6 +134,8 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
     if resume is None:
         RunFolder.check_new(path, stored)
     verifier = setup.load_verifier(settings)
+    if not is_streamed(settings):
+        _check_rows(settings, verifier)
     with sampling(settings) as policy:
         queue = _queue(settings, policy, verifier)
         with RunFolder.resume(path) if resume else RunFolder.create(path, command, stored) as folder:
@@ -172,6 +175,16 @@ def _queue(settings: AnySettings, policy: Policy, verifier: Verifier) -> Queue:
         tasks = [Task(place, problem) for place, problem in enumerate(problems)]
     longest = max(len(problem.prompt_ids) for problem in problems)
     return Queue(tasks, len(problems), len(tasks), longest, row_lines(problems))
+
+
+def _check_rows(settings: AnySettings, verifier: Verifier) -> None:
+    """InputError for a row that cannot be asked or searched, before the weights are loaded."""
+    asking = engines.load_asking(settings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # it comes again with the rows themselves
+        problems = setup.load_problems(settings, asking, verifier, split=settings.split, seed=settings.seed)
+        if isinstance(settings, LocateSettings) and settings.completion_column is not None:
+            check_given(problems, settings, asking)
 
 
 def _run(

@@ -67,6 +67,13 @@ def check_files(name: str | Path, adapters: Iterable[str | Path], *, trust_remot
                 load_adapter(model, adapter)
 
 
+def check_folders(name: str | Path, adapter: str | Path | None) -> None:
+    """InputError for a local folder of a model or adapter that is not whole; names on the hub pass."""
+    _checked_source("model", name)
+    if adapter is not None:
+        _checked_source("adapter", adapter)
+
+
 def check_vocabulary(source: str, tokenizer: Any, model: PreTrainedModel) -> None:
     """InputError for a tokenizer of another model: it has tokens of text that the embedding has no row for.
 

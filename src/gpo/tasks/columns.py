@@ -18,6 +18,8 @@ USUAL = {
         "input",
         "conversations.0.value",
     ),
+    "--completion-column": ("completion", "response", "trace", "output", "generation", "messages"),
+    "--reward-column": ("reward", "score", "correct", "is_correct"),
     "--answer-column": ("answer", "solution", "ground_truth", "final_answer", "target", "gold", "label"),
 }
 """How other data sets call these columns."""
@@ -41,6 +43,20 @@ def column_of(record: Mapping[str, Any], column: str, where: str, flag: str = ""
     else:
         hint = f"name the one that holds it with {flag}" if flag else "name the one that holds it"
     raise InputError(f"{where}: has no column '{column}', only {listed or 'none'}; {hint}")
+
+
+def without(record: Any, column: str) -> Any:
+    """A copy of the record or list without what `column_of` finds; the same if it finds nothing."""
+    head, _, rest = column.partition(".")
+    if isinstance(record, Mapping):
+        if column in record:
+            return {name: value for name, value in record.items() if name != column}
+        return {**record, head: without(record[head], rest)} if rest and head in record else record
+    if isinstance(record, list) and head.isdecimal() and head.isascii() and len(head) < 6:
+        place = int(head)
+        inner = [without(record[place], rest)] if rest and place < len(record) else []
+        return [*record[:place], *inner, *record[place + 1 :]]
+    return record
 
 
 def shown(value: Any) -> str:

@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpo.files import read_text
 from gpo.tasks.benchmarks import BBH_TASKS, BENCHMARKS, read
 from gpo.tasks.row import Row
 from gpo.types import InputError
@@ -36,6 +37,8 @@ STOPS: Mapping[str, tuple[str, ...]] = {
     "bbh": ("\nQ:",),
 }
 """What ends the completion of a few-shot prompt, as a base model goes on with the next example."""
+MAX_BYTES = 4 * 2**20
+"""Of a template or of worked examples."""
 EXAMPLE_LENGTH = 300
 """Characters of a worked solution that is best shown."""
 WITHHELD = ("solution", "answer", "steps", "entry", "pivot")
@@ -112,10 +115,7 @@ def _own(name: str) -> Template:
     path = Path(name)
     if path.suffix not in (".jinja", ".j2"):
         raise InputError(f"--prompt {name}: must be one of {', '.join(STYLES)} or a .jinja file")
-    try:
-        return _compiled(path.read_text(encoding="utf-8"), name)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--prompt {name}: cannot be read ({error}); give the path of a text file") from None
+    return _compiled(read_text(path, f"--prompt {name}", MAX_BYTES), name)
 
 
 def _compiled(text: str, name: str) -> Template:
@@ -174,8 +174,8 @@ def _shown(row: Row) -> Mapping[str, Any]:
 def _published(task: str, data_dir: str | None) -> str:
     """BBH's own chain-of-thought prompt: below the canary and the line that follows it."""
     where = Path(data_dir or ".") / "bbh" / "cot-prompts" / f"{task}.txt"
-    if data_dir is None or task not in BBH_TASKS or not where.is_file():
+    if data_dir is None or task not in BBH_TASKS or not where.exists():
         raise InputError(
             f"--prompt few-shot: bbh needs its published prompts in --data-dir; put them at {where}"
         )
-    return where.read_text(encoding="utf-8").split("-----\n", 1)[-1].strip()
+    return read_text(where, str(where), MAX_BYTES).split("-----\n", 1)[-1].strip()

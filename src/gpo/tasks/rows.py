@@ -79,7 +79,7 @@ def problems(
             asked = row.question if prompt is None else prompt(row)
             _check_length("prompt", asked, MAX_PROMPT_CHARS)
             columns = {**row.named, **row.columns}
-            problem = Problem(row.id, prompt_ids(asked), row.answer, task, row.question, columns)
+            problem = Problem(row.id, prompt_ids(asked), row.answer, task, row.question, columns, row.source)
             if check is not None:
                 check(problem)
         except ValueError as error:
