@@ -289,7 +289,9 @@ def test_training_is_for_sets_with_a_train_split_and_evaluates_on_another(capsys
     lookalikes.write_all(tmp_path / "data")
     train = ["train", "--data-dir", "data", "--max-tokens", "8", "--rounds", "1", "--problems-per-round", "2"]
     train += ["--group-size", "2", "--rule", "base", "--eval-every", "0", "--eval-problems", "4"]
-    assert "--task mmlu: is for tests only" in error_of(capsys, *train, "--task", "mmlu", "--output", "out")
+    assert "--task mmlu: would train on mmlu, which has no split to train on" in error_of(
+        capsys, *train, "--task", "mmlu", "--output", "out"
+    )
     main(
         [*train, "--task", "gsm8k", "--eval-task", "mmlu", "--no-decontaminate", "--output", "out", "--json"]
     )

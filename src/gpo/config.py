@@ -334,9 +334,13 @@ class LocateSettings(EngineSettings, DataSettings, SplitSettings, RunSettings, S
     reward_column: str | None = Field(None, description="column with their rewards; verified if not given")
 
 
+ALLOW_TEST = "train on rows of a test split all the same, which is otherwise refused"
+
+
 class LearningDataSettings(DataSettings):
     """The problems of anything that learns."""
 
+    allow_test: bool = Field(False, description=ALLOW_TEST)
     decontaminate: bool = Field(
         True, description="leave out questions that resemble one of the evaluation or of a benchmark at hand"
     )
@@ -493,7 +497,7 @@ SAMPLED_HOW = ("server", "slots", "request_timeout_s", "retries", "patience_s", 
 MEMORY = ("batch_tokens", "microbatch_tokens", "microbatch")
 """Settings of how much is computed at once: lowered where memory ran out, they change rounding alone."""
 
-EXTENDABLE = ("rounds", "budget_tokens", "budget_samples", *SAMPLED_HOW, *MEMORY)
+EXTENDABLE = ("rounds", "budget_tokens", "budget_samples", "allow_test", *SAMPLED_HOW, *MEMORY)
 """Settings that may change when a run is resumed: nothing that was sampled depends on them."""
 
 ARGUMENTS = {("ExportSettings", "run"), ("CheckSettings", "task"), ("OverlapSettings", "file")}

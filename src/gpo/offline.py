@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from gpo.config import (
+    ALLOW_TEST,
     AdapterSettings,
     LearningDataSettings,
     LocateSettings,
@@ -56,7 +57,8 @@ class PairsSettings(LocateSettings, RowSettings):
     run: str | None = Field(
         None, description="a finished `gpo locate` to build from; without it, one is run first"
     )
-    split: Literal["train", "test"] = Field("train", description="of an embedded task")
+    split: str = Field("train", description="of a task: train, or with --allow-test another one")
+    allow_test: bool = Field(False, description=ALLOW_TEST)
     match_budget: bool = Field(
         True, description="with --run, let a baseline sample for the tokens that the search spent"
     )
@@ -82,6 +84,7 @@ class ExportSettings(Settings):
         description="whose format to write"
     )
     rows: Literal["pairs", "unpaired", "steps", "sft"] = Field("pairs", description="which rows to write")
+    allow_test: bool = Field(False, description=ALLOW_TEST)
     output: str | None = Field(None, description="folder for the files; RUN/export-TARGET by default")
     repo: str | None = Field(None, description="for hub: OWNER/NAME of the dataset")
     push: bool = Field(False, description="for hub: upload to the repo, which needs your token")

@@ -8,11 +8,13 @@ from rich.text import Text
 
 from gpo import DEMO_MODEL, tasks
 from gpo.commands import outputs
+from gpo.commands.held_out import check_training_rows
 from gpo.commands.rows import FILES
 from gpo.commands.ui import Ui
 from gpo.export import KINDS, Export, Source, export, write
 from gpo.offline import ExportSettings
 from gpo.record import Json, RunFolder, read_json, read_lines
+from gpo.tasks.splits import held_out_rows
 from gpo.types import InputError
 
 
@@ -20,6 +22,7 @@ def run(settings: ExportSettings, ui: Ui) -> Json:
     """Writes the files; returns their names and the command that comes next."""
     pairs = Path(settings.run)
     source = source_of(pairs)
+    check_training_rows(str(pairs), source.settings, is_allowed=settings.allow_test)
     folder = Path(settings.output) if settings.output else pairs / f"export-{settings.to}-{settings.rows}"
     if settings.output:
         outputs.check_folder(folder)
@@ -82,4 +85,5 @@ def source_of(pairs: Path) -> Source:
     summary = read_json(pairs / "summary.json")
     model = str(DEMO_MODEL) if stored["model"] == "demo" else stored["model"]
     verifier = stored["verifier"] or (tasks.verifier(stored["task"]) if stored["task"] else "")
-    return Source(model, stored, summary, summary["begin_text"], summary["end_text"], verifier)
+    ends = summary["begin_text"], summary["end_text"]
+    return Source(model, stored, summary, *ends, verifier, held_out_rows(stored))

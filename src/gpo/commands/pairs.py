@@ -14,6 +14,7 @@ from rich.console import RenderableType
 from gpo import DEMO_MODEL, pairs, steps, tasks
 from gpo.commands import engines, setup, sweep
 from gpo.commands.filling import filled, matched
+from gpo.commands.held_out import check_training_rows
 from gpo.commands.located import check_same_prompts, fingerprint_of, read_trajectories
 from gpo.commands.remembered import Remembered
 from gpo.commands.rows import FILES, Writer
@@ -45,6 +46,11 @@ def run(settings: PairsSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     path = resume or setup.output_folder(settings.output, "pairs", settings.seed)
     if settings.run:
         settings = with_settings_of(Path(settings.run), settings)
+    check_training_rows(
+        f"--run {settings.run}" if settings.run else "--task" if settings.task else "--data",
+        settings.model_dump(),
+        is_allowed=settings.allow_test,
+    )
     stored = settings.model_dump()
     options_of(settings)
     if resume is None:

@@ -16,6 +16,7 @@ from rich.table import Table
 from gpo import checksums, pairs
 from gpo.commands import learning, setup, trackers
 from gpo.commands.filling import filled
+from gpo.commands.held_out import check_training_rows
 from gpo.commands.located import check_same_prompts, fingerprint_of, of_round
 from gpo.commands.overlap import contaminated
 from gpo.commands.pairs import OUTCOMES, first_step_of, nothing_left, options_of, rule_for
@@ -43,6 +44,7 @@ def run(settings: PreferenceSettings, ui: Ui, *, resume: Path | None = None) -> 
     """Trains for all rounds; returns accuracies, rows and token ledger."""
     check_trl()
     datasets.disable_progress_bars()
+    check_training(settings)
     stored = settings.model_dump()
     if resume:
         with RunFolder.resume(resume) as folder:
@@ -54,6 +56,15 @@ def run(settings: PreferenceSettings, ui: Ui, *, resume: Path | None = None) -> 
     training = PreferenceTraining(settings)
     with RunFolder.create(path, "train", stored) as folder:
         return complete(folder, training, ui)
+
+
+def check_training(settings: PreferenceSettings) -> None:
+    """InputError, before anything is loaded, if what is trained on is for testing."""
+    if settings.pairs is None:
+        setup.check_training(settings)
+    else:
+        stored = RunFolder.stored_settings(Path(settings.pairs), "pairs")
+        check_training_rows(f"--pairs {settings.pairs}", stored, is_allowed=settings.allow_test)
 
 
 def complete(folder: RunFolder, training: PreferenceTraining, ui: Ui) -> Json:
@@ -94,9 +105,7 @@ class PreferenceTraining:
         elif settings.eval_problems:
             self.problems, self.held_out = setup.load_splits(settings, self.policy, self.verifier)
         else:
-            self.problems = setup.load_problems(
-                settings, self.policy, self.verifier, split="train", seed=settings.seed
-            )
+            self.problems = setup.load_training(settings, self.policy, self.verifier)
 
     def read(self, run: Path) -> Rows:
         """The rows of a finished `gpo pairs` that this model can be trained on."""

@@ -9,11 +9,13 @@ import numpy as np
 
 from gpo import DEMO_MODEL, proposals, steps, tasks, verifiers
 from gpo.commands import outputs
+from gpo.commands.held_out import check_training_rows
 from gpo.commands.overlap import without_overlaps
 from gpo.commands.routing import Routed
 from gpo.config import DataSettings, LocateSettings, ModelSettings, TrainSettings
 from gpo.offline import PreferenceSettings
 from gpo.recipe import Recipe
+from gpo.tasks.splits import has_training
 from gpo.types import Ids, InputError, Policy, Problem, Verifier, derive_seed
 
 if TYPE_CHECKING:
@@ -149,9 +151,7 @@ def load_splits(
     settings: TrainSettings | PreferenceSettings, policy: Policy, verifier: Verifier
 ) -> tuple[list[Problem], list[Problem]]:
     """Problems to train on, and held-out ones to evaluate on, none of whose questions is trained on."""
-    if settings.task in tasks.BENCHMARKS and "train" not in tasks.BENCHMARKS[str(settings.task)].splits:
-        raise InputError(f"--task {settings.task}: is for tests only; gsm8k and math have a train split")
-    train = load_problems(settings, policy, verifier, split="train", seed=settings.seed)
+    train = load_training(settings, policy, verifier)
     task = settings.eval_task or (None if settings.eval_data else settings.task)
     if task is None and settings.eval_data is None:
         train, held_out = hold_out(train, settings.eval_problems, settings.seed)
@@ -168,6 +168,22 @@ def load_splits(
             "other --eval-data"
         )
     return kept, held_out
+
+
+def load_training(
+    settings: TrainSettings | PreferenceSettings, policy: Policy, verifier: Verifier
+) -> list[Problem]:
+    """The problems to train on; of a benchmark that has only tests its test split, which was allowed."""
+    is_test = settings.task is not None and not has_training(settings.task)
+    split = "test" if is_test else "train"
+    return load_problems(settings, policy, verifier, split=split, seed=settings.seed)
+
+
+def check_training(settings: TrainSettings | PreferenceSettings) -> None:
+    """InputError, before anything is loaded, if the problems to train on are for testing."""
+    source = {"task": settings.task, "data": settings.data}
+    what = f"--task {settings.task}" if settings.task else "--data"
+    check_training_rows(what, source, is_allowed=settings.allow_test)
 
 
 def hold_out(problems: list[Problem], most: int, seed: int) -> tuple[list[Problem], list[Problem]]:

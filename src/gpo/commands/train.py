@@ -35,6 +35,7 @@ PROBES = 4
 
 def run(settings: TrainSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     """Trains until the rounds are done or the token budget is spent; returns the summary."""
+    setup.check_training(settings)
     stored, ranks = settings.model_dump(), learning.processes(settings)
     if resume:
         with RunFolder.resume(resume) if ranks.is_first else SilentFolder(resume) as folder:

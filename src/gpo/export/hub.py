@@ -21,7 +21,7 @@ ABOUT = {
 }
 
 STATED = (
-    *("task", "data", "splitter", "min_step_tokens", "max_steps", "rule", "search", "search_traces"),
+    *("task", "split", "data", "splitter", "min_step_tokens", "max_steps", "rule", "search", "search_traces"),
     *("values", "group_size", "explored", "temperature", "top_p", "top_k", "max_tokens", "system_prompt"),
     *("success_at", "seed", "at", "target", "pairs_per_problem", "rows_per_problem", "length_ratio"),
     *("weight", "min_credibility", "label_at", "fill", "hold_out"),
@@ -60,6 +60,7 @@ def card(counts: Mapping[str, int], source: Source, repo: str, license_name: str
             f"Rows for offline training, built by [gpo](https://arxiv.org/abs/2509.16456) from "
             f"{summary['trajectories']} trajectories of `{model}`. Every answer was sampled from that "
             "model; ids stand beside the text, which holds the chat template and special tokens.\n",
+            *_caution(source),
             "| rows | number | what they are |\n|---|---|---|",
             *(f"| {kind} | {num} | {ABOUT[kind]} |" for kind, num in counts.items()),
             "\n## How they were made\n",
@@ -79,6 +80,16 @@ def card(counts: Mapping[str, int], source: Source, repo: str, license_name: str
             f"| total | {sum(summary['tokens'].values()):,} |\n",
         ]
     )
+
+
+def _caution(source: Source) -> list[str]:
+    """What the card says of rows that come from a test split."""
+    if source.held_out is None:
+        return []
+    return [
+        f"**Test data: the questions are those of {_cell(source.held_out)}. A model trained on these rows "
+        "cannot be tested on them.**\n"
+    ]
 
 
 def _cell(value: Any) -> str:

@@ -24,6 +24,8 @@ class Source:
     end_text: str = ""
     """Its end token: what targets add to an answer that does not end with it."""
     verifier: str = ""
+    held_out: str | None = None
+    """What the rows are if they are for testing."""
 
 
 @dataclass(frozen=True)

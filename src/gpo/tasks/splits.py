@@ -1,0 +1,57 @@
+"""Which rows are for testing: a model that was trained on them can no longer be tested on them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from gpo.tasks.benchmarks import BENCHMARKS
+from gpo.tasks.tables import HUB
+
+_TESTS = frozenset(
+    {
+        *("test", "tests", "testing", "validation", "valid", "val", "dev", "devtest", "development"),
+        *("eval", "evaluation", "heldout", "holdout", "held", "hold"),
+    }
+)
+"""Words in the name of a split that mark it as one to test on."""
+
+
+def held_out_rows(source: Mapping[str, Any]) -> str | None:
+    """What the rows of a run's settings are, such as "gsm8k's split 'test'", if they are for testing.
+
+    None for a split to train on, and for a file of the user's own, of which no split is known. A task's
+    splits other than `train` are for testing, those of generators too: `gpo train` evaluates on them.
+    """
+    task, data = source.get("task"), source.get("data")
+    if data is not None:
+        return _of_hub(str(data)) if str(data).startswith(HUB) else None
+    split = source.get("split") or "train"
+    if task is None or (split == "train" and has_training(str(task))):
+        return None
+    if not has_training(str(task)):
+        return f"{task}, which has no split to train on"
+    return f"{task}'s split {split!r}"
+
+
+def has_training(task: str) -> bool:
+    """Whether a task has rows to train on: every generator, and some benchmarks."""
+    return task not in BENCHMARKS or "train" in BENCHMARKS[task].splits
+
+
+def is_test(split: str) -> bool:
+    """Whether any part of a split, as `datasets` writes it (`train+test[:10%]`), is one to test on."""
+    names = re.sub(r"\[[^]]*\]?", "", split).lower()
+    return not _TESTS.isdisjoint(re.split(r"[^a-z]+", names))
+
+
+def _of_hub(data: str) -> str | None:
+    name, _, rest = data.removeprefix(HUB).partition(":")
+    split = rest.partition(":")[2]
+    for task, known in BENCHMARKS.items():
+        if known.hub.lower() == name.lower() and not has_training(task):
+            return f"{data}, the benchmark {task}, which has no split to train on"
+    if not split:
+        return f"{data}, which reads the split 'test' as it names none"
+    return data if is_test(split) else None
