@@ -46,7 +46,7 @@ FLOORS = {
     "report": {"types", "files", "visible", "curve", "search", "record"},
     "plot": {"types", "curve", "record", "report"},
     "config": {"types", "files", "limits", "yaml_text", "recipe"},
-    "trl": {"types", "files", "paths", "pool", "recipe", "locate", "gpo", "policies"},
+    "trl": {"types", "files", "rope", "paths", "pool", "recipe", "locate", "gpo", "policies"},
     "offline": {"types", "config"},
 }
 TOP = {"commands", "cli", "__init__", "__main__"}

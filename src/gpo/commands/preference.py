@@ -27,7 +27,7 @@ from gpo.commands.trackers import Trackers
 from gpo.commands.ui import Ui
 from gpo.evaluation import evaluate
 from gpo.gpo import Memory, problem_order, run_round
-from gpo.learn.preference import PreferenceOptimisation, check_trl, train
+from gpo.learn.preference import PreferenceOptimisation, check_one_side, check_trl, train
 from gpo.offline import PreferenceSettings
 from gpo.paths import PathPrior
 from gpo.pool import Watch
@@ -136,6 +136,7 @@ class PreferenceTraining:
         check_vocabulary(rows, int(embeddings.weight.shape[0]), self.policy.end_ids, source)
         kept = fitting(rows, self.policy.context, self.settings.max_length, source)
         self.num_left_out["too long"] = len(rows) - len(kept)
+        check_one_side(self.policy.model.config, kept)
         if rows and not kept:
             raise InputError(
                 f"{source}: all {len(rows)} rows exceed --max-length {self.settings.max_length}; raise it"

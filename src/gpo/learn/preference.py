@@ -29,6 +29,7 @@ import numpy as np
 from transformers import PrinterCallback, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
+from gpo.rope import switch_of
 from gpo.types import InputError, Labelled, Preference, derive_seed
 
 METHODS = ("dpo", "ipo", "kto", "simpo", "orpo")
@@ -101,6 +102,7 @@ def train(
     """
     check_trl()
     check_rows(rows, settings)
+    check_one_side(model.config, rows)
     progress = Progress(watch, note)
     with as_found(model):
         trainer = make_trainer(model, tokenizer, rows, settings, folder, seed)
@@ -143,6 +145,28 @@ def check_rows(rows: Sequence[Preference] | Sequence[Labelled], settings: Prefer
         raise InputError(
             "method: kto estimates its reference point from other rows; one alone has none; give more rows"
         )
+
+
+def check_one_side(config: Any, rows: Sequence[Preference] | Sequence[Labelled]) -> None:
+    """InputError where TRL's batches would mix rows that a LongRoPE model reads with different frequencies.
+
+    A batch is read with the frequencies of its longest row, so a shorter one would get a gradient that is
+    not its own.
+    """
+    switch = switch_of(config)
+    lengths = [length for row in rows for length in _lengths(row)]
+    num_past = sum(length > switch for length in lengths) if switch else 0
+    if num_past not in (0, len(lengths)):
+        raise InputError(
+            f"max_length: {num_past} of {len(lengths)} sequences are longer than {switch} tokens, from where "
+            "this LongRoPE model reads with other frequencies, and TRL would mix both kinds in a batch; "
+            f"give --max-length {switch}"
+        )
+
+
+def _lengths(row: Preference | Labelled) -> list[int]:
+    answers = [row.completion_ids] if isinstance(row, Labelled) else [row.chosen_ids, row.rejected_ids]
+    return [len(row.prompt_ids) + len(ids) for ids in answers]
 
 
 def make_trainer(

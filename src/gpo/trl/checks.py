@@ -9,6 +9,7 @@ from typing import Any
 from transformers import ProcessorMixin
 
 from gpo.recipe import Recipe
+from gpo.rope import switch_of
 from gpo.types import InputError
 
 _UNCUT = "the log-probabilities that are trained are those of the uncut distribution"
@@ -66,6 +67,23 @@ def check_trainer(trainer: Any) -> None:
         raise InputError(
             "processing_class is a processor of images too; only text models are supported; pass the "
             "tokenizer alone"
+        )
+
+
+def check_one_side(config: Any, prompt_lengths: Sequence[int], max_tokens: int) -> None:
+    """InputError where a trainer's batch could mix rows that a LongRoPE model reads with other frequencies.
+
+    `prompt_lengths` are those of the call's prompts, to which up to `max_tokens` are added.
+    """
+    switch = switch_of(config)
+    if not switch or not prompt_lengths:
+        return
+    longest = max(prompt_lengths)
+    if longest + max_tokens > switch and min(prompt_lengths) < switch:
+        raise InputError(
+            f"max_completion_length is {max_tokens} in the trainer: with a prompt of {longest} tokens that "
+            f"passes {switch}, from where this LongRoPE model reads with other frequencies, and TRL would "
+            f"mix both kinds in a batch; keep prompt and completion within {switch} tokens together"
         )
 
 

@@ -12,7 +12,7 @@ from gpo.paths import PathPrior
 from gpo.pool import Pool
 from gpo.recipe import Recipe
 from gpo.trl.batch import Batch, metrics, sample_batch
-from gpo.trl.checks import check_trainer, group_starts, num_resets
+from gpo.trl.checks import check_one_side, check_trainer, group_starts, num_resets
 from gpo.trl.rows import Asked, Prompt, Rows, prompt_ids
 from gpo.types import InputError, Verifier, derive_seed
 
@@ -68,6 +68,8 @@ class Rollouts:
         is_training = trainer.model.training
         size = trainer.num_generations if is_training else 1
         asked = [self._ask(prompt) for prompt in group_starts(prompts, size)]
+        lengths = [len(one.problem.prompt_ids) for one in asked]
+        check_one_side(trainer.model.config, lengths, trainer.max_completion_length)
         self._asked = {one.problem.id: one for one in asked}
         resets = num_resets(len(asked), self._reset_share) if is_training else 0
         pool = Pool(self._policy(), self._verifier, self._next_seed())
