@@ -20,7 +20,7 @@ from gpo.verifiers import phrases
 _BOX = re.compile(r"\\(?:boxed|fbox)\s{0,3}(?:\{|(-?[0-9]+))")  # "\boxed 2" is legal too
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped brace is text
 _HASHES = re.compile(r"(?<!#)####(?!#)[ \t]*")
-_SENTENCE_END = re.compile(r"\.[*_`\"')]{0,4}(?:\s|$)|,\s{1,3}(?:and\s)?not\b")
+_SENTENCE_END = re.compile(r"(?<!\.)\.(?!\.)[*_`\"')]{0,4}(?:\s|$)|,\s{1,3}(?:and\s)?not\b")
 _DENIAL_LENGTH = 60
 """Characters, more than a denial and what may follow it can have."""
 _MARKUP = " \t\r\n*_`"
@@ -145,7 +145,7 @@ def _content(display: str) -> str:
         " ".join(row.replace("&", " ").split())
         for row in re.split(r"\\\\(?:\[[^\]]*\])?", _FRAME.sub(" ", display))
     ]
-    rows = [row.rstrip(" .,") for row in rows if row.strip(" .,$[]\\")]
+    rows = [ended(row, " .,") for row in rows if row.strip(" .,$[]\\")]
     if not rows:
         return ""
     is_chain = len(rows) == 1 or re.match(r"=|\\approx|\\Rightarrow|\\implies", rows[-1])
@@ -182,8 +182,13 @@ def readings(text: str) -> list[str]:
     if answer is None:
         answer = last_line(text)
     line = first_line(answer)
-    sentence = _SENTENCE_END.split(line, maxsplit=1)[0].rstrip(". ").strip(_MARKUP)
+    sentence = ended(_SENTENCE_END.split(line, maxsplit=1)[0].strip(_MARKUP)).strip(_MARKUP)
     return [reading for reading in dict.fromkeys((answer, line, sentence)) if reading]
+
+
+def ended(sentence: str, marks: str = ". ") -> str:
+    """The sentence without the full stop at its end; an ellipsis stays, since 18... is not 18."""
+    return sentence if sentence.endswith("...") else sentence.rstrip(marks)
 
 
 def gold(answer: str) -> str:

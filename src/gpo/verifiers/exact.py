@@ -49,5 +49,5 @@ def normalise(answer: str) -> str:
     bare = folded.strip(_QUOTES).rstrip(".").strip(_QUOTES)
     for dress in (_INLINE, _TEXT):
         if dressed := dress.fullmatch(bare):
-            bare = dressed.group(1).strip()
+            bare = dressed.group(1).strip(_QUOTES).rstrip(".").strip(_QUOTES)
     return bare or folded

@@ -31,7 +31,7 @@ _ANOTHER = re.compile(r"\$?\s*(?:,|/|&|or\b|and\b)(?!\s*not\b)")
 _JOINT = re.compile(r"\$?(?:\s|,|/|&|or\b|and\b)+")
 _LAST_NUMBER = re.compile(
     r".*(?<!\\)\b(?!(?:or|and|to|than|not)\b)[A-Za-z]{2,}:?\s"
-    r"([-+\u2212\u2013]?\s?[$\u20ac\u00a3\u00a5]?[0-9][0-9.,/]*\s?[%\u00b0]?(?:\s[A-Za-z0-9/.\u00b2\u00b3]{1,15}){0,3})[\s.*]*$"
+    r"([-+\u2212\u2013]?\s?[$\u20ac\u00a3\u00a5]?[0-9][0-9.,/]*\s?[%\u00b0]?(?:\s[A-Za-z0-9/.\u00b2\u00b3]{1,15}){0,3})[\s*]*\.?[\s*]*$"
 )
 _CLAUSE = re.compile(r",?\s(?:because|since|as|so|which|where|of\sthe)\s")
 _KIND = re.compile(
@@ -182,7 +182,7 @@ def _in_line(shown: str) -> str:
 
 def _one_line(match: re.Match[str]) -> str:
     content = match[1] or match[2] or f"\\begin{{align}}{match[5]}\\end{{align}}"
-    return " ".join(content.split()).rstrip(". ")
+    return answers.ended(" ".join(content.split()))
 
 
 def _in_sentence(line: str, *, is_marked: bool) -> list[str]:
@@ -191,7 +191,7 @@ def _in_sentence(line: str, *, is_marked: bool) -> list[str]:
     number = _LAST_NUMBER.search(line[-_NEAR:])
     if number and not answers.is_denied(line[-_NEAR:][: number.start(1)]):
         found.append(number[1])
-    first = _KIND.sub("", _CLAUSE.split(line, maxsplit=1)[0], count=1).rstrip(". ")
+    first = answers.ended(_KIND.sub("", _CLAUSE.split(line, maxsplit=1)[0], count=1))
     return [*found, first] if is_marked and first and first != line else found
 
 

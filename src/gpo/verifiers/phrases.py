@@ -86,9 +86,9 @@ _STEMS = (
 _UNSPACED_STEMS = ("答 正解 選 选 結果", "选 選", "답", "คำตอบ")
 """What of a noun is looked for first, in the order of the tables: most texts hold one language."""
 _MARK = r"[*_`\"'\u201c\u201d\s]{0,6}"
-_TIES = r"[:=\uff1a\u2192\u21d2]|[-=]>|(?<=[\s*_])[-\u2013\u2014](?=\s)"
+_TIES = r"[:=\uff1a\u2192\u21d2]|[-=]>|(?<=[ \t*_])[-\u2013\u2014](?=\s)"
 _NEEDLES: tuple[tuple[tuple[str, ...], str], ...] = tuple(
-    (tuple(needles.split()), rf"\b{noun}(?:{_MARK}(?:{_TIES})|{_MARK}(?<=\W){tie}\b)")
+    (tuple(needles.split()), rf"\b{noun}(?:{_MARK}(?:{_TIES})|{_MARK}(?<=\W){tie}(?!\w))")
     for needles, (noun, tie) in zip(_STEMS, LANGUAGES, strict=True)
 ) + tuple(
     (tuple(needles.split()), rf"{noun}{_MARK}{tie}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from gpo.verifiers import units
+from gpo.verifiers import magnitudes, modifiers, units
 from gpo.verifiers.expression import Node, Unreadable, parse
 from gpo.verifiers.kinds import Based, Infinite, Meaning, Parts, Quantity
 from gpo.verifiers.units import NONE, Unit
@@ -34,10 +34,14 @@ _TAIL = re.compile(
 )
 _OF_ANGLE = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
 _PERCENT = re.compile(r"\\%|\b(?:percent(?:age)?(?:\s+points?)?|per\s+cent|pct)\b", re.IGNORECASE)
-_MAGNITUDES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _MAGNITUDE = re.compile(
-    r"^[\s{]*(?:\\text\s*\{)?\s*(hundred|thousand|million|billion|trillion)s?\b", re.IGNORECASE
+    r"^[\s{]*(?:\\text\s*\{)?\s*("
+    + "|".join(sorted(map(re.escape, magnitudes.WORDS), key=len, reverse=True))
+    + r")(?![^\W\d_])",
+    re.IGNORECASE,
 )
+_CHANGED = re.compile(rf"^[\s{{]*(?:\\text\s*\{{)?[-, ]*{modifiers.CHANGES}\b", re.IGNORECASE)
+"""Words that are no unit: 7\\text{th}, 18\\text{-ish}."""
 _COMPOUND = re.compile(
     r"([0-9]+(?:\.[0-9]+)?)\s*(?:\\text\s*\{\s*([A-Za-z]+)\.?,?\s*(?:and\s*)?\}|([A-Za-z]+))\.?,?\s*(?:and\s*|\\text\s*\{\s*,?\s*and\s*\}\s*)?"
 )
@@ -112,9 +116,11 @@ def _measured(text: str) -> tuple[str, Unit, bool]:
     body, tail = match["body"], match["tail"]
     if "\\circ" in tail and _OF_ANGLE.search(body):
         return text, unit, False  # the degrees belong to the angle, not to its sine
+    if _CHANGED.match(tail):
+        raise Unreadable(f"{tail.strip()!r} changes the number")
     magnitude = _MAGNITUDE.match(tail)
     if magnitude:
-        body = f"({body})\\times 10^{{{_MAGNITUDES[magnitude[1].lower()]}}}"
+        body = f"({body})\\times {magnitudes.WORDS[magnitude[1].casefold()]}"
         tail = "{" + tail[magnitude.end() :] if "{" in magnitude[0] else tail[magnitude.end() :]
     is_percent = _PERCENT.search(tail) is not None
     tail = _PERCENT.sub(" ", tail, count=1)

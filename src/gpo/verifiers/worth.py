@@ -26,7 +26,7 @@ _RUN = r"(?:[0-9]|\.(?=[0-9]))(?:[0-9]|[.,'\u2019_](?=[0-9])|\ (?=[0-9]{3}(?![0-
 _NUMERAL = re.compile(
     rf"(?:(?<=[{UNSPACED}])|(?<![\w.^#]))"
     rf"(?:(?P<whole>[0-9]+)\ (?=[0-9]+\ ?/\ ?[0-9]))?(?P<top>{_RUN})"
-    r"(?:[eE](?P<e>[-+]?[0-9]+)(?![\w.])"
+    r"(?:[eE](?P<e>[-+]?[0-9]+)(?!\w|\.[0-9])"
     r"|\ ?[\u00d7x*]\ ?10\ ?(?:\^|\*\*)\ ?(?P<ten>\(\ ?-?[0-9]+\ ?\)|-?[0-9]+))?"
     rf"(?:\ ?/\ ?(?P<bottom>{_RUN}))?"
 )
@@ -99,7 +99,7 @@ def _number(line: str, match: re.Match[str]) -> Number:
     tail = context.tail(line, end, has_currency=DRESS in line[max(0, match.start() - 2) : match.start()])
     if value is None or sign is None or tail.factor is None:
         return Number(None, tail.unit, start, tail.end)
-    is_cut = value.denominator > 1 and line.startswith("\u2026", end)  # 0.333...
+    is_cut = line.startswith("\u2026", end)  # 0.333... goes on, and so does 18...
     is_alone = not is_cut and context.is_open_before(line, start) and context.is_open_after(line, tail.end)
     return Number(value * sign * tail.factor if is_alone else None, tail.unit, start, tail.end)
 
