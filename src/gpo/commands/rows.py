@@ -14,6 +14,8 @@ from gpo.types import Ids, InputError, Labelled, Preference, Rollout
 FILES = {"pairs": "pairs.jsonl", "unpaired": "unpaired.jsonl", "steps": "steps.jsonl", "sft": "sft.jsonl"}
 
 
+MAX_WEIGHT = 1e6
+"""Of a pair; beyond it a batch's loss is that of one pair, and float32 has no room for its square."""
 Training = Sequence[Preference] | Sequence[Labelled]
 
 
@@ -143,15 +145,33 @@ def read_preferences(path: Path) -> list[Preference]:
         prompt, chosen, rejected = (
             _ids(path, number, record, f"{name}_ids") for name in ("prompt", "chosen", "rejected")
         )
+        _check_texts(path, number, record)
         if chosen == rejected:
             raise InputError(
                 f"{path}: row {number}: chosen_ids and rejected_ids are the same; remove the row"
             )
-        weight = record.get("weight", 1.0)
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or weight <= 0:
-            raise InputError(f"{path}: row {number}: weight is {weight!r}; give a number above 0")
-        rows.append(Preference(prompt, chosen, rejected, float(weight)))
+        rows.append(Preference(prompt, chosen, rejected, _weight(path, number, record)))
     return _some(path, rows)
+
+
+def _check_texts(path: Path, number: int, record: Json) -> None:
+    """InputError for a text that is none: the ids are trained, but such a row was not written whole."""
+    for name in ("prompt", "chosen", "rejected", "completion"):
+        if name in record and not isinstance(record[name], str):
+            raise InputError(
+                f"{path}: row {number}: {name} is {repr(record[name])[:40]}, not text; build it again "
+                "with gpo pairs, or remove the row"
+            )
+
+
+def _weight(path: Path, number: int, record: Json) -> float:
+    """Of a pair's loss: 1 unless the row says otherwise."""
+    weight = record.get("weight", 1.0)
+    if type(weight) in (int, float) and 0 < weight <= MAX_WEIGHT:
+        return float(weight)
+    raise InputError(
+        f"{path}: row {number}: weight is {repr(weight)[:40]}; give a number above 0, at most {MAX_WEIGHT:g}"
+    )
 
 
 def read_labelled(path: Path) -> list[Labelled]:
@@ -159,6 +179,7 @@ def read_labelled(path: Path) -> list[Labelled]:
     rows = []
     for number, record in enumerate(read_lines(path), start=1):
         prompt, completion = (_ids(path, number, record, f"{name}_ids") for name in ("prompt", "completion"))
+        _check_texts(path, number, record)
         label = record.get("label")
         if not isinstance(label, bool):
             raise InputError(f"{path}: row {number}: label is {label!r}; give true or false")

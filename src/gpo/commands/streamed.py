@@ -14,6 +14,7 @@ from gpo.config import LocateSettings, SampleSettings
 from gpo.lockstep import Task
 from gpo.record import RunFolder, check_begun_rows, read_lines, row_lines
 from gpo.tasks.rows import ID_COLUMNS, row_of
+from gpo.tasks.tables import narrow_columns, plain
 from gpo.types import InputError, Policy, Verifier, json_digest
 
 RAY = "ray:"
@@ -55,8 +56,11 @@ def streamed(
     """
     prompt = tasks.prompt(settings.prompt, settings.task, settings.data_folder, settings.shots)
     seen: Counter[str] = Counter()
+    schema = data.schema()
+    narrow = narrow_columns(schema.names, schema.types) if schema else {}
     for place, record in enumerate(islice(data.iter_rows(), settings.limit)):
         where = f"{settings.data} row {place + 1}"
+        record = plain(record, narrow, where)
         name = str(next((record[key] for key in ID_COLUMNS if key in record), json_digest(record)))
         seen[name] += 1
         name = name if seen[name] == 1 else f"{name}#{seen[name]}"

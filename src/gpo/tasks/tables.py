@@ -10,7 +10,7 @@ import base64
 import datetime
 import decimal
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def read_parquet(path: Path) -> Iterator[tuple[str, Record]]:
             names = table.schema_arrow.names
             if twice := next((name for name in names if names.count(name) > 1), None):
                 raise InputError(f"{path}: has two columns '{twice}'; rename one of them")
-            narrow = {one.name: str(one.type) for one in table.schema_arrow if str(one.type) in _NARROW}
+            narrow = narrow_columns(names, table.schema_arrow.types)
             for batch in table.iter_batches(batch_size=BATCH):
                 for record in batch.to_pylist():
                     number += 1
@@ -70,6 +70,11 @@ def read_hub(data: str) -> Iterator[tuple[str, Record]]:
     narrow = {name: kind for name, kind in types.items() if kind in _NARROW}
     for number, record in enumerate(table, start=1):
         yield f"{data} row {number}", plain(record, narrow, f"{data} row {number}")
+
+
+def narrow_columns(names: Iterable[str], types: Iterable[object]) -> dict[str, str]:
+    """The columns of 16- or 32-bit floats among those of an Arrow schema, with their types."""
+    return {name: str(kind) for name, kind in zip(names, types, strict=True) if str(kind) in _NARROW}
 
 
 def plain(record: Record, narrow: Mapping[str, str], where: str) -> Record:
@@ -105,6 +110,8 @@ def _plain(value: Any) -> Any:
             return value.total_seconds()
         case bytes():
             return base64.b64encode(value).decode()
+        case _ if type(value).__module__ == "numpy" and hasattr(value, "tolist"):  # as Ray hands rows out
+            return _plain(value.tolist())
     raise TypeError(f"a {type(value).__name__}, which is neither text, number, list nor object")
 
 

@@ -1,0 +1,64 @@
+"""Weights of pairs: a positive number that float32 can square, or the row is named."""
+
+import json
+
+import pytest
+
+from gpo.commands.rows import read_labelled, read_preferences
+from gpo.tasks.tables import plain
+from gpo.types import InputError
+
+PAIR = {"prompt_ids": [1, 2], "chosen_ids": [3], "rejected_ids": [4]}
+
+
+@pytest.mark.parametrize(
+    "weight",
+    ["NaN", "Infinity", "-Infinity", "1e400", "1e39", "1" + "0" * 400, "0", "-0.0", "-1", "1e-400", '"1"',
+     "true", "false", "null", "[1]", "{}", "1000001"],
+)  # fmt: skip
+def test_a_weight_that_is_no_usable_number_is_refused_by_row(tmp_path, weight):
+    path = tmp_path / "pairs.jsonl"
+    bad = json.dumps(PAIR)[:-1] + f', "weight": {weight}}}'
+    path.write_text(f"{json.dumps(PAIR)}\n{bad}\n")
+    with pytest.raises(InputError) as told:
+        read_preferences(path)
+    assert str(told.value).startswith(f"{path}: row 2: ")
+    assert "\n" not in str(told.value)
+    assert len(str(told.value)) < 400
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(1, 1.0), (0.25, 0.25), (1e-3, 0.001), (1_000_000, 1e6)])
+def test_a_usable_weight_is_read(tmp_path, weight, expected):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(json.dumps({**PAIR, "weight": weight}) + "\n")
+    assert read_preferences(path)[0].weight == expected
+
+
+@pytest.mark.parametrize("name", ["prompt", "chosen", "rejected"])
+@pytest.mark.parametrize("value", [None, 7, ["a"], {"role": "user"}, False])
+def test_a_text_that_is_none_is_refused_by_row_and_field(tmp_path, name, value):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(json.dumps({**PAIR, "prompt": "a"}) + "\n" + json.dumps({**PAIR, name: value}) + "\n")
+    with pytest.raises(InputError, match=rf"row 2: {name} is .*, not text"):
+        read_preferences(path)
+
+
+@pytest.mark.parametrize("name", ["prompt", "completion"])
+def test_a_text_of_an_unpaired_row_that_is_none_is_refused(tmp_path, name):
+    path = tmp_path / "unpaired.jsonl"
+    path.write_text(json.dumps({"prompt_ids": [1], "completion_ids": [2], "label": True, name: None}) + "\n")
+    with pytest.raises(InputError, match=rf"row 1: {name} is None, not text"):
+        read_labelled(path)
+
+
+def test_rows_with_numpy_values_become_plain_ones():
+    np = pytest.importorskip("numpy")
+    record = {"a": np.array([[1, 2]]), "b": np.float64(0.5), "c": np.str_("x"), "d": [np.int64(3)]}
+    found = plain(record, {}, "rows row 1")
+    assert found == {"a": [[1, 2]], "b": 0.5, "c": "x", "d": [3]}
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_a_value_that_json_lacks_is_refused_by_row_and_column():
+    with pytest.raises(InputError, match=r"rows row 3: column 'a' holds a complex"):
+        plain({"a": 1j}, {}, "rows row 3")
