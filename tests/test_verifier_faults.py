@@ -120,6 +120,51 @@ def test_an_accident_that_happens_once_costs_no_answer(name: str, once: Callable
         assert verifier.unjudged == NONE
 
 
+@pytest.mark.parametrize("num_kills", [1, 2])
+def test_reading_and_checking_outlive_one_kill_of_their_process(
+    num_kills: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with load("number", num_workers=1) as verifier:
+        receive, kills = verifier._pool._receive, iter(range(num_kills))
+
+        def killed(worker: process.Worker, fits: Any) -> Any:
+            if next(kills, None) is not None:
+                return verifier._pool._give_up(worker, pool.Failure.CRASH)
+            return receive(worker, fits)
+
+        monkeypatch.setattr(verifier._pool, "_receive", killed)
+        texts = ["The answer is 18.", "The answer is 5."]
+        if num_kills == 1:
+            assert verifier.read(problems(2), texts) == ["18", "5"]
+            kills = iter(range(1))
+            verifier.check(Problem("q", (1,), "18"))
+        else:
+            with pytest.raises(ValueError, match="its process died"):
+                verifier.check(Problem("q", (1,), "18"))
+
+
+@pytest.mark.parametrize(
+    ("passed_s", "used_s", "is_over"),
+    [
+        (0.5, 8.0, False),  # eight threads on eight cores, for half a second
+        (1.5, 24.0, True),
+        (1.5, 0.9, False),  # it waited
+        (9.9, 0.0, False),
+        (10.1, 0.0, True),
+        (0.5, None, False),
+        (1.5, None, True),
+    ],
+)
+def test_the_limit_is_of_processor_time_and_never_shorter_than_itself_on_the_clock(
+    passed_s: float, used_s: float | None, is_over: bool
+) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, load("exact", num_workers=1) as verifier:
+        asked = pool.Asked(0, 0.0, cpu_s=0.0)
+        limited = pool.Pool(verifier._zygote, 1, 1.0, cpu=lambda _: used_s)
+        assert limited._is_over(process.Worker(1, ours), asked, passed_s) is is_over
+
+
 @pytest.mark.parametrize("name", ACCIDENTS)
 def test_an_accident_that_happens_always_costs_its_own_answer_and_is_counted(name: str) -> None:
     def reward(completions: list[str], **_: object) -> list[float]:

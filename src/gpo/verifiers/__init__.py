@@ -43,9 +43,9 @@ def load(
     in a process of its own, from this process's path or folder; a callable is used, in a fork, as it is
     now. They get up to 32 answers a call; a call that fails is repeated answer by answer.
 
-    An answer has `limit_s` seconds of wall-clock time, and may take `memory_gib` GiB of address space
-    beyond what the loaded verifier has (None for no limit; only Linux enforces it). `num_workers`
-    processes work at a time (default: 2, or 1 on a single core).
+    An answer has `limit_s` seconds of processor time and ten times as much on the wall clock, and may take
+    `memory_gib` GiB of address space beyond what the loaded verifier has (None for no limit; only Linux
+    enforces it). `num_workers` processes work at a time (default: 2, or 1 on a single core).
 
     InputError if the name is unknown, the function cannot be imported or called, or a setting is out of
     range.

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from gpo.types import UNJUDGED, CompletionText, DataWarning, InputError, Problem
 from gpo.verifiers import wire
-from gpo.verifiers.pool import Failure, Pool, Reply
+from gpo.verifiers.pool import Failure, Fits, Pool, Reply
 from gpo.verifiers.process import Zygote
 
 Item = Mapping[str, Any]
@@ -73,7 +73,7 @@ class IsolatedVerifier:
         suspects = [range(i, i + 1) for span in failures if len(span) > 1 for i in span]
         failures |= self._fill(rewards, problems, items, suspects)
         alone = {span: failure for span, failure in failures.items() if len(span) == 1}
-        # What ends a process may have nothing to do with the answer, so each is asked once more.
+        # As in `_ask_again`, where no batch comes before.
         crashed = [span for span, failure in alone.items() if failure is Failure.CRASH]
         again = self._fill(rewards, problems, items, crashed)
         self._note([failure for span, failure in alone.items() if span not in crashed] + [*again.values()])
@@ -118,7 +118,7 @@ class IsolatedVerifier:
             self._try_out(problem)
             return
         frame = self._frame({"check": self._item(problem, "")}, [problem])
-        (reply,) = self._pool.ask([frame], lambda _, reply: reply == {"ok": True} or _is_error(reply))
+        (reply,) = self._ask_again([frame], lambda _, reply: reply == {"ok": True} or _is_error(reply))
         if isinstance(reply, Failure):
             raise ValueError(f"'{self._name}' could not read it within {self._limit_s:g} s: {reply.value}")
         if "error" in reply:
@@ -129,7 +129,7 @@ class IsolatedVerifier:
         if self._is_tried:
             return
         frame = self._frame({"items": [self._item(problem, problem.answer)]}, [problem])
-        (reply,) = self._pool.ask([frame], lambda _, reply: _is_error(reply) or "rewards" in reply)
+        (reply,) = self._ask_again([frame], lambda _, reply: _is_error(reply) or "rewards" in reply)
         why = f"failed: {reply.value}" if isinstance(reply, Failure) else reply.get("error", "")
         if why:
             columns = ", ".join(problem.columns) or "none"
@@ -148,7 +148,7 @@ class IsolatedVerifier:
             return None
         pairs = list(zip(problems, texts, strict=True))
         frames = [self._frame({"read": self._item(problem, text)}, [problem]) for problem, text in pairs]
-        replies = self._pool.ask(frames, lambda _, reply: _is_answer(reply))
+        replies = self._ask_again(frames, lambda _, reply: _is_answer(reply))
         return [None if isinstance(reply, Failure) else reply["answer"] for reply in replies]
 
     def close(self) -> None:
@@ -160,6 +160,18 @@ class IsolatedVerifier:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _ask_again(self, frames: Sequence[bytes], fits: Fits) -> list[Reply | Failure]:
+        """One outcome for each request. Those that ended their process are asked once more.
+
+        What ends a process may have nothing to do with the answer: it may be killed for want of memory.
+        """
+        outcomes = self._pool.ask(frames, fits)
+        crashed = [i for i, outcome in enumerate(outcomes) if outcome is Failure.CRASH]
+        again = self._pool.ask([frames[i] for i in crashed], lambda i, reply: fits(crashed[i], reply))
+        for i, outcome in zip(crashed, again, strict=True):
+            outcomes[i] = outcome
+        return outcomes
 
     def _fill(
         self, rewards: list[float], problems: Sequence[Problem], items: Sequence[Item], spans: Sequence[range]

@@ -53,14 +53,13 @@ def _number(text: str) -> worth.Number | None:
     shown = answers.visible(text)
     marked = answers.marked(shown, _holds_number)
     if marked is None:
-        line = plain(shown[-_REACH:])
-        found = answers.last_of(worth.scan(_result(line)))
+        line = _result(plain(shown[-_REACH:]))
+        found = answers.last_of(worth.scan(line))
     else:
         line = _result(plain(answers.first_line(marked)[:_REACH]))
         found = next(worth.scan(line), None)
     if found is None or found.value is None:
         return None
-    line = _result(line)
     is_denied = answers.is_denied(line[: found.start].rstrip(f" {DRESS}")) or answers.is_denied_after(
         line[found.end : found.end + 2 * _NEAR]
     )
@@ -82,9 +81,10 @@ def _gold(answer: str) -> worth.Number:
 def _result(line: str) -> str:
     """What an equation comes to; other lines as they are, and nothing if its sides are different numbers."""
     left, equals, right = line.rpartition("=")
-    first = next(worth.scan(left), None) if equals else None
-    has_number = next(worth.scan(right), None) is not None
-    if not equals or not has_number or _WORD.search(left, first.start if first else 0):
+    if not equals or next(worth.scan(right), None) is None:
+        return line
+    first = next(worth.scan(left), None)
+    if _WORD.search(left, first.start if first else 0):
         return line
     sides = [worth.whole(side) for side in line.split("=")]
     return right if len({side.value for side in sides if side}) <= 1 else ""

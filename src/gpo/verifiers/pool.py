@@ -144,7 +144,8 @@ class Pool:
         """Whether the worker has used up its limit of processor time, or the wider one of wall-clock time.
 
         Its processor time counts from the first look, so that a request which is answered before costs none.
-        Where the system does not tell it, wall-clock time stands for it.
+        Threads on many cores use more than passes on the wall clock, which has to reach the limit too. Where
+        the system does not tell processor time, wall-clock time stands for it.
         """
         passed_s = now_s - asked.since_s
         if passed_s >= WALL * self._limit_s:
@@ -154,7 +155,7 @@ class Pool:
             return passed_s >= self._limit_s
         if asked.cpu_s is None:
             asked.cpu_s = used_s
-        return used_s - asked.cpu_s >= self._limit_s
+        return min(passed_s, used_s - asked.cpu_s) >= self._limit_s
 
     def _receive(self, worker: Worker, fits: Callable[[Reply], bool]) -> Reply | Failure:
         try:

@@ -165,8 +165,9 @@ class Zygote:
         processes = self._processes
         processes.control.close()
         processes.workers.clear()
-        processes.child.kill()
-        processes.child.wait()
+        with contextlib.suppress(ChildProcessError, ProcessLookupError):  # somebody else has waited for it
+            processes.child.kill()
+            processes.child.wait()
         if self._num_starts < 1:
             self.close.detach()
             raise EngineError(
@@ -195,7 +196,7 @@ def _end(processes: _Processes, owner: int) -> None:
     """Closes the sockets, which ends the zygote; waits for it, in the process whose child it is."""
     child, workers = processes.child, processes.workers
     processes.control.close()
-    for worker in workers.values():
+    for worker in [*workers.values()]:  # another thread may be asking
         worker.connection.close()
     if os.getpid() != owner:
         return
@@ -213,6 +214,6 @@ def _end(processes: _Processes, owner: int) -> None:
 
 def _kill_groups(workers: Mapping[int, Worker]) -> None:
     """Kills workers whose zygote is gone, with what they have started."""
-    for pid in workers:
+    for pid in [*workers]:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)

@@ -101,7 +101,7 @@ def _number(line: str, match: re.Match[str]) -> Number:
         return Number(None, tail.unit, start, tail.end)
     is_cut = line.startswith("\u2026", end)  # 0.333... goes on, and so does 18...
     is_alone = not is_cut and context.is_open_before(line, start) and context.is_open_after(line, tail.end)
-    return Number(value * sign * tail.factor if is_alone else None, tail.unit, start, tail.end)
+    return Number(value * (sign * tail.factor) if is_alone else None, tail.unit, start, tail.end)
 
 
 def _signed(line: str, start: int) -> tuple[int, int | None]:
@@ -118,6 +118,8 @@ def _signed(line: str, start: int) -> tuple[int, int | None]:
 
 def _value(match: re.Match[str]) -> Fraction | None:
     """What the digits come to; None if their separators fit no way of writing numbers."""
+    if match.span() == match.span("top"):  # most numbers: arithmetic with fractions is slow
+        return _read(match["top"])
     top, bottom = _read(match["top"]), _read(match["bottom"] or "1")
     if len(match.group()) > MAX_DIGITS or top is None or not bottom:
         return None
@@ -132,6 +134,8 @@ def _read(digits: str) -> Fraction | None:
     """The value of digits with thousands separators and decimals."""
     if len(digits) > MAX_DIGITS:
         return None
+    if digits.isdecimal():
+        return Fraction(int(digits))
     match = _POINT.fullmatch(digits) or _COMMA.fullmatch(digits) or _DOTS.fullmatch(digits)
     if match is None:
         return None
