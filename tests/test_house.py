@@ -42,7 +42,7 @@ FLOORS = {
     "rope": set(),
     "ranks": {"types"},
     "learn": {"types", "files", "ranks", "rope"},
-    "record": {"types", "files"},
+    "record": {"types", "files", "checksums"},
     "report": {"types", "files", "visible", "curve", "search", "record"},
     "plot": {"types", "curve", "record", "report"},
     "config": {"types", "files", "limits", "yaml_text", "recipe"},

@@ -61,11 +61,11 @@ def rounds_without(lines: list[bytes], how: str) -> bytes | None:
         "blank": b"\n",
         "zeros": bytes(len(lines[0])),
         "of another run": json.dumps(
-            {"round": 1, "tokens": {}, "sizes": {"rollouts": 9, "curves": 4}}
+            {"round": 1, "tokens": {}, "metrics": {}, "sizes": {"rollouts": 9, "curves": 4}}
         ).encode()
         + b"\n",
         "larger than the files": json.dumps(
-            {"round": 2, "tokens": {}, "sizes": {"rollouts": 10**9, "curves": 0}}
+            {"round": 2, "tokens": {}, "metrics": {}, "sizes": {"rollouts": 10**9, "curves": 0}}
         ).encode()
         + b"\n",
     }[how]
@@ -154,11 +154,11 @@ def write_checkpoint(folder: RunFolder, index: int) -> None:
 
 def train_run(path: Path, num: int) -> Path:
     with RunFolder.create(path, "train", {}) as folder:
-        folder.commit_round({"round": 0, "tokens": {}})
+        folder.commit_round({"round": 0, "tokens": {}, "metrics": {}})
         for index in range(1, num + 1):
             folder.write("rollouts", {"round": index})
             write_checkpoint(folder, index)
-            folder.commit_round({"round": index, "tokens": {}})
+            folder.commit_round({"round": index, "tokens": {}, "metrics": {}})
     return path
 
 

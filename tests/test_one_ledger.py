@@ -9,8 +9,8 @@ from reported import curve
 from rich.console import Console
 
 from gpo.curve import critical_step
+from gpo.record.schema import CurveLine, RoundLine
 from gpo.report import terminal
-from gpo.report.lines import CurveLine, RoundLine
 from gpo.report.rules import picks
 from gpo.report.run import Run, series
 from gpo.search import bisect

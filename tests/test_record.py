@@ -25,10 +25,10 @@ def write_checkpoint(run: RunFolder, index: int) -> None:
 def test_lines_come_back_as_they_were_written(tmp_path) -> None:
     with new_run(tmp_path / "run") as run:
         write_round(run, 0)
-        run.commit_round({"round": 0, "tokens": {}, "reward": float("nan"), "text": "naïve \ud800"})
+        run.commit_round({"round": 0, "tokens": {}, "metrics": {}, "reward": float("nan"), "text": "naïve"})
     lines = list(read_lines(tmp_path / "run" / "rounds.jsonl"))
     assert lines[0]["reward"] is None
-    assert lines[0]["text"] == "naïve \ud800"
+    assert lines[0]["text"] == "naïve"
     assert len(list(read_lines(tmp_path / "run" / "rollouts.jsonl"))) == 2
 
 
@@ -36,7 +36,7 @@ def test_a_torn_round_is_counted_and_cut_away(tmp_path) -> None:
     path = tmp_path / "run"
     with new_run(path) as run:
         write_round(run, 0)
-        run.commit_round({"round": 0, "tokens": {}})
+        run.commit_round({"round": 0, "tokens": {}, "metrics": {}})
         write_round(run, 1, lines=3)
         write_checkpoint(run, 1)
         run.new_checkpoint()
@@ -48,7 +48,7 @@ def test_a_torn_round_is_counted_and_cut_away(tmp_path) -> None:
         assert run.discard_torn() == {"rollouts": 4, "curves": 1}
         assert run.discard_torn() == {"rollouts": 0, "curves": 0}
         assert [line["round"] for line in run.rounds()] == [0]
-        run.commit_round({"round": 1, "tokens": {}})
+        run.commit_round({"round": 1, "tokens": {}, "metrics": {}})
         assert [line["round"] for line in run.rounds()] == [0, 1]
     assert len((path / "rollouts.jsonl").read_text().splitlines()) == 2
     assert [folder.name for folder in (path / "checkpoints").iterdir()] == ["part"]
@@ -58,11 +58,11 @@ def test_a_torn_round_is_counted_and_cut_away(tmp_path) -> None:
 def test_the_last_checkpoint_is_that_of_the_last_complete_round(tmp_path) -> None:
     path = tmp_path / "run"
     with new_run(path) as run:
-        run.commit_round({"round": 0, "tokens": {}})
+        run.commit_round({"round": 0, "tokens": {}, "metrics": {}})
         assert run.last_checkpoint() is None
         for index in (1, 2, 3):
             write_checkpoint(run, index)
-            run.commit_round({"round": index, "tokens": {}})
+            run.commit_round({"round": index, "tokens": {}, "metrics": {}})
             run.prune_checkpoints(keep=2)
         assert run.last_checkpoint() == path / "checkpoints" / "0003"
     assert sorted(folder.name for folder in (path / "checkpoints").iterdir()) == ["0002", "0003"]
@@ -90,7 +90,7 @@ def test_a_run_that_was_damaged_is_refused(tmp_path) -> None:
     path = tmp_path / "run"
     with new_run(path) as run:
         write_round(run, 0)
-        run.commit_round({"round": 0, "tokens": {}})
+        run.commit_round({"round": 0, "tokens": {}, "metrics": {}})
     (path / "rollouts.jsonl").write_text("{}")
     with (
         RunFolder.resume(path) as run,

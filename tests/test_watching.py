@@ -86,7 +86,7 @@ def test_watch_follows_a_locate_by_its_problems(tmp_path, capsys) -> None:
 def test_a_folder_that_is_no_run_and_an_edited_round_are_refused(tmp_path, capsys, command) -> None:
     run = write_run(tmp_path / "run", [], [])
     (run / "run.json").write_text('{"command": "train", "settings": {"rounds": 3}}')
-    (run / "rounds.jsonl").write_text('{"round": "first", "tokens": {}, "sizes": {}}\n')
+    (run / "rounds.jsonl").write_text('{"round": "first", "tokens": {}, "metrics": {}, "sizes": {}}\n')
     for path, told in ((tmp_path, "holds no run.json"), (run, "rounds.jsonl: row 1: round: input should be")):
         with pytest.raises(SystemExit) as stopped:
             main([command, str(path)])

@@ -7,6 +7,7 @@ sum of its sums, so that nothing is read twice.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,30 @@ def check(folder: Path, todo: str) -> bool:
                 "changed the file yourself"
             )
     return True
+
+
+def has_more(folder: Path) -> bool:
+    """Whether something lies in the folder that its sums do not name; False if it has no sums.
+
+    InputError if the sums cannot be read.
+    """
+    if not (folder / SUMS).exists():
+        return False
+    named = _named(folder)
+    for inside in [path.parent for path in named if path.name == SUMS and path.parent != folder]:
+        named |= _named(inside)
+    folders = {parent for path in named for parent in path.parents}
+    for at, inner, files in os.walk(folder):
+        links = {Path(at, name) for name in inner if Path(at, name).is_symlink()}
+        if links or not {Path(at, name) for name in inner} <= folders:
+            return True
+        if not {Path(at, name) for name in files} <= named:
+            return True
+    return False
+
+
+def _named(folder: Path) -> set[Path]:
+    return {folder / SUMS, *(folder / name for name, _ in _read(folder / SUMS))}
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -517,6 +517,15 @@ def load_settings(cls: type[S], config: Path | None, flags: Mapping[str, Any]) -
         raise InputError(_message(error, cls, origin)) from None
 
 
+def check_stored(cls: type[S], run: Path, stored: Mapping[str, Any]) -> S:
+    """The settings in a run's run.json that are of this kind; InputError names file, setting and value."""
+    origin = {key: f"{run / 'run.json'}: settings.{key}" for key in stored}
+    try:
+        return cls(**{key: value for key, value in stored.items() if key in cls.model_fields})
+    except ValidationError as error:
+        raise InputError(_message(error, cls, origin)) from None
+
+
 def origins(config: Path | None, values: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, str]:
     """Where each setting was given, as messages name it: '--group-size', or 'FILE: group_size'."""
     flagged = {key: "--" + key.replace("_", "-") for key in flags}

@@ -34,6 +34,10 @@ class EngineError(RuntimeError):
     """An engine cannot go on sampling: gone, or no longer to be trusted. Exit code 1; --resume goes on."""
 
 
+class RunError(RuntimeError):
+    """A run cannot go on, and what it has written stays. Exit code 1; --resume goes on."""
+
+
 class DataWarning(UserWarning):
     """Rows were left out, or differ from what is known of them; the run goes on and says so."""
 

@@ -9,6 +9,7 @@ from gpo.commands import setup, show, train
 from gpo.commands.ui import Ui
 from gpo.config import DemoSettings, TrainSettings
 from gpo.record import Json, read_lines
+from gpo.record.schema import CurveLine
 from gpo.report import terminal
 
 
@@ -23,7 +24,7 @@ def run(settings: DemoSettings, ui: Ui) -> Json:
         "",
     )
     summary = train.run(training(settings, path), ui)
-    if shown := show.most_credible(list(read_lines(path / "curves.jsonl"))):
+    if shown := show.most_credible(list(read_lines(path / "curves.jsonl", CurveLine))):
         ui.print(
             "", "A failed trajectory (V: chance of success before the step; A: what the step changed):", ""
         )

@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
-from gpo.types import EngineError, InputError
+from gpo.types import EngineError, InputError, RunError
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 GRACE_S = 15.0
@@ -82,8 +82,10 @@ def explained(error: BaseException) -> tuple[str, int] | None:
         return with_way_on(INTERRUPTED), code
     if why := want_of(error):
         return with_way_on(why), 1
-    if isinstance(error, FloatingPointError | EngineError):
-        return with_way_on(one_line(error)) if isinstance(error, EngineError) else one_line(error), 1
+    if isinstance(error, EngineError | RunError):
+        return with_way_on(one_line(error)), 1
+    if isinstance(error, FloatingPointError):
+        return one_line(error), 1
     return None
 
 

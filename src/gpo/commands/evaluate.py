@@ -16,10 +16,11 @@ from gpo.commands.tally import Tally
 from gpo.commands.ui import Ui
 from gpo.config import EvalSettings
 from gpo.evaluation import Outcome, Scores, compare, evaluate, scores
-from gpo.record import Json, RunFolder, read_json, read_lines, row_lines, write_json
+from gpo.record import Json, RunFolder, read_lines, row_lines, stored_run, write_json
+from gpo.record.schema import EvaluatedLine
 from gpo.report import scores as table
 from gpo.report.unjudged import counted
-from gpo.types import DataWarning, InputError, Policy, Problem, Verifier
+from gpo.types import DataWarning, InputError, Policy, Problem, RunError, Verifier
 
 CHUNK = 32
 """Problems between two commits: what a killed run loses at most."""
@@ -163,7 +164,7 @@ def read_outcomes(path: Path) -> list[Outcome]:
             finished=tuple(one["finished"]),
             answers=None if one["answers"] is None else tuple(one["answers"]),
         )
-        for line in read_lines(path / "rounds.jsonl")
+        for line in read_lines(path / "rounds.jsonl", EvaluatedLine)
         for one in line["outcomes"]
     ]
 
@@ -173,7 +174,7 @@ def finished_rival(settings: EvalSettings) -> list[Outcome] | None:
     if settings.against is None:
         return None
     run = Path(settings.against) / "run.json"
-    is_model = not run.is_file() or read_json(run).get("command") == "train"
+    is_model = not run.is_file() or stored_run(run.parent)["command"] == "train"
     if is_model and settings.engine != "transformers":
         raise InputError(
             f"--against {settings.against}: engine {settings.engine} holds one model; evaluate the other one "
@@ -214,11 +215,6 @@ def warn_of_other_settings(settings: EvalSettings, where: Path) -> None:
 
 def check_same_problems(lines: Sequence[Json], problems: Sequence[Problem], path: Path) -> None:
     """InputError if the problems that are evaluated already are not the first of `problems`."""
-    for row, line in enumerate(lines, start=1):
-        if "outcomes" not in line:
-            raise InputError(
-                f"{path}/rounds.jsonl: row {row}: outcomes: is not there, so it is no line of `gpo eval`"
-            )
     done = [one["problem"] for line in lines for one in line["outcomes"]]
     now = [problem.id for problem in problems[: len(done)]]
     if done != now:
@@ -233,7 +229,11 @@ def rival(settings: EvalSettings, path: Path, ui: Ui) -> tuple[list[Outcome], st
     own = path / "against"
     changes = {"model": settings.against, "adapter": settings.against_adapter, "against": None}
     changes |= {"against_adapter": None, "export": None, "output": str(own)}
-    measured(settings.model_copy(update=changes), own, ui, own if (own / "run.json").is_file() else None)
+    resume = own if (own / "run.json").is_file() else None
+    try:
+        measured(settings.model_copy(update=changes), own, ui, resume)
+    except InputError as error:
+        raise RunError(f"{error} (the evaluation of {settings.model} is complete in {path})") from error
     return read_outcomes(own), str(own)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.text import Text
@@ -14,8 +15,16 @@ from gpo.commands.ui import Ui
 from gpo.export import KINDS, Export, Source, export, write
 from gpo.offline import ExportSettings
 from gpo.record import Json, RunFolder, read_json, read_lines
+from gpo.record.schema import MadeLine, PairLine, PairsSummary, StepsLine, TunedLine, UnpairedLine
 from gpo.tasks.splits import held_out_rows
 from gpo.types import InputError
+
+KIND_OF: Mapping[str, type[MadeLine]] = {
+    "pairs": PairLine,
+    "unpaired": UnpairedLine,
+    "steps": StepsLine,
+    "sft": TunedLine,
+}
 
 
 def run(settings: ExportSettings, ui: Ui) -> Json:
@@ -55,7 +64,7 @@ def run(settings: ExportSettings, ui: Ui) -> Json:
 
 def one_export(settings: ExportSettings, pairs: Path, source: Source, folder: Path) -> Export:
     path = pairs / FILES[settings.rows]
-    rows = list(read_lines(path))
+    rows = list(read_lines(path, KIND_OF[settings.rows]))
     if not rows:
         raise InputError(f"{path}: holds no row; build it with gpo pairs")
     try:
@@ -71,7 +80,7 @@ def hub_export(settings: ExportSettings, pairs: Path, source: Source) -> Export:
 
     if settings.repo is None:
         raise InputError("--repo: give OWNER/NAME, which the card is made out for")
-    rows = {kind: list(read_lines(pairs / FILES[kind])) for kind in KINDS}
+    rows = {kind: list(read_lines(pairs / FILES[kind], KIND_OF[kind])) for kind in KINDS}
     if not any(rows.values()):
         raise InputError(f"{pairs}: holds no row; build them with gpo pairs")
     return hub(rows, source, settings.repo, settings.license)
@@ -82,7 +91,7 @@ def source_of(pairs: Path) -> Source:
     stored = RunFolder.stored_settings(pairs, "pairs")
     if not (pairs / "summary.json").is_file():
         raise InputError(f"{pairs}: is not finished; go on with gpo pairs --resume {pairs}")
-    summary = read_json(pairs / "summary.json")
+    summary = read_json(pairs / "summary.json", PairsSummary)
     model = str(DEMO_MODEL) if stored["model"] == "demo" else stored["model"]
     verifier = stored["verifier"] or (tasks.verifier(stored["task"]) if stored["task"] else "")
     ends = summary["begin_text"], summary["end_text"]

@@ -9,7 +9,8 @@ from pathlib import Path
 from gpo.curve import Estimate
 from gpo.gpo import Round
 from gpo.pairs import Trajectory
-from gpo.record import Json, read_json, read_lines, rollout_of
+from gpo.record import Json, read_lines, rollout_of, stored_run
+from gpo.record.schema import LocatedLine, StoredRollout
 from gpo.types import OFF_POLICY, CriticalStep, InputError, Problem, Rollout, State, ValueCurve
 
 Key = tuple[int, str]
@@ -18,7 +19,7 @@ Key = tuple[int, str]
 
 def read_trajectories(run: Path) -> list[Trajectory]:
     """The trajectories of a run, in its order; InputError for a line whose rollout is not there."""
-    curves = sorted(read_lines(run / "curves.jsonl"), key=place)
+    curves = sorted(read_lines(run / "curves.jsonl", LocatedLine), key=place)
     if not curves:
         raise InputError(
             f"{run}: holds no located trajectory, so there is nothing to pair; give locate more problems"
@@ -26,7 +27,7 @@ def read_trajectories(run: Path) -> list[Trajectory]:
     wanted = {_key(line) for line in curves}
     explored: dict[Key, list[Rollout]] = defaultdict(list)
     searched: dict[Key, list[Rollout]] = defaultdict(list)
-    rollouts = (line for line in read_lines(run / "rollouts.jsonl") if _key(line) in wanted)
+    rollouts = (line for line in read_lines(run / "rollouts.jsonl", StoredRollout) if _key(line) in wanted)
     for line in sorted(rollouts, key=_order):
         (explored if line["purpose"] == "explore" else searched)[_key(line)].append(rollout_of(line))
     return [_trajectory(line, explored[_key(line)], searched[_key(line)]) for line in curves]
@@ -66,7 +67,7 @@ def of_round(data: Round) -> list[Trajectory]:
 
 def fingerprint_of(run: Path) -> Json:
     """What the policy of a run was; InputError where the run does not say."""
-    fingerprint = read_json(run / "run.json").get("fingerprint")
+    fingerprint = stored_run(run).get("fingerprint")
     if not isinstance(fingerprint, dict):
         raise InputError(f"{run}/run.json: has no fingerprint of its model; locate anew with this version")
     return fingerprint

@@ -19,7 +19,7 @@ from gpo.commands.located import check_same_prompts, fingerprint_of, read_trajec
 from gpo.commands.remembered import Remembered
 from gpo.commands.rows import FILES, Writer
 from gpo.commands.ui import Ui
-from gpo.config import SAMPLED_HOW, LocateSettings
+from gpo.config import SAMPLED_HOW, LocateSettings, check_stored
 from gpo.offline import PairsSettings, PreferenceSettings, RowSettings
 from gpo.pairs import SEARCHED, FirstStep, Options, Rows, Trajectory
 from gpo.pool import Pool, Watch
@@ -33,6 +33,7 @@ from gpo.record import (
     write_json,
     write_lines,
 )
+from gpo.record.schema import LocatedSummary, RowLine
 from gpo.report import terminal
 from gpo.report.unjudged import told
 from gpo.types import Ids, InputError, Problem, State, Tokenizer, derive_seed, unjudged
@@ -77,6 +78,7 @@ def run(settings: PairsSettings, ui: Ui, *, resume: Path | None = None) -> Json:
 def with_settings_of(run: Path, settings: PairsSettings) -> PairsSettings:
     """The settings with all that the located run fixed; InputError for a flag that says otherwise."""
     stored = RunFolder.stored_settings(run, "locate")
+    check_stored(LocateSettings, run, stored)
     for key in settings.model_fields_set & (stored.keys() - {*PLACES, "output", "seed"}):
         if (value := getattr(settings, key)) not in (stored[key], PairsSettings.model_fields[key].default):
             flag = key.replace("_", "-")
@@ -127,6 +129,8 @@ class Maker:
         }
         check_same_prompts(source, self.fingerprint, ours, "named here")
         self.first_step = first_step_of(settings, RawTokenizer(self.tokenizer))
+        self.found = read_trajectories(source)
+        self.searched_tokens: dict[str, int] = read_json(source / "summary.json", LocatedSummary)["tokens"]
         self.folder: RunFolder | None = None
         """Where what is sampled for the rows is written down, so that it is not sampled twice."""
         self.problems: dict[str, Problem] = {}
@@ -145,7 +149,7 @@ class Maker:
                 )
         seed = RunFolder.stored_settings(self.source, "locate")["seed"]
         problems = setup.load_problems(settings, policy, verifier, split=settings.split, seed=seed)
-        if rows := list(read_lines(self.source / "rows.jsonl")):
+        if rows := list(read_lines(self.source / "rows.jsonl", RowLine)):
             check_same_rows(self.source, rows, row_lines(problems))
         self.problems = {problem.id: problem for problem in problems}
         sampler = Remembered(policy, self.folder) if self.folder else policy
@@ -153,7 +157,7 @@ class Maker:
 
     def build(self, ui: Ui) -> Rows:
         """The rows of all trajectories that are not held out."""
-        kept, self.held_out = self.split(read_trajectories(self.source))
+        kept, self.held_out = self.split(self.found)
         with ui.progress() as bar:
             task = bar.add_task("pairs", total=1, note="")
 
@@ -215,9 +219,9 @@ class Maker:
 
     def spent(self) -> dict[str, int]:
         """Tokens that these rows cost, by purpose: a baseline does not pay for the search."""
-        found: dict[str, int] = read_json(self.source / "summary.json")["tokens"]
+        found = self.searched_tokens
         if self.options.at not in SEARCHED:
-            found = {"explore": found["explore"]}
+            found = {"explore": found.get("explore", 0)}
         sampled = self.pool.tokens() if self.has_sampled else {}
         return found | {purpose: num for purpose, num in sampled.items() if num}
 

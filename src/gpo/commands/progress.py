@@ -20,6 +20,7 @@ from gpo.lockstep.schedule import Row
 from gpo.paths import PathPosterior, PathPrior
 from gpo.pool import PURPOSES
 from gpo.record import Json, RunFolder, read_lines, rollout_of, rollout_record
+from gpo.record.schema import DrawnLine, FinishedLine, SearchedLine
 from gpo.report.unjudged import counted
 from gpo.types import InputError, Policy, Rollout, State, Verifier, derive_seed, digest, json_digest
 
@@ -78,17 +79,17 @@ class Recorded:
         if any(True for _ in read_lines(path / "rounds.jsonl")):
             raise InputError(f"--resume {path}: was written by an earlier version; start it anew")
         found = cls()
-        for line in read_lines(path / "problems.jsonl"):
+        for line in read_lines(path / "problems.jsonl", FinishedLine):
             found.totals.add(line)
             found.done.add(line["problem"])
             if line["place"] < LAST:
                 found.teachers[line["place"]] = line["problem"]
         found.tokens = found.totals.tokens.total()
-        for line in read_lines(path / "rollouts.jsonl"):
+        for line in read_lines(path / "rollouts.jsonl", DrawnLine):
             if line["problem"] not in found.done and line["policy_version"] == version:
                 found.rollouts.setdefault(line["problem"], []).append(line)
                 found.tokens += len(line["action_ids"])
-        for line in read_lines(path / "curves.jsonl"):
+        for line in read_lines(path / "curves.jsonl", SearchedLine):
             if line["place"] < LAST or line["problem"] not in found.done:
                 found.curves.setdefault(line["place"], []).append(line)
         return found

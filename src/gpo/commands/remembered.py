@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from gpo.record import Json, RunFolder, read_lines
+from gpo.record.schema import SampledLine
 from gpo.types import CompletionText, Ids, Policy, Problem, Request, Sample, State, Tokenizer, Trace
 
 SLICE = 256
@@ -22,7 +23,7 @@ class Remembered:
     def __init__(self, policy: Policy, folder: RunFolder) -> None:
         self.policy, self.folder = policy, folder
         self._known: dict[Name, list[Sample]] = {}
-        for line in read_lines(folder.path / "samples.jsonl"):
+        for line in read_lines(folder.path / "samples.jsonl", SampledLine):
             name = (line["state"], line["seed"], len(line["samples"]), line["policy_version"])
             self._known[name] = [sample_of(one) for one in line["samples"]]
 

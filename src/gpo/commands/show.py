@@ -7,9 +7,9 @@ from pathlib import Path
 
 from gpo.commands.located import place
 from gpo.commands.ui import Ui
-from gpo.record import Json, RunFolder, read_json, read_lines
+from gpo.record import Json, read_lines, stored_run
+from gpo.record.schema import CurveLine, ProblemLine, RoundLine, TrainedLine, check_shown
 from gpo.report import terminal
-from gpo.report.lines import CurveLine, RoundLine, checked
 from gpo.report.reading import read_runs
 from gpo.report.run import Run, key, mean_reset_value, success_rate
 from gpo.report.unjudged import counted, told
@@ -28,15 +28,13 @@ def run(paths: Sequence[Path], ui: Ui, trajectory: int | None = None) -> Json:
 
 def show(path: Path, ui: Ui, trajectory: int | None = None) -> Json:
     """Prints the run at `path`; returns its settings, last round and the trajectory shown."""
-    settings = RunFolder.stored_settings(path)
-    command = read_json(path / "run.json")["command"]
-    lines, curves = list(read_lines(path / "rounds.jsonl")), list(read_lines(path / "curves.jsonl"))
-    problems = list(read_lines(path / "problems.jsonl"))
+    about = stored_run(path)
+    command, settings = about["command"], about["settings"]
+    check_shown(path, settings)
+    lines = list(read_lines(path / "rounds.jsonl", TrainedLine if command == "train" else RoundLine))
+    curves = list(read_lines(path / "curves.jsonl", CurveLine))
+    problems = list(read_lines(path / "problems.jsonl", ProblemLine))
     done = f"{len(problems)} finished problems" if problems else f"{len(lines)} complete rounds"
-    for row, line in enumerate(lines, start=1):
-        checked(path / "rounds.jsonl", row, RoundLine, line)
-    for row, curve in enumerate(curves, start=1):
-        checked(path / "curves.jsonl", row, CurveLine, curve)
     curves.sort(key=place)  # as the data has them, in whatever order they were found
     if trajectory is not None and trajectory >= len(curves):
         raise InputError(
@@ -46,7 +44,7 @@ def show(path: Path, ui: Ui, trajectory: int | None = None) -> Json:
     ui.print(f"{path}: gpo {command}, {done}, {len(curves)} located trajectories", "")
     missed = counted([*lines, *problems])
     ui.print(*told(missed))
-    if lines and "metrics" in lines[0]:
+    if command == "train" and lines:
         ui.print(terminal.rounds(lines), "")
     shown = curves[trajectory] if trajectory is not None else most_credible(curves)
     if shown:

@@ -13,6 +13,7 @@ from gpo.commands.given import given_rollouts
 from gpo.config import LocateSettings, SampleSettings
 from gpo.lockstep import Task
 from gpo.record import RunFolder, check_begun_rows, read_lines, row_lines
+from gpo.record.schema import RowLine
 from gpo.tasks.rows import ID_COLUMNS, row_of
 from gpo.tasks.tables import narrow_columns, plain
 from gpo.types import InputError, Policy, Verifier, json_digest
@@ -74,7 +75,7 @@ def streamed(
 
 def noted(folder: RunFolder, tasks: Iterable[Task]) -> Iterator[Task]:
     """The tasks, each noted as it is begun; InputError if its row was another when the run began."""
-    known = list(read_lines(folder.path / "rows.jsonl"))
+    known = list(read_lines(folder.path / "rows.jsonl", RowLine))
     for place, task in enumerate(tasks):
         lines = row_lines([task.problem])
         if place < len(known):

@@ -19,6 +19,7 @@ from gpo.lockstep import Finished, Lockstep, Task
 from gpo.lockstep.engine import FULL, Fill
 from gpo.recipe import Recipe
 from gpo.record import Json, RunFolder, read_lines, row_lines, write_json
+from gpo.record.schema import CurveLine
 from gpo.report import terminal
 from gpo.report.unjudged import told
 from gpo.search import CREDIBLE
@@ -59,9 +60,9 @@ def locate(settings: LocateSettings, ui: Ui, *, resume: Path | None = None) -> J
         resume,
     )
     path = Path(summary["run"]) / "curves.jsonl"
-    summary |= found(read_lines(path), summary["tokens"])
+    summary |= found(read_lines(path, CurveLine), summary["tokens"])
     write_json(Path(summary["run"]) / "summary.json", summary)
-    named = (curve for curve in read_lines(path) if curve["critical"])
+    named = (curve for curve in read_lines(path, CurveLine) if curve["critical"])
     if best := max(named, key=lambda curve: float(curve["critical"]["credibility"]), default=None):
         ui.print(terminal.trajectory(best), "")
     ui.print(

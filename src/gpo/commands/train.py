@@ -27,7 +27,7 @@ from gpo.ranks import Ranks, SharedPolicy, SharedVerifier
 from gpo.record import Json, RunFolder, SilentFolder, read_json, row_lines, write_json
 from gpo.report import terminal
 from gpo.report.unjudged import counted, told
-from gpo.types import Group, State, spent_tokens
+from gpo.types import Group, InputError, State, spent_tokens
 
 PROBES = 4
 """Prompts at which an engine is compared with the trainer."""
@@ -88,7 +88,7 @@ class Training:
         self.memory = Memory()
         if checkpoint:
             self.learner.load(checkpoint / "optimizer.safetensors")
-            self.memory = Memory.from_json(read_json(checkpoint / "memory.json"))
+            self.memory = read_memory(checkpoint / "memory.json")
 
     @property
     def rows(self) -> list[Json]:
@@ -233,6 +233,15 @@ class Training:
             write_json(part / "memory.json", asdict(self.memory))
             checksums.seal(part)
         folder.finish_checkpoint(part, index)
+
+
+def read_memory(path: Path) -> Memory:
+    """What the rounds before remember; InputError names the file."""
+    content = read_json(path)
+    try:
+        return Memory.from_json(content)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def within(groups: Sequence[Group], num: float) -> list[Group]:

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Group, RenderableType
 
 from gpo.commands.ui import Ui
-from gpo.record import Json, RunFolder, is_running, read_json, read_lines
+from gpo.record import Json, is_running, read_lines, stored_run
+from gpo.record.schema import EvaluatedLine, Line, ProblemLine, RoundLine, TrainedLine, check_shown
 from gpo.report import terminal
-from gpo.report.lines import Line, ProblemLine, RoundLine, checked
 
 OF_PROBLEMS = ("sample", "locate")
 """Commands that write a line a problem, and no rounds."""
+KIND_OF: Mapping[str, type[Line]] = {
+    "train": TrainedLine,
+    "eval": EvaluatedLine,
+    **dict.fromkeys(OF_PROBLEMS, ProblemLine),
+}
 LATEST = 12
 """Rounds that are shown at once."""
 
 
 def run(path: Path, ui: Ui, *, is_once: bool, every_s: float) -> Json:
     """Prints the run as it goes on, until no process writes it; returns how far it came."""
-    settings = RunFolder.stored_settings(path)
-    command = read_json(path / "run.json")["command"]
+    about = stored_run(path)
+    command, settings = about["command"], about["settings"]
+    check_shown(path, settings)
     is_live = ui.console.is_terminal and not is_once
     num_told = 0
     lines: list[Json] = []
@@ -59,17 +65,10 @@ def followed(path: Path, command: str, every_s: float, is_once: bool) -> Iterato
         found = file.stat().st_size if file.exists() else 0
         if found != size:
             size = found
-            yield read(file, ProblemLine if command in OF_PROBLEMS else RoundLine), going
+            yield list(read_lines(file, KIND_OF.get(command, RoundLine))), going
         if is_once or not going:
             return
         time.sleep(every_s)
-
-
-def read(file: Path, kind: type[Line]) -> list[Json]:
-    lines = list(read_lines(file))
-    for row, line in enumerate(lines, start=1):
-        checked(file, row, kind, line)
-    return lines
 
 
 def view(path: Path, command: str, settings: Json, lines: Sequence[Json], going: bool) -> RenderableType:
@@ -91,14 +90,16 @@ def told(command: str, settings: Json, lines: Sequence[Json]) -> str:
     if "time/round_s" not in last["metrics"]:
         rate = last.get("evaluation")
         measured = f": accuracy {terminal.percent(rate['accuracy'], rate['stderr'])}" if rate else ""
-        return f"round {last['round']}/{settings['rounds']}, evaluation{measured}"
-    return terminal.progress(last, settings["rounds"], left_s(settings, lines))
+        return f"round {last['round']}/{settings.get('rounds', '?')}, evaluation{measured}"
+    return terminal.progress(last, settings.get("rounds") or last["round"], left_s(settings, lines))
 
 
 def left_s(settings: Json, lines: Sequence[Json]) -> float:
     """Seconds for the rounds that are left, by the mean of those done."""
     seconds = [line["metrics"]["time/round_s"] for line in lines if "time/round_s" in line["metrics"]]
-    return float((settings["rounds"] - done(lines)) * sum(seconds) / max(1, len(seconds)))
+    return float(
+        ((settings.get("rounds") or done(lines)) - done(lines)) * sum(seconds) / max(1, len(seconds))
+    )
 
 
 def done(lines: Sequence[Json]) -> int:

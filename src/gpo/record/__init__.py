@@ -17,10 +17,11 @@ nothing at all unless a committed round shows that it is newer. Where there are 
 stands for itself: only a torn last line is cut, and a rollout that is there is not sampled again.
 """
 
-from gpo.record.files import Json, finite, read_json, read_lines, write_json, write_lines
+from gpo.record.files import Json, finite, lines, read_json, read_lines, write_json, write_lines
 from gpo.record.folder import RunFolder, SilentFolder, is_running
-from gpo.record.lines import curve_record, rollout_of, rollout_record
+from gpo.record.rollouts import curve_record, rollout_of, rollout_record
 from gpo.record.rows import check_begun_rows, check_same_rows, row_lines, trained_lines
+from gpo.record.stored import stored_run
 
 __all__ = [
     "Json",
@@ -31,11 +32,13 @@ __all__ = [
     "curve_record",
     "finite",
     "is_running",
+    "lines",
     "read_json",
     "read_lines",
     "rollout_of",
     "rollout_record",
     "row_lines",
+    "stored_run",
     "trained_lines",
     "write_json",
     "write_lines",

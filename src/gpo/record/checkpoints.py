@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from gpo import checksums
 from gpo.types import InputError
 
 WRITTEN = frozenset({"model", "optimizer.safetensors", "memory.json", "SHA256SUMS"})
@@ -82,16 +83,28 @@ class Checkpoints:
         os.rename(part, self.path / f"{number:04d}")
         _flush(self.path)
 
-    def prune(self, committed: Iterable[int], keep: int) -> None:
-        """Drops all but the last `keep` of those whose rounds were committed."""
-        ours = sorted({n for n in committed if n > 0 and is_ours(self.path / f"{n:04d}")})
+    def prune(self, committed: Iterable[int], keep: int) -> list[Path]:
+        """Drops all but the last `keep` of those whose rounds were committed.
+
+        Returns those that are older and stay, as something else lies in them.
+        """
+        there = {number: self.path / f"{number:04d}" for number in sorted(set(committed)) if number > 0}
+        ours = [number for number, folder in there.items() if is_ours(folder)]
         for number in ours[:-keep]:
-            shutil.rmtree(self.path / f"{number:04d}")
+            shutil.rmtree(there[number])
+        first = ours[-keep:][0] if ours else 0
+        others = there.keys() - set(ours)
+        return [there[n] for n in sorted(others) if n < first and os.path.lexists(there[n])]
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether it is a real folder in which nothing lies but what a run writes there."""
-    return _is_folder(folder) and set(os.listdir(folder)) <= WRITTEN
+    """Whether it is a real folder with nothing in it but what a run wrote, by its sums if it has any."""
+    if not _is_folder(folder) or not set(os.listdir(folder)) <= WRITTEN:
+        return False
+    try:
+        return not checksums.has_more(folder)
+    except InputError:  # its sums are damaged
+        return False
 
 
 def drop_trainer(run: Path, committed: Iterable[int]) -> None:

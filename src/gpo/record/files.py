@@ -8,24 +8,26 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gpo.files import replaced, write_whole
+from gpo.files import JsonError, open_file, parse_json, read_text, replaced, write_whole
+from gpo.record.schema import AnyLine, Line, checked
 from gpo.types import InputError
 
 Json = dict[str, Any]
 
-REQUIRED = {
-    "problems.jsonl": {"problem", "place", "rates", "tokens"},
-    "rounds.jsonl": {"round", "tokens", "sizes"},
-    "curves.jsonl": {"steps", "successes", "trials", "critical", "values", "advantages", "intervals"},
-}
-"""Keys without which a line of these files is not one of ours."""
+MAX_BYTES = 1 << 28
+"""Of a file that is one JSON object."""
 
 
-def read_json(path: Path) -> Json:
+def read_json(path: Path, kind: type[Line] | None = None) -> Json:
+    """The object in the file, checked as a `kind`; InputError, with file and field, for anything else."""
     try:
-        content: Json = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        content = parse_json(read_text(path, str(path), MAX_BYTES))
+    except JsonError as error:
         raise InputError(f"{path}: is not valid JSON ({error}); restore it or start a new run") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: is not what a run writes, so it was damaged since; restore it from a copy")
+    if kind is not None:
+        checked(path, None, kind, content)
     return content
 
 
@@ -41,27 +43,41 @@ def write_lines(path: Path, records: Iterable[Json]) -> None:
         file.writelines(line_of(record).encode() for record in records)
 
 
-def read_lines(path: Path) -> Iterator[Json]:
-    """The records of a JSONL file; a last line without its end was torn and is passed over."""
+def read_lines(path: Path, kind: type[Line] | None = None) -> Iterator[Json]:
+    """The records of a JSONL file, each checked as a `kind`; none if there is no such file.
+
+    A last line without its end was torn and is passed over. InputError names file, row and field.
+    """
+    for row, record in _records(path):
+        if kind is not None:
+            checked(path, row, kind, record)
+        yield record
+
+
+def lines(path: Path, kind: type[AnyLine]) -> Iterator[AnyLine]:
+    """The same as objects."""
+    for row, record in _records(path):
+        yield checked(path, row, kind, record)
+
+
+def _records(path: Path) -> Iterator[tuple[int, Json]]:
     if not path.exists():
         return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
+    with open_file(path) as file:
+        for row, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return
             try:
-                record = json.loads(line)
-            except ValueError as error:
+                record = parse_json(line)
+            except JsonError as error:
                 raise InputError(
-                    f"{path}: row {number}: is not valid JSON ({error}); restore it or start a new run"
+                    f"{path}: row {row}: is not valid JSON ({error}); restore it or start a new run"
                 ) from None
-            missing = REQUIRED.get(path.name, set()) - record.keys() if isinstance(record, dict) else {"keys"}
-            if missing:
+            if not isinstance(record, dict):
                 raise InputError(
-                    f"{path}: row {number}: is not what a run writes (it has no {min(missing)}), so it was "
-                    "damaged since; restore it or start a new run"
+                    f"{path}: row {row}: is not what a run writes; it was damaged since, so restore it"
                 )
-            yield record
+            yield row, record
 
 
 def finite(content: Any) -> Any:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
@@ -13,15 +15,15 @@ from typing import IO, Any
 from filelock import FileLock, Timeout
 
 from gpo.record.checkpoints import Checkpoints, drop_trainer
-from gpo.record.files import Json, line_of, read_json, read_lines, write_json, write_lines
+from gpo.record.files import Json, line_of, read_lines, write_json, write_lines
 from gpo.record.rows import check_same_rows, rows_digest
-from gpo.record.torn import STREAMS, Leftovers, complete_size, cut, leftovers, new_discarded, set_aside
-from gpo.types import InputError
+from gpo.record.schema import CommittedLine, EvaluatedLine, RowLine, TrainedLine
+from gpo.record.stored import FORMAT, Stored, check_places, stored_run
+from gpo.record.torn import STREAMS, Leftovers, complete_size, cut_torn, leftovers, set_aside
+from gpo.types import DataWarning, InputError, RunError
 
-FORMAT = 2
-"""Of run.json and the files beside it. Runs of format 1, which have no such number, are read as well."""
-
-WITH_ROUNDS = ("train", "eval")
+ROUNDS: Mapping[str, type[CommittedLine]] = {"train": TrainedLine, "eval": EvaluatedLine}
+"""Commands whose runs have rounds, and what a line of one is."""
 
 ALONE = ("rollouts", "curves", "problems", "samples", "rows")
 """Files of lines that stand for themselves, where there are no rounds."""
@@ -37,6 +39,13 @@ class RunFolder:
         self.path, self._lock = path, lock
         opened.append(path)
         self._files: dict[str, IO[str]] = {}
+        self._made: list[Path] | None = None
+        """What was made for a new run, inside first."""
+        self._waiting: list[Callable[[], None]] = []
+        """Changes that are made before the first line is written, and not at all if that never comes."""
+        self._has_begun = False
+        self._named: set[Path] = set()
+        """Checkpoints that a warning has named."""
 
     @staticmethod
     def check_new(path: Path, settings: Json) -> None:
@@ -47,7 +56,7 @@ class RunFolder:
         if path.is_dir() and {file.name for file in path.iterdir()} <= {".lock"}:
             return  # a run that could not begin leaves its lock
         if (path / "run.json").is_file():
-            raise InputError(f"--output {path}: {_difference(RunFolder.stored_settings(path), settings)}")
+            raise InputError(f"--output {path}: {_difference(stored_run(path)['settings'], settings)}")
         if path.exists():
             raise InputError(f"--output {path}: exists and is no run of this program; choose another folder")
 
@@ -55,6 +64,7 @@ class RunFolder:
     def create(cls, path: Path, command: str, settings: Json) -> RunFolder:
         """A new run at `path`, which must not hold anything yet."""
         cls.check_new(path, settings)
+        made = [one for one in (path, *path.absolute().parents) if not one.exists()]
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -62,7 +72,8 @@ class RunFolder:
                 f"--output {path}: cannot be made ({error.strerror}); choose another folder"
             ) from None
         folder = cls(path, _locked(path))
-        rounds = {"has_rounds": False} if command in WITH_ROUNDS else {}
+        folder._made = made
+        rounds = {"has_rounds": False} if command in ROUNDS else {}
         run = {"command": command, "format": FORMAT, "settings": settings, "versions": versions(), **rounds}
         write_json(path / "run.json", run)
         return folder
@@ -71,32 +82,21 @@ class RunFolder:
     def resume(cls, path: Path) -> RunFolder:
         """The run at `path`; what a torn round left is still in it until `discard_torn`."""
         cls.stored_settings(path)
+        check_places(path)
         return cls(path, _locked(path))
 
     @staticmethod
     def stored_settings(path: Path, command: str | None = None) -> Json:
-        """The settings that the run at `path` was started with, by `command` if one is named."""
-        if not (path / "run.json").is_file():
-            raise InputError(
-                f"{path}: holds no run.json, so it is no run folder; give one that --output named"
-            )
-        run = read_json(path / "run.json")
-        if not isinstance(run, dict) or not {"command", "settings"} <= run.keys():
-            raise InputError(
-                f"{path}/run.json: is not what a run writes, so it was damaged since; restore it or "
-                "start a new run"
-            )
-        if (number := run.get("format", 1)) not in (1, FORMAT):
-            wrote = run.get("versions", {}).get("gpo", number)
-            raise InputError(
-                f"{path}/run.json: was written by gpo {wrote}, which this version cannot read; use that one"
-            )
+        """The settings that the run at `path` was started with, by `command` if one is named.
+
+        InputError, too, for a setting that is asked of them and is not there.
+        """
+        run = stored_run(path)
         if command not in (None, run["command"]):
             raise InputError(
                 f"{path}: is a run of `gpo {run['command']}`, not of `gpo {command}`; give one of those"
             )
-        settings: Json = run["settings"]
-        return settings
+        return Stored(path, run["settings"])
 
     def last_checkpoint(self) -> Path | None:
         """The state after the last complete round; None before the first. InputError if it is not there."""
@@ -111,7 +111,7 @@ class RunFolder:
         The policy's fingerprint and the rows are noted on a new run. InputError, and nothing is changed, if
         they are others, or if what a killed run left cannot be told from what it had committed.
         """
-        run = read_json(self.path / "run.json")
+        run = stored_run(self.path)
         stored = run.get("fingerprint", fingerprint)
         for key, value in fingerprint.items():
             if stored.get(key) != value:
@@ -121,23 +121,29 @@ class RunFolder:
                 )
         if rows is not None:
             self._check_rows(run, rows)
-        found = self._leftovers() if run["command"] in WITH_ROUNDS else None
+        found = self._leftovers() if run["command"] in ROUNDS else None
         new = {**run, "settings": settings, "fingerprint": stored}
         if rows is not None and "rows" not in run:  # a new run, or one of an older version
-            write_lines(self.path / "rows.jsonl", rows)
+            self._waiting.append(partial(write_lines, self.path / "rows.jsonl", rows))
             new["rows"] = rows_digest(rows)
         if new != run:
-            write_json(self.path / "run.json", new)
+            self._waiting.append(partial(write_json, self.path / "run.json", new))
         if found is None:
             return dict.fromkeys(STREAMS, 0)
-        set_aside(self.path, found)
+        self._waiting.append(partial(set_aside, self.path, found))
         return {name: found.lines[name] for name in STREAMS}
+
+    def _begin(self) -> None:
+        """Makes the changes that waited: from here on the run is another than it was."""
+        self._has_begun = True
+        while self._waiting:
+            self._waiting.pop(0)()
 
     def _check_rows(self, run: Json, rows: Sequence[Json]) -> None:
         """InputError if the rows are not those that the run began with."""
         if run.get("rows", rows_digest(rows)) == rows_digest(rows):
             return
-        stored = list(read_lines(self.path / "rows.jsonl"))
+        stored = list(read_lines(self.path / "rows.jsonl", RowLine))
         check_same_rows(self.path, stored, rows)
         raise InputError(
             f"--resume {self.path}: the data has changed since the run began, and rows.jsonl, which says "
@@ -146,7 +152,8 @@ class RunFolder:
 
     def rounds(self) -> list[Json]:
         """The lines of the complete rounds."""
-        return list(read_lines(self.path / "rounds.jsonl"))
+        kind = ROUNDS.get(stored_run(self.path)["command"], CommittedLine)
+        return list(read_lines(self.path / "rounds.jsonl", kind))
 
     def discard_torn(self) -> dict[str, int]:
         """Cuts every file back to the last complete round; returns the lines cut from each."""
@@ -155,7 +162,7 @@ class RunFolder:
         return {name: found.lines[name] for name in STREAMS}
 
     def _leftovers(self) -> Leftovers:
-        is_young = read_json(self.path / "run.json").get("has_rounds") is False
+        is_young = stored_run(self.path).get("has_rounds") is False
         return leftovers(self.path, self.rounds(), is_young=is_young)
 
     def repair(self) -> dict[str, int]:
@@ -166,13 +173,12 @@ class RunFolder:
             if size > complete_size(path):
                 torn[path] = size - complete_size(path)
         if torn:
-            folder = new_discarded(self.path)
-            for path in torn:
-                cut(path, complete_size(path), folder)
+            self._waiting.append(partial(cut_torn, self.path, list(torn)))
         return {path.name: num for path, num in torn.items()}
 
     def write(self, stream: str, record: Json) -> None:
         """Appends one line and hands it to the operating system."""
+        self._begin()
         if stream not in self._files:
             self._files[stream] = (self.path / f"{stream}.jsonl").open("a", encoding="utf-8")
         self._files[stream].write(line_of(record))
@@ -180,6 +186,7 @@ class RunFolder:
 
     def commit_round(self, record: Json) -> None:
         """Writes the line that makes a round complete, after all else of it is on disk."""
+        self._begin()
         for file in self._files.values():
             os.fsync(file.fileno())
         files = {name: self.path / f"{name}.jsonl" for name in STREAMS}
@@ -190,12 +197,13 @@ class RunFolder:
 
     def _note_rounds(self) -> None:
         """From the first round on, a rounds.jsonl without a line means that it was lost."""
-        run = read_json(self.path / "run.json")
+        run = stored_run(self.path)
         if run.get("has_rounds") is False:
             write_json(self.path / "run.json", {**run, "has_rounds": True})
 
     def new_checkpoint(self) -> Path:
         """An empty folder to write a checkpoint into."""
+        self._begin()
         return Checkpoints(self.path).new()
 
     def finish_checkpoint(self, part: Path, num_rounds: int) -> None:
@@ -203,14 +211,24 @@ class RunFolder:
         Checkpoints(self.path).finish(part, num_rounds)
 
     def prune_checkpoints(self, keep: int) -> None:
-        """Drops all but the last `keep`; only after the commit, for until then the one before is needed."""
-        Checkpoints(self.path).prune((line["round"] for line in self.rounds()), keep)
+        """Drops all but the last `keep`; only after the commit, for until then the one before is needed.
+
+        A DataWarning, once in a process, names each that stays since something else lies in it.
+        """
+        for stays in Checkpoints(self.path).prune((line["round"] for line in self.rounds()), keep):
+            if stays not in self._named:
+                note = (
+                    "holds files that the run did not write, so it stays; remove it if you do not need them"
+                )
+                warnings.warn(f"{stays}: {note}", DataWarning, stacklevel=2)
+                self._named.add(stays)
 
     def save(self, name: str, write: Callable[[Path], None]) -> None:
         """What `write` puts into the folder that it is given, in the folder `name` of the run.
 
         It is written elsewhere first, so that a kill leaves what was there, and no link there is followed.
         """
+        self._begin()
         for old in self.path.glob(f".{name}.*.part"):
             if not old.is_symlink():
                 shutil.rmtree(old)
@@ -235,15 +253,33 @@ class RunFolder:
     def __enter__(self) -> RunFolder:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, trace: object) -> None:
+        """Ends the run. Bad input leaves everything as it was; once lines are written it is a RunError."""
+        if error is None:
+            self._begin()
+        is_left = self._has_begun or (self._made is not None and not self._undone(error))
         self.close()
+        if isinstance(error, InputError) and is_left:
+            raise RunError(f"{error} (what is complete stays in {self.path})") from error
+
+    def _undone(self, error: BaseException | None) -> bool:
+        """Whether all that was made for a new run is gone again, as bad input should leave nothing."""
+        run = {"run.json", ".lock"}
+        if not isinstance(error, InputError) or set(os.listdir(self.path)) != run:
+            return False
+        for name in run:
+            (self.path / name).unlink()
+        for folder in self._made or ():
+            folder.rmdir()
+        return True
 
 
 class SilentFolder(RunFolder):
     """A run as the other processes of it see it: what is there is read, and nothing is written."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self._lines = path, list(read_lines(path / "rounds.jsonl"))
+        self.path, self._has_begun, self._made, self._waiting = path, False, None, []
+        self._lines = list(read_lines(path / "rounds.jsonl", CommittedLine))
 
     def rounds(self) -> list[Json]:
         return list(self._lines)

@@ -12,6 +12,9 @@ from gpo.types import InputError, Labelled, Preference, Problem, json_digest
 PARTS = {"id": "id", "prompt": "prompt", "answer": "answer", "columns": "other columns"}
 """What of a row is compared, and how it is called."""
 
+TELLING = ("prompt", "answer", "other columns", "id")
+"""What of it is named first: an id may stand for the content, and the columns hold the answer too."""
+
 
 def row_lines(problems: Iterable[Problem], use: str = "sampled") -> list[Json]:
     """A line of rows.jsonl for each problem: its id, and digests of what a model or verifier may see."""
@@ -61,5 +64,5 @@ def check_begun_rows(run: Path, stored: Sequence[Json], now: Sequence[Json], fir
         if old.get("use") != new["use"] or parts:
             where = f"row {number} of the {new['use']} rows ({new['id']})"
             was = f", which was {old.get('id')}" if old.get("id") != new["id"] else ""
-            what = parts[-1] if parts else "use"
+            what = next((name for name in TELLING if name in parts), "use")
             raise InputError(f"--resume {run}: the data has changed: {where}{was} has another {what}; {TOLD}")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpo.files import new_file
+from gpo.files import new_file, open_file
 from gpo.record.checkpoints import Checkpoints
 from gpo.record.files import Json
 from gpo.types import InputError
@@ -73,6 +73,13 @@ def cut(path: Path, size: int, folder: Path) -> None:
         file.truncate(size)
 
 
+def cut_torn(run: Path, files: Sequence[Path]) -> None:
+    """Moves the torn last lines of the files to a new folder in discarded/."""
+    folder = new_discarded(run)
+    for path in files:
+        cut(path, complete_size(path), folder)
+
+
 def new_discarded(run: Path) -> Path:
     """The first of discarded/1, 2, 3, ... of the run that is free, as an empty folder."""
     for number in itertools.count(1):
@@ -89,7 +96,7 @@ def complete_size(path: Path) -> int:
     """Bytes up to and including the last line end; read from the end, for the file may be large."""
     if not path.exists():
         return 0
-    with path.open("rb") as file:
+    with open_file(path) as file:
         end = file.seek(0, os.SEEK_END)
         while end > 0:
             start = max(0, end - 65_536)

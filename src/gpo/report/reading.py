@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gpo.record import RunFolder, read_json, read_lines
-from gpo.report.lines import AnyLine, CurveLine, ProblemLine, RolloutLine, RoundLine, checked
+from gpo.record import lines, stored_run
+from gpo.record.schema import CurveLine, ProblemLine, RolloutLine, RoundLine, check_shown
 from gpo.report.run import Run
 from gpo.report.unjudged import counted
 from gpo.types import InputError
@@ -44,16 +44,13 @@ def _named(run: Run, runs: Sequence[Run]) -> Run:
 
 def read_run(path: Path) -> Run:
     """The run at `path`; of `gpo pairs` the located run inside it. InputError if there is nothing to show."""
-    settings = RunFolder.stored_settings(path)
-    command = read_json(path / "run.json")["command"]
+    run = stored_run(path)
+    command, settings = run["command"], run["settings"]
     if command == "pairs" and (path / "located" / "run.json").is_file():
         return read_run(path / "located")
     if command not in LOCATING:
         raise InputError(f"{path}: is a run of `gpo {command}`, which locates nothing; see `gpo show`")
-    if not isinstance(settings, dict):
-        raise InputError(
-            f"{path}/run.json: settings: is not what a run writes, it was damaged since; run anew"
-        )
+    check_shown(path, settings)
     rounds = tuple(lines(path / "rounds.jsonl", RoundLine)) or in_one(
         tuple(lines(path / "problems.jsonl", ProblemLine))
     )
@@ -82,9 +79,3 @@ def in_one(problems: Sequence[ProblemLine]) -> tuple[RoundLine, ...]:
 def rollouts(run: Run) -> Iterator[RolloutLine]:
     """The rollouts of a run, one after the other: there may be more than fit into memory."""
     return lines(run.path / "rollouts.jsonl", RolloutLine)
-
-
-def lines(path: Path, cls: type[AnyLine]) -> Iterator[AnyLine]:
-    """The checked lines of a file; none if it does not exist."""
-    for row, record in enumerate(read_lines(path), start=1):
-        yield checked(path, row, cls, record)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gpo.curve import wilson
-from gpo.report.lines import CurveLine, RoundLine
+from gpo.record.schema import CurveLine, RoundLine
 from gpo.types import digest, spent_tokens
 
 Json = dict[str, Any]

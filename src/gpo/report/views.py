@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpo.curve import VALUE_RULES
+from gpo.record.schema import CurveLine, RolloutLine
 from gpo.report.evidence import Evidence
-from gpo.report.lines import CurveLine, RolloutLine
 from gpo.report.rules import Picks, agreement, picks
 from gpo.report.run import Run, intervals, key, mean_reset_value, positions, series, success_rate
 from gpo.report.text import encoded
