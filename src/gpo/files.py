@@ -33,8 +33,9 @@ _KINDS = {
     stat.S_IFDIR: "a folder",
 }
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
-_HUGE = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{300}")
-"""What a number beyond a double or beyond MAX_DIGITS has in it; only then is every number looked at."""
+_EXPONENT = re.compile(r"[eE]\+?[0-9]{3}")
+_BLOCK = 100
+"""Characters: where 300 digits stand in a row, one whole block of the text is digits."""
 
 
 class JsonError(ValueError):
@@ -79,9 +80,16 @@ def parse_json(text: str | bytes, *, is_data: bool = False) -> Any:
 
 
 def _decoder(text: str, is_data: bool) -> json.JSONDecoder:
-    if not _HUGE.search(text):
+    if not _may_be_huge(text):
         return _DATA if is_data else _PLAIN
     return _HUGE_DATA if is_data else _HUGE_PLAIN
+
+
+def _may_be_huge(text: str) -> bool:
+    """Whether a number may be beyond a double or beyond MAX_DIGITS; only then is every number looked at."""
+    if _EXPONENT.search(text):
+        return True
+    return any(text[at : at + _BLOCK].isdigit() for at in range(0, len(text), _BLOCK))
 
 
 def check_depth(content: Any, most: int = MAX_DEPTH) -> None:
