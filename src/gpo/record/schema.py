@@ -144,10 +144,9 @@ class SearchedLine(LocatedLine):
     proposal: Numbers | None
 
     def misfit(self) -> str | None:
-        if self.proposal and len(self.proposal) != self.num_steps + 1:
-            return (
-                f"proposal: has {len(self.proposal)} entries, and {self.num_steps} steps need another number"
-            )
+        num = self.num_steps
+        if self.proposal and len(self.proposal) not in (num, num + 1):
+            return f"proposal: has {len(self.proposal)} entries, and there are {num} steps"
         return super().misfit()
 
 
