@@ -25,7 +25,18 @@ LOCATE = [*SMALL, "--group-size", "4", "--values", "2"]
 TRAIN = [*LOCATE, "--size", "64", "--problems-per-round", "4", "--max-located", "2", "--eval-problems", "4"]
 RUNS = {
     "sample": ["sample", "--task", "chain_sum", "--max-tokens", "64", "--num", "2", "--budget-tokens", "200"],
-    "locate": ["locate", *LOCATE, "--limit", "8", "--explored", "failed", "--budget-tokens", "6000"],
+    "locate": [
+        "locate",
+        *LOCATE,
+        "--split",
+        "train",
+        "--limit",
+        "8",
+        "--explored",
+        "failed",
+        "--budget-tokens",
+        "6000",
+    ],
     "train": ["train", *TRAIN, "--eval-every", "0", "--rounds", "1"],
     "eval": ["eval", "--task", "chain_sum", "--max-tokens", "64", "--limit", "3"],
 }

@@ -224,11 +224,13 @@ def resumed(
         raise InputError("--config: a resumed run has its settings already; give flags to extend it")
     stored = RunFolder.stored_settings(path, name)
     settings = load_settings(settings_class(name, cls, stored), None, {**stored, **flags})
+    # A setting that is newer than the run had its default there.
+    then = {**load_settings(type(settings), None, dict(stored)).model_dump(), **stored}
     for key, value in settings.model_dump().items():
-        if key not in EXTENDABLE and value != stored.get(key):
+        if key not in EXTENDABLE and value != then[key]:
             raise InputError(
                 f"--resume {path}: belongs to a run with other settings "
-                f"({key}: {stored.get(key)!r} there, {value!r} here); leave that flag out, or start a new run"
+                f"({key}: {then[key]!r} there, {value!r} here); leave that flag out, or start a new run"
             )
     return settings
 

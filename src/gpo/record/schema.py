@@ -145,7 +145,7 @@ class SearchedLine(LocatedLine):
 
     def misfit(self) -> str | None:
         num = self.num_steps
-        if self.proposal and len(self.proposal) not in (num, num + 1):
+        if self.proposal and len(self.proposal) != num:
             return f"proposal: has {len(self.proposal)} entries, and there are {num} steps"
         return super().misfit()
 
