@@ -266,7 +266,7 @@ def test_your_own_trajectories_are_searched_and_never_trained(capsys) -> None:
         (
             {"completion": "a", "r": 7},
             ["--reward-column", "r"],
-            "column 'r' is '7': give a number",
+            "column 'r' is 7: give a number",
         ),
     ],
 )

@@ -12,7 +12,7 @@ from gpo.record import RunFolder
 from gpo.types import InputError, RunError
 
 LOCATE = ["locate", "--task", "chain_sum", "--max-tokens", "64", "--min-step-tokens", "1", "--limit", "3"]
-LOCATE += ["--group-size", "2", "--values", "2"]
+LOCATE += ["--group-size", "2", "--values", "2", "--split", "train"]
 
 
 @pytest.fixture(scope="module")
