@@ -269,7 +269,7 @@ def test_the_harness_gets_bare_answers_and_the_templates_arguments(capsys, tmp_p
         (["--export", "lm-eval"], "the harness has no like of the verifier 'exact'"),
         (["--export", "helm"], "--export: input should be 'lm-eval'"),
         (["--prompt", "few-shot"], "--prompt few-shot: is there for the benchmarks only"),
-        (["--prompt", "no.jinja"], "--prompt no.jinja: cannot be read"),
+        (["--prompt", "no.jinja"], "--prompt no.jinja: no such file"),
         (["--split", "dev"], "modchain: split is 'dev'; it must be 'train' or 'test'"),
         (["--task", "gsm8", "--data-dir", "."], "no task is called 'gsm8'; did you mean gsm8k"),
         (["--task", "gsm8k", "--data-dir", "."], "--data-dir .: has no file for gsm8k; looked for"),

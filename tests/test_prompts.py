@@ -140,7 +140,7 @@ def test_a_template_that_does_not_work_is_refused_in_one_line(
     ("style", "task", "message"),
     [
         ("one-shot", None, "must be one of plain, zero-shot, few-shot or a .jinja file"),
-        ("no/such.jinja", None, "cannot be read"),
+        ("no/such.jinja", None, "no such file"),
         ("few-shot", "chain_sum", "is there for the benchmarks only"),
         ("zero-shot", None, "is there for the benchmarks only"),
     ],
