@@ -51,7 +51,7 @@ ONLINE = (
 RUNS = {
     "sample": ("sample", *SHORT),
     "eval": ("eval", *SHORT, "--num", "2"),
-    "locate": ("locate", *SMALL, "--limit", "6"),
+    "locate": ("locate", *SMALL, "--split", "train", "--limit", "6"),
     "train": ("train", *ONLINE, "--rounds", "3", "--eval-problems", "4"),
     "pairs": ("pairs", *SMALL, "--limit", "8"),
     "dpo": (
