@@ -29,7 +29,8 @@ FLOORS = {
     "lockstep": {"types", "curve", "paths", "search", "proposals", "pool", "recipe", "locate"},
     "archive": {"types", "curve", "paths"},
     "share": {"types"},
-    "gpo": {"types", "paths", "pool", "recipe", "locate", "archive", "share"},
+    "credit": {"types", "curve", "pool", "recipe", "locate"},
+    "gpo": {"types", "paths", "pool", "recipe", "locate", "credit", "archive", "share"},
     "pairs": {"types", "curve"},
     "export": {"types", "files"},
     "doctor": set(),
@@ -46,7 +47,7 @@ FLOORS = {
     "report": {"types", "files", "visible", "curve", "search", "record"},
     "plot": {"types", "curve", "record", "report"},
     "config": {"types", "files", "limits", "yaml_text", "recipe"},
-    "trl": {"types", "files", "rope", "paths", "pool", "recipe", "locate", "gpo", "policies"},
+    "trl": {"types", "files", "rope", "paths", "pool", "recipe", "locate", "policies"},
     "offline": {"types", "config"},
 }
 TOP = {"commands", "cli", "__init__", "__main__"}

@@ -30,6 +30,15 @@ def test_an_unknown_recipe_is_refused() -> None:
         ({"trained": ()}, "trained: names nothing"),
         ({"reset_at": "signal", "rule": "entropy"}, "'signal' needs values"),
         ({"splice": True, "rule": "random"}, "splice: needs resets and a rule on values"),
+        ({"credit": "split"}, "credit: 'split' needs rule to be entropy or random, not 'absolute'"),
+        (
+            {"credit": "split", "rule": "entropy"},
+            "needs explored to be all, not 'succeeded', as rewards must",
+        ),
+        (
+            {"credit": "split", "rule": "entropy", "explored": "all", "trained": ("resets",)},
+            "'split' trains explore and resets; name both in trained",
+        ),
         ({"share": "signal", "rule": "base", "archived": 0}, "there is neither"),
     ],
 )

@@ -21,7 +21,7 @@ from gpo.recipe import RECIPES
 from gpo.types import InputError
 from gpo.yaml_text import parse_yaml
 
-RecipeName = Literal["default", "base", "random", "paper", "as-released", "tree"]
+RecipeName = Literal["default", "base", "random", "paper", "as-released", "tree", "pivot"]
 Purpose = Literal["explore", "values", "resets", "archive"]
 Explored = Literal["failed", "mixed", "unsolved", "succeeded", "all"]
 EXPLORED_HELP = (
@@ -400,6 +400,10 @@ class TrainSettings(EngineSettings, AdapterSettings, LearningDataSettings, RunSe
     )
     trained: list[Purpose] = Field(
         ["explore", "values", "resets", "archive"], description="rollouts of these purposes train"
+    )
+    credit: Literal["group", "split"] = Field(
+        "group",
+        description="compare a prompt's rollouts with each other, or split an explored one at its reset",
     )
     splice: bool = Field(
         False,

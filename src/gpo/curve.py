@@ -183,15 +183,10 @@ def critical_step(
     interval does not correct for the choice. The probabilities come from independent Jeffreys
     posteriors. `width` is that of `paired_estimate`.
     """
-    if rule not in RULES:
-        raise InputError(f"rule: {rule!r} is unknown; one of {', '.join(RULES)}")
-    estimate, before, after = paired_estimate(curve, width), *_means(curve, width)
-    scores = VALUE_RULES[rule](before, after) if rule in VALUE_RULES else _free_scores(curve, rule, seed)
-    if np.all(np.isnan(scores)):
+    index = named_step(curve, rule, width=width, seed=seed)
+    if index is None:
         return None
-    index = int(np.nanargmax(scores))
-    if rule in ADVANTAGE_RULES and scores[index] <= 0:
-        return None
+    estimate = paired_estimate(curve, width)
     drawn0, drawn1 = _drawn_means(curve, width, seed)
     chances = probabilities(curve, rule, width=width, seed=seed)
     return CriticalStep(
@@ -203,6 +198,18 @@ def critical_step(
         rule=rule,
         within_one=sum(chances[max(0, index - 1) : index + 2]),
     )
+
+
+def named_step(curve: ValueCurve, rule: str, *, width: int = 1, seed: int = 0) -> int | None:
+    """The index alone of the step that `critical_step` names."""
+    if rule not in RULES:
+        raise InputError(f"rule: {rule!r} is unknown; one of {', '.join(RULES)}")
+    is_valued = rule in VALUE_RULES
+    scores = VALUE_RULES[rule](*_means(curve, width)) if is_valued else _free_scores(curve, rule, seed)
+    if np.all(np.isnan(scores)):
+        return None
+    index = int(np.nanargmax(scores))
+    return None if rule in ADVANTAGE_RULES and scores[index] <= 0 else index
 
 
 def probabilities(curve: ValueCurve, rule: str, *, width: int = 1, seed: int = 0) -> list[float]:

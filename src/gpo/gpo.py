@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from gpo.archive import Archive, Trace
-from gpo.locate import Located, bounds_of, choose, locate
+from gpo.credit import spliced, split
+from gpo.locate import Located, bounds_of, choose, locate, reset_state
 from gpo.paths import PathPrior
 from gpo.pool import Kept, Pool, Watch
 from gpo.recipe import Recipe
@@ -31,7 +32,6 @@ from gpo.types import (
     InputError,
     Policy,
     Problem,
-    Rollout,
     State,
     StepValues,
     Verifier,
@@ -50,6 +50,8 @@ class Memory:
     prior: PathPrior = field(default_factory=PathPrior)
     archive: Archive = field(default_factory=Archive)
     share: Share = field(default_factory=Share)
+    ease: Mapping[str, float] = field(default_factory=dict)
+    """Of problems by id, for the baseline of split trajectories; see gpo.credit."""
 
     @classmethod
     def from_json(cls, content: Any) -> Memory:
@@ -59,7 +61,9 @@ class Memory:
                 {arm: float(level) for arm, level in content["share"]["levels"].items()},
                 {arm: (float(a), float(b)) for arm, (a, b) in content["share"]["sums"].items()},
             )
-            return cls(PathPrior.from_json(content["prior"]), Archive.from_json(content["archive"]), share)
+            ease = {problem: float(ease) for problem, ease in content.get("ease", {}).items()}
+            prior, archive = PathPrior.from_json(content["prior"]), Archive.from_json(content["archive"])
+            return cls(prior, archive, share, ease)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"memory: is not what a run writes ({error!r}); start a new run") from None
 
@@ -90,29 +94,6 @@ class Round:
     def step_values(self) -> list[StepValues]:
         """Of the explored trajectories whose values were searched."""
         return [values for one in self.located if (values := one.step_values)]
-
-
-def reset_state(one: Located, recipe: Recipe) -> tuple[State, float] | None:
-    """Where a located trajectory is reset to, and the value believed there; None without a critical step."""
-    if one.critical is None or one.curve.rollout is None:
-        return None
-    index = one.critical.index
-    if recipe.reset_at == "signal":
-        index = _most_signal(one, index)
-    value = one.estimate.values[index]
-    return one.curve.rollout.state_at(one.curve.bounds[index]), value
-
-
-def _most_signal(one: Located, critical: int) -> int:
-    """Of the critical step, its neighbours and steps half as probable, the one with the highest V(1 - V)."""
-    floor = one.probabilities[critical] / 2
-    near = [
-        i
-        for i, chance in enumerate(one.probabilities)
-        if abs(i - critical) <= 1 or (chance >= floor and floor > 0)
-    ]
-    values = one.estimate.values
-    return max(near, key=lambda i: values[i] * (1 - values[i]) if math.isfinite(values[i]) else -1.0)
 
 
 def reset(pool: Pool, located: Sequence[Located], recipe: Recipe, most: int) -> None:
@@ -148,34 +129,6 @@ def _with_beliefs(kept: list[Kept]) -> list[Kept]:
     return [informed(one) for one in kept]
 
 
-def spliced(group: Group, located: Sequence[Located], pool: Pool, recipe: Recipe) -> Group:
-    """The group with its explored trajectory replaced by the best rollout at the reset state, as released.
-
-    The whole of it counts as sampled, prefix included; a trajectory without a better one stays.
-    """
-    replaced = {}
-    for one in located:
-        place, old = reset_state(one, recipe), one.curve.rollout
-        if place is None or old is None or old.state != group.state:
-            continue
-        best = max(pool.at(place[0]), key=lambda r: r.reward, default=old)
-        if best.reward > old.reward:
-            replaced[old] = joined(old, best)
-    return replace(group, rollouts=tuple(replaced.get(r, r) for r in group.rollouts))
-
-
-def joined(old: Rollout, new: Rollout) -> Rollout:
-    """`new`, sampled after a prefix of `old`, as one rollout from where `old` began."""
-    num = len(new.state.prefix_ids) - len(old.state.prefix_ids)
-    return replace(
-        new,
-        state=old.state,
-        action_ids=old.action_ids[:num] + new.action_ids,
-        logprobs=old.logprobs[:num] + new.logprobs,
-        entropies=old.entropies[:num] + new.entropies,
-    )
-
-
 def run_round(
     policy: Policy,
     verifier: Verifier,
@@ -209,13 +162,28 @@ def run_round(
     located, prior = _locate(pool, explored, recipe, memory.prior, most["search"])
     archive, archived = _from_archive(pool, located, recipe, memory.archive, known or {}, most["archive"])
     archive = _into_archive(archive, explored, located, recipe, policy) if recipe.archived else archive
+    groups, ease = _credited(pool, explored, located, recipe, memory.ease)
+    share = memory.share.after(_measured(pool, recipe))
+    missed = {kind: num - before[kind] for kind, num in unjudged(verifier).items()}
+    left = Memory(prior, archive, share, ease)
+    return Round(index, groups, explored, located, archived, left, missed, pool)
+
+
+def _credited(
+    pool: Pool,
+    explored: Sequence[Group],
+    located: Sequence[Located],
+    recipe: Recipe,
+    ease: Mapping[str, float],
+) -> tuple[list[Group], Mapping[str, float]]:
+    """What trains, as the recipe credits explored trajectories, and the ease of problems after the round."""
+    if recipe.credit == "split":
+        parts, ease = split(explored, located, pool, recipe, ease)
+        return parts + pool.groups(set(recipe.trained) - {"explore"}), ease
     groups = pool.groups(recipe.trained)
     if recipe.splice:
         groups = [spliced(group, located, pool, recipe) for group in groups]
-    share = memory.share.after(_measured(pool, recipe))
-    missed = {kind: num - before[kind] for kind, num in unjudged(verifier).items()}
-    left = Memory(prior, archive, share)
-    return Round(index, groups, explored, located, archived, left, missed, pool)
+    return groups, ease
 
 
 def _locate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -145,6 +146,29 @@ def without_search(rollout: Rollout, bounds: Sequence[int], recipe: Recipe, seed
     critical = curves.critical_step(curve, recipe.rule, seed=seed)
     chances = curves.probabilities(curve, recipe.rule, seed=seed)
     return Located(curve, critical, curves.paired_estimate(curve), chances)
+
+
+def reset_state(one: Located, recipe: Recipe) -> tuple[State, float] | None:
+    """Where a located trajectory is reset to, and the value believed there; None without a critical step."""
+    if one.critical is None or one.curve.rollout is None:
+        return None
+    index = one.critical.index
+    if recipe.reset_at == "signal":
+        index = _most_signal(one, index)
+    value = one.estimate.values[index]
+    return one.curve.rollout.state_at(one.curve.bounds[index]), value
+
+
+def _most_signal(one: Located, critical: int) -> int:
+    """Of the critical step, its neighbours and steps half as probable, the one with the highest V(1 - V)."""
+    floor = one.probabilities[critical] / 2
+    near = [
+        i
+        for i, chance in enumerate(one.probabilities)
+        if abs(i - critical) <= 1 or (chance >= floor and floor > 0)
+    ]
+    values = one.estimate.values
+    return max(near, key=lambda i: values[i] * (1 - values[i]) if math.isfinite(values[i]) else -1.0)
 
 
 def _run_searches(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpo import proposals, steps
-from gpo.curve import ADVANTAGE_RULES, RULES, VALUE_RULES
+from gpo.curve import ADVANTAGE_RULES, FREE_RULES, RULES, VALUE_RULES
 from gpo.pool import PURPOSES
 from gpo.proposals import Proposal
 from gpo.types import InputError, Splitter
@@ -20,6 +20,10 @@ RESETS_AT = ("critical", "signal")
 ARCHIVES = ("succeeded", "all")
 ARCHIVE_AT = ("backward", "signal")
 """The last state that is not mastered, so that resets move backward; or the one with the most V(1 - V)."""
+CREDITS = ("group", "split")
+"""group: a prompt's rollouts are compared with each other, so one alone trains a critic's policy only.
+split: an explored one is cut at its reset state; its head earns what the rollouts there earned, against the
+round's other prompts (gpo.credit)."""
 SHARES = ("auto", "signal", "fixed")
 """signal: search, resets and archive get tokens while they bring more signal for them than fresh prompts;
 fixed: always all that their settings allow; auto: signal where tokens are the budget, else fixed."""
@@ -68,6 +72,8 @@ class Recipe:
     """How many tokens search, resets and archive get, one of SHARES."""
     trained: tuple[str, ...] = PURPOSES
     """Rollouts of these purposes train; the paper's value rollouts do not."""
+    credit: str = "group"
+    """How rollouts at prompts are credited, one of CREDITS."""
     splice: bool = False
     """The best rollout at the reset state replaces the explored trajectory and trains, prefix and all."""
     success_at: float = 1.0
@@ -83,6 +89,7 @@ class Recipe:
             "archive_of": ARCHIVES,
             "archive_at": ARCHIVE_AT,
             "share": SHARES,
+            "credit": CREDITS,
         }
         for name, known in choices.items():
             if getattr(self, name) not in known:
@@ -114,9 +121,31 @@ class Recipe:
                 f"splice: needs resets and a rule on values, not {self.rule!r}; use one of "
                 f"{', '.join(VALUE_RULES)}"
             )
+        self._check_split()
         if self.share == "signal" and self.rule == "base" and not self.archived:
             raise InputError(
                 "share: 'signal' weighs search and archive against prompts, and there is neither; use fixed"
+            )
+
+    def _check_split(self) -> None:
+        """Refuses what would bias the credit of a split trajectory."""
+        if self.credit != "split":
+            return
+        needed: dict[str, tuple[Any, ...]] = {
+            "rule": FREE_RULES,
+            "explored": ("all",),
+            "resets": (True,),
+            "splice": (False,),
+        }
+        for name, known in needed.items():
+            if (value := getattr(self, name)) not in known:
+                raise InputError(
+                    f"credit: 'split' needs {name} to be {' or '.join(map(str, known))}, not {value!r}, as "
+                    "rewards must not decide where it splits; change it, or use the credit 'group'"
+                )
+        if not {"explore", "resets"} <= set(self.trained):
+            raise InputError(
+                "credit: 'split' trains explore and resets; name both in trained, or use the credit 'group'"
             )
 
     @classmethod
@@ -173,6 +202,17 @@ RECIPES: dict[str, dict[str, Any]] = {
         "share": "fixed",
         "group_size": 4,
         "reset_size": 4,
+    },
+    # One trajectory a prompt, and all else from its highest-entropy step.
+    "pivot": {
+        "rule": "entropy",
+        "explored": "all",
+        "max_located": 1_000_000,
+        "archived": 0,
+        "share": "fixed",
+        "group_size": 1,
+        "reset_size": 7,
+        "credit": "split",
     },
     # Critical steps of successes in groups that also failed, and states of earlier successes.
     "default": {},

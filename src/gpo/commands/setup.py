@@ -230,6 +230,7 @@ ONLY_TRAINING = (
     "archive_per_problem",
     "archive_decay",
     "share",
+    "credit",
     "splice",
 )
 """Settings of a recipe that `gpo train` has and `gpo locate` has not."""

@@ -259,7 +259,7 @@ def sampling_metrics(data: Round) -> dict[str, float]:
     return {
         "sample/reward": _mean([r.reward for r in rollouts]),
         "sample/truncated_frac": _mean([not r.finished for r in rollouts]),
-        "sample/signal_groups_frac": _mean([g.has_signal for g in data.explored]),
+        "sample/signal_groups_frac": _mean([g.has_signal for g in data.explored if len(g.rollouts) > 1]),
         "sample/denied_rollouts": float(data.pool.num_denied),
         "locate/trajectories": float(len(data.located)),
         "locate/critical": float(len(named)),

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from gpo.gpo import reset_state
-from gpo.locate import Located, choose, locate
+from gpo.locate import Located, choose, locate, reset_state
 from gpo.paths import PathPrior
 from gpo.pool import Pool
 from gpo.recipe import Recipe

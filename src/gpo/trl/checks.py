@@ -31,7 +31,12 @@ def check_recipe(recipe: Recipe, reset_share: float) -> None:
         raise InputError(
             "trained: lacks 'explore', but fresh groups have places in a trainer's batch; add it"
         )
-    for name, is_asked in (("splice", recipe.splice), ("share", recipe.share == "signal")):
+    only_trained = {
+        "splice": recipe.splice,
+        "share": recipe.share == "signal",
+        "credit": recipe.credit == "split",
+    }
+    for name, is_asked in only_trained.items():
         if is_asked:
             value = getattr(recipe, name)
             raise InputError(
