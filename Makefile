@@ -15,7 +15,7 @@ test: $(VENV)/installed-test
 
 # What people and machines do to a run: wrong inputs, kills, full disks, edited folders. Linux; root for full disks.
 test-chaos: $(VENV)/installed-test
-	$(BIN)/python -m pytest -W default tests_chaos $(ARGS)
+	$(BIN)/python -m pytest -W default -n logical --maxprocesses 4 tests_chaos $(ARGS)
 
 # The trainers that `gpo export` writes for read its files with their own loaders. Python 3.11, Linux.
 test-export: $(VENV)-export/installed

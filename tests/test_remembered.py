@@ -1,7 +1,7 @@
 import pytest
 from toy import AllRight, TablePolicy, problems
 
-from gpo.commands.remembered import SLICE, Remembered
+from gpo.commands.remembered import SLICE, Remembered, read_samples
 from gpo.pool import Pool
 from gpo.record import RunFolder
 from gpo.types import State
@@ -22,7 +22,7 @@ def test_what_was_sampled_before_a_run_was_killed_is_not_sampled_again(tmp_path)
     expected.fill(wanted, "fill")
     path, dies = tmp_path / "run", Dies([0.5, 0.5])
     with RunFolder.create(path, "pairs", {}) as folder, pytest.raises(KeyboardInterrupt):
-        Pool(Remembered(dies, folder), AllRight(), seed=3).fill(wanted, "fill")
+        Pool(Remembered(dies, folder, {}), AllRight(), seed=3).fill(wanted, "fill")
     num_done = len(dies.requests)
     assert num_done == SLICE // 5
     with (path / "samples.jsonl").open("a") as file:
@@ -30,7 +30,7 @@ def test_what_was_sampled_before_a_run_was_killed_is_not_sampled_again(tmp_path)
     policy = TablePolicy([0.5, 0.5])
     with RunFolder.resume(path) as folder:
         assert folder.repair() == {"samples.jsonl": 13}
-        pool = Pool(Remembered(policy, folder), AllRight(), seed=3)
+        pool = Pool(Remembered(policy, folder, read_samples(folder.path)), AllRight(), seed=3)
         pool.fill(wanted, "fill")
         assert folder.repair() == {}
     assert pool.rollouts == expected.rollouts

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,11 +32,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def pytest_report_header() -> str:
-    return f"GPO_CHAOS_SEED={driver.SEED} (set it to repeat this session)"
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["figures"] = dict(FIGURES)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    FIGURES.update(getattr(node, "workeroutput", {}).get("figures", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("figures")
+    terminalreporter.write_line(f"GPO_CHAOS_SEED={driver.SEED} (set it to repeat this session)")
     for name, count in FIGURES.items():
         terminalreporter.write_line(f"{count:6,}  {name}")

@@ -29,8 +29,8 @@ from gpo.commands import evaluate, export, pairs, preference, quiet, report, sho
 quiet()
 torch.set_num_threads(1)
 
-SEED = int(os.environ.get("GPO_CHAOS_SEED", time.strftime("%Y%m%d")))
-"""Of all that is drawn; another one each day."""
+SEED = int(os.environ.setdefault("GPO_CHAOS_SEED", time.strftime("%Y%m%d")))
+"""Of all that is drawn; another one each day, and the same one in every worker of a session."""
 
 LIMIT_S = 120.0
 """A case that takes longer hangs. Far above what the slowest takes on a busy machine."""

@@ -15,7 +15,6 @@ from pathlib import Path
 import driver
 import pytest
 
-RANDOM = random.Random(driver.SEED)
 KILLS = {"sample": 6, "eval": 6, "locate": 10, "train": 12, "pairs": 8, "dpo": 6}
 RESULTS = ("rollouts.jsonl", "curves.jsonl", "pairs.jsonl", "outcomes.jsonl")
 
@@ -63,10 +62,11 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_it_never_was(
     args = started(tmp_path, finished, name)
     (tmp_path / "twin").mkdir()
     whole_s = duration_s(started(tmp_path / "twin", finished, name), tmp_path / "twin")
+    drawn = random.Random(f"{driver.SEED} {name} {number}")
     kills = KILLS[name] if number == signal.SIGKILL else KILLS[name] // 2
     for _ in range(kills):
         running = driver.Running(*args, cwd=tmp_path)
-        time.sleep(RANDOM.uniform(0.02, 0.9) * whole_s)
+        time.sleep(drawn.uniform(0.02, 0.9) * whole_s)
         running.kill(number)
         ended = running.wait()
         figures[f"{number.name} in the middle of a run"] += ended.code != 0
@@ -172,10 +172,11 @@ def test_verifiers_that_are_killed_from_outside_give_no_wrong_reward_in_silence(
     tmp_path, figures, finished, name
 ) -> None:
     args = started(tmp_path, finished, name)
+    drawn = random.Random(f"{driver.SEED} {name}")
     running = driver.Running(*args, "--json", cwd=tmp_path)
     kills = 0
     while not running.has_ended():
-        time.sleep(RANDOM.uniform(0.05, 0.3))
+        time.sleep(drawn.uniform(0.05, 0.3))
         workers = [pid for child in descendants(running.pid) for pid in descendants(child)]
         for pid in workers[:1]:
             kills += kill(pid)

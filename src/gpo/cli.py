@@ -183,7 +183,7 @@ def caller(name: str, cls: type[Settings]) -> Callable[..., None]:
         flags = {key: parsed(key, value) for key, value in options.items() if value not in (None, ())}
         ui = Ui(as_json)
         ending.STAGE.command = "train" if name == "demo" else name
-        ending.STAGE.kept = partial(ui.kept, UNITS.get(name, ""))
+        ending.STAGE.kept, ending.STAGE.resumed = partial(ui.kept, UNITS.get(name, "")), resume
         if resume is not None:
             settings = resumed(name, cls, resume, config, flags)
         else:

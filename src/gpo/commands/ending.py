@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -54,18 +55,17 @@ class Stage:
 
     def clear(self) -> None:
         self.command, self.is_told = "", False
+        self.resumed: Path | None = None
         self.kept: Callable[[], str] = str
 
     def way_on(self) -> str:
-        """What is kept, and the command that goes on with it; nothing where no run folder was opened."""
+        """What is kept, and the command that goes on with it; nothing where there is no run folder yet."""
         folder = sys.modules.get("gpo.record.folder")
-        opened = folder.opened if folder else []
-        if not (self.command and opened and (opened[0] / "run.json").is_file()):
+        run = folder.opened[0] if folder and folder.opened else self.resumed
+        if not (self.command and run and (run / "run.json").is_file()):
             return ""
         kept = self.kept()
-        return (
-            f"{kept}{'; ' if kept else ''}gpo {self.command} --resume {shlex.quote(str(opened[0]))} goes on"
-        )
+        return f"{kept}{'; ' if kept else ''}gpo {self.command} --resume {shlex.quote(str(run))} goes on"
 
 
 STAGE = Stage()

@@ -16,24 +16,24 @@ from gpo.commands import engines, setup, sweep
 from gpo.commands.filling import filled, matched
 from gpo.commands.held_out import check_training_rows
 from gpo.commands.located import check_same_prompts, fingerprint_of, read_trajectories
-from gpo.commands.remembered import Remembered
+from gpo.commands.remembered import Remembered, read_samples
 from gpo.commands.rows import FILES, Writer
 from gpo.commands.ui import Ui
 from gpo.config import SAMPLED_HOW, LocateSettings, check_stored
 from gpo.offline import PairsSettings, PreferenceSettings, RowSettings
 from gpo.pairs import SEARCHED, FirstStep, Options, Rows, Trajectory
-from gpo.pool import Pool, Watch
+from gpo.pool import Pool
 from gpo.record import (
     Json,
     RunFolder,
-    check_same_rows,
+    check_rows,
     read_json,
-    read_lines,
     row_lines,
+    stored_run,
     write_json,
     write_lines,
 )
-from gpo.record.schema import LocatedSummary, RowLine
+from gpo.record.schema import LocatedSummary
 from gpo.report import terminal
 from gpo.report.unjudged import told
 from gpo.types import Ids, InputError, Problem, State, Tokenizer, derive_seed, unjudged
@@ -57,16 +57,12 @@ def run(settings: PairsSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     if resume is None:
         RunFolder.check_new(path, stored)
     source = Path(settings.run) if settings.run else path / "located"
-    if settings.run:
-        maker = Maker(settings, source)  # checked before anything is written
     with RunFolder.resume(path) if resume else RunFolder.create(path, "pairs", stored) as folder:
         if not settings.run:
+            if (source / "summary.json").is_file():
+                Maker(settings, source, folder)  # what is there is checked before more is sampled
             locate_first(settings, source, ui)
-            maker = Maker(settings, source)
-        folder.take_up(stored, maker.fingerprint)
-        for name, size in folder.repair().items():
-            ui.log(f"{path / name}: its last line was torn and is cut off ({size} bytes)")
-        maker.folder = folder
+        maker = Maker(settings, source, folder)
         rows = maker.build(ui)
         if not rows.pairs and not rows.unpaired:
             raise InputError(f"{source}: {nothing_left(rows.counts)}")
@@ -110,12 +106,13 @@ def rule_for(settings: PairsSettings | PreferenceSettings) -> str:
 class Maker:
     """Rows from a located run; the model is loaded only if something has to be sampled."""
 
-    def __init__(self, settings: PairsSettings, source: Path) -> None:
+    def __init__(self, settings: PairsSettings, source: Path, folder: RunFolder) -> None:
         from gpo.policies.fingerprint import template_digest, vocabulary_digest
         from gpo.policies.loading import load_tokenizer
         from gpo.policies.prompting import RawTokenizer
 
-        self.settings, self.source, self.options = settings, source, options_of(settings)
+        self.settings, self.source, self.folder = settings, source, folder
+        self.options = options_of(settings)
         name = DEMO_MODEL if settings.model == "demo" else settings.model
         self.tokenizer = load_tokenizer(name, trust_remote_code=settings.trust_remote_code)
         self.fingerprint = fingerprint_of(source)
@@ -131,8 +128,9 @@ class Maker:
         self.first_step = first_step_of(settings, RawTokenizer(self.tokenizer))
         self.found = read_trajectories(source)
         self.searched_tokens: dict[str, int] = read_json(source / "summary.json", LocatedSummary)["tokens"]
-        self.folder: RunFolder | None = None
-        """Where what is sampled for the rows is written down, so that it is not sampled twice."""
+        self.known = read_samples(folder.path)
+        """What was sampled for the rows before the run was killed, so that it is not sampled twice."""
+        folder.take_up(settings.model_dump(), self.fingerprint)
         self.problems: dict[str, Problem] = {}
         self.held_out: list[Trajectory] = []
 
@@ -140,31 +138,36 @@ class Maker:
     def pool(self) -> Pool:
         """Where more is sampled, by the model that was located and no other."""
         settings = self.settings
-        verifier, policy = setup.load_verifier(settings), engines.load_engine(settings)
+        verifier, asking = setup.load_verifier(settings), engines.load_asking(settings)
+        seed = RunFolder.stored_settings(self.source, "locate")["seed"]
+        problems = setup.load_problems(settings, asking, verifier, split=settings.split, seed=seed)
+        check_rows(self.source, stored_run(self.source), row_lines(problems))
+        self.problems = {problem.id: problem for problem in problems}
+        policy = engines.load_engine(settings)
         for key, value in policy.fingerprint.items():
             if self.fingerprint.get(key) != value:
                 raise InputError(
                     f"{self.source}: was sampled by another model or otherwise ({key} differs), so it cannot "
                     "be sampled from here; name that model, or give --fill 0 and --no-match-budget"
                 )
-        seed = RunFolder.stored_settings(self.source, "locate")["seed"]
-        problems = setup.load_problems(settings, policy, verifier, split=settings.split, seed=seed)
-        if rows := list(read_lines(self.source / "rows.jsonl", RowLine)):
-            check_same_rows(self.source, rows, row_lines(problems))
-        self.problems = {problem.id: problem for problem in problems}
-        sampler = Remembered(policy, self.folder) if self.folder else policy
+        sampler = Remembered(policy, self.folder, self.known)
         return Pool(sampler, verifier, derive_seed(settings.seed, "pairs"))
 
     def build(self, ui: Ui) -> Rows:
         """The rows of all trajectories that are not held out."""
         kept, self.held_out = self.split(self.found)
+        pool = self.pool if self.is_unmatched(kept) or self.is_incomplete(kept) else None
+        for name, size in self.folder.repair().items():
+            ui.log(f"{self.folder.path / name}: its last line was torn and is cut off ({size} bytes)")
         with ui.progress() as bar:
             task = bar.add_task("pairs", total=1, note="")
 
             def watch(purpose: str, _: int, num: int) -> None:
                 bar.update(task, note=f"{purpose}: {num} rollouts")
 
-            kept = self.sampled(kept, watch)
+            if pool is not None:
+                pool.watch = watch
+                kept = self.sampled(kept, pool)
             rows = pairs.build(kept, self.options, seed=self.settings.seed, first_step=self.first_step)
             bar.update(task, completed=1)
         rows.counts["trajectories held out"] = len(self.held_out)
@@ -184,17 +187,25 @@ class Maker:
             (held if problem.id in out or problem.question in questions else kept).append(one)
         return kept, held
 
-    def sampled(self, kept: list[Trajectory], watch: Watch) -> list[Trajectory]:
-        """The trajectories with what has to be sampled for them; the model is loaded only for that."""
+    def is_unmatched(self, kept: Sequence[Trajectory]) -> bool:
+        """Whether a baseline is to sample as much as the search did."""
+        is_baseline = self.settings.match_budget and self.options.at not in SEARCHED
+        return is_baseline and any(one.search_tokens for one in kept)
+
+    def is_incomplete(self, kept: Sequence[Trajectory]) -> bool:
+        """Whether any lacks a side that is to be sampled."""
         options, seed, first_step = self.options, self.settings.seed, self.first_step
-        is_searched = any(one.search_tokens for one in kept)
-        if self.settings.match_budget and options.at not in SEARCHED and is_searched:
-            self.pool.watch = watch
-            kept = matched(self.pool, kept, options.at, seed=seed, whole=self.whole)
-        num = self.settings.fill
-        if num and any(pairs.missing_side(one, options, seed=seed, first_step=first_step) for one in kept):
-            self.pool.watch = watch
-            kept = filled(self.pool, kept, options, num, seed=seed, first_step=first_step, whole=self.whole)
+        lacks = (pairs.missing_side(one, options, seed=seed, first_step=first_step) for one in kept)
+        return self.settings.fill > 0 and any(lacks)
+
+    def sampled(self, kept: list[Trajectory], pool: Pool) -> list[Trajectory]:
+        """The trajectories with what has to be sampled for them."""
+        options, seed, first_step = self.options, self.settings.seed, self.first_step
+        if self.is_unmatched(kept):
+            kept = matched(pool, kept, options.at, seed=seed, whole=self.whole)
+        if self.is_incomplete(kept):
+            num = self.settings.fill
+            kept = filled(pool, kept, options, num, seed=seed, first_step=first_step, whole=self.whole)
         return kept
 
     def whole(self, state: State) -> State:

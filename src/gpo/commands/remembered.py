@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from gpo.record import Json, RunFolder, read_lines
@@ -18,14 +19,10 @@ Name = tuple[str, int, int, int]
 
 
 class Remembered:
-    """The policy, with what the run's samples.jsonl holds already."""
+    """The policy, with what the run has sampled already."""
 
-    def __init__(self, policy: Policy, folder: RunFolder) -> None:
-        self.policy, self.folder = policy, folder
-        self._known: dict[Name, list[Sample]] = {}
-        for line in read_lines(folder.path / "samples.jsonl", SampledLine):
-            name = (line["state"], line["seed"], len(line["samples"]), line["policy_version"])
-            self._known[name] = [sample_of(one) for one in line["samples"]]
+    def __init__(self, policy: Policy, folder: RunFolder, known: Mapping[Name, list[Sample]]) -> None:
+        self.policy, self.folder, self._known = policy, folder, dict(known)
 
     @property
     def version(self) -> int:
@@ -88,6 +85,16 @@ class Remembered:
     def _line(self, request: Request, samples: Sequence[Sample]) -> Json:
         name = {"state": request.state.key, "seed": request.seed, "policy_version": self.version}
         return {**name, "samples": [asdict(sample) for sample in samples]}
+
+
+def read_samples(run: Path) -> dict[Name, list[Sample]]:
+    """What the run's samples.jsonl holds."""
+    return {
+        (line["state"], line["seed"], len(line["samples"]), line["policy_version"]): [
+            sample_of(one) for one in line["samples"]
+        ]
+        for line in read_lines(run / "samples.jsonl", SampledLine)
+    }
 
 
 def sample_of(record: Json) -> Sample:

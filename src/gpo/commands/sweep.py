@@ -140,11 +140,12 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
     with sampling(settings) as policy:
         queue = _queue(settings, policy, verifier)
         with RunFolder.resume(path) if resume else RunFolder.create(path, command, stored) as folder:
+            recorded = Recorded.read(path, policy.version)
             folder.take_up(stored, policy.fingerprint, queue.rows)
             for name, size in folder.repair().items():
                 ui.log(f"{path / name}: its last line was torn and is cut off ({size} bytes)")
             suited = engines.suited(recipe, policy)
-            summary = _run(folder, queue, settings, suited, policy, verifier, ui, command)
+            summary = _run(folder, recorded, queue, settings, suited, policy, verifier, ui, command)
             summary |= engines.engine_counts(policy)
     summary |= {"given": queue.num_rows, "run": str(path)}
     write_json(path / "summary.json", summary)
@@ -190,6 +191,7 @@ def _check_rows(settings: AnySettings, verifier: Verifier) -> None:
 
 def _run(
     folder: RunFolder,
+    recorded: Recorded,
     queue: Queue,
     settings: AnySettings,
     recipe: Recipe,
@@ -200,7 +202,6 @@ def _run(
 ) -> Json:
     """Does what is left of the tasks and writes every line as it comes."""
     seed = derive_seed(settings.seed, command)
-    recorded = Recorded.read(folder.path, policy.version)
     if num := sum(map(len, recorded.rollouts.values())):
         ui.log(f"{folder.path}: {num} rollouts of unfinished problems are there already")
     done = recorded.done

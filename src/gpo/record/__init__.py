@@ -20,7 +20,7 @@ stands for itself: only a torn last line is cut, and a rollout that is there is 
 from gpo.record.files import Json, finite, lines, read_json, read_lines, write_json, write_lines
 from gpo.record.folder import RunFolder, SilentFolder, is_running
 from gpo.record.rollouts import curve_record, rollout_of, rollout_record
-from gpo.record.rows import check_begun_rows, check_same_rows, row_lines, trained_lines
+from gpo.record.rows import check_begun_rows, check_rows, row_lines, trained_lines
 from gpo.record.stored import stored_run
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
     "RunFolder",
     "SilentFolder",
     "check_begun_rows",
-    "check_same_rows",
+    "check_rows",
     "curve_record",
     "finite",
     "is_running",

@@ -16,8 +16,8 @@ from filelock import FileLock, Timeout
 
 from gpo.record.checkpoints import Checkpoints, drop_trainer
 from gpo.record.files import Json, line_of, read_lines, write_json, write_lines
-from gpo.record.rows import check_same_rows, rows_digest
-from gpo.record.schema import CommittedLine, EvaluatedLine, RowLine, TrainedLine
+from gpo.record.rows import check_rows, rows_digest
+from gpo.record.schema import CommittedLine, EvaluatedLine, TrainedLine
 from gpo.record.stored import FORMAT, Stored, check_places, stored_run
 from gpo.record.torn import STREAMS, Leftovers, complete_size, cut_torn, leftovers, set_aside
 from gpo.types import DataWarning, InputError, RunError
@@ -120,7 +120,7 @@ class RunFolder:
                     f"({stored.get(key)!r} there, {value!r} here); name that model, or start a new run"
                 )
         if rows is not None:
-            self._check_rows(run, rows)
+            check_rows(self.path, run, rows)
         found = self._leftovers() if run["command"] in ROUNDS else None
         new = {**run, "settings": settings, "fingerprint": stored}
         if rows is not None and "rows" not in run:  # a new run, or one of an older version
@@ -138,17 +138,6 @@ class RunFolder:
         self._has_begun = True
         while self._waiting:
             self._waiting.pop(0)()
-
-    def _check_rows(self, run: Json, rows: Sequence[Json]) -> None:
-        """InputError if the rows are not those that the run began with."""
-        if run.get("rows", rows_digest(rows)) == rows_digest(rows):
-            return
-        stored = list(read_lines(self.path / "rows.jsonl", RowLine))
-        check_same_rows(self.path, stored, rows)
-        raise InputError(
-            f"--resume {self.path}: the data has changed since the run began, and rows.jsonl, which says "
-            "where, is not what the run wrote; start a new run"
-        )
 
     def rounds(self) -> list[Json]:
         """The lines of the complete rounds."""

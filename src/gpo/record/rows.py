@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from gpo.record.files import Json
+from gpo.record.files import Json, read_lines
+from gpo.record.schema import RowLine
 from gpo.types import InputError, Labelled, Preference, Problem, json_digest
 
 PARTS = {"id": "id", "prompt": "prompt", "answer": "answer", "columns": "other columns"}
@@ -47,14 +48,24 @@ def rows_digest(lines: Sequence[Json]) -> Json:
 TOLD = "give the data that the run began with, or start a new run"
 
 
-def check_same_rows(run: Path, stored: Sequence[Json], now: Sequence[Json]) -> None:
-    """InputError that names the first row that is not what it was, or says that there are more or fewer."""
-    check_begun_rows(run, stored, now)
+def check_rows(path: Path, run: Json, now: Sequence[Json]) -> None:
+    """InputError if the rows are not those that the run at `path` began with, as its run.json says.
+
+    It names the first row that is not what it was, or says that there are more or fewer.
+    """
+    if run.get("rows", rows_digest(now)) == rows_digest(now):
+        return
+    stored = list(read_lines(path / "rows.jsonl", RowLine))
+    check_begun_rows(path, stored, now)
     if len(now) != len(stored):
         raise InputError(
-            f"--resume {run}: the data has {len(now)} rows now, and had {len(stored)} when the run began; "
+            f"--resume {path}: the data has {len(now)} rows now, and had {len(stored)} when the run began; "
             f"{TOLD}"
         )
+    raise InputError(
+        f"--resume {path}: the data has changed since the run began, and rows.jsonl, which says "
+        "where, is not what the run wrote; start a new run"
+    )
 
 
 def check_begun_rows(run: Path, stored: Sequence[Json], now: Sequence[Json], first: int = 1) -> None:

@@ -12,8 +12,11 @@ from gpo.types import InputError
 FORMAT = 2
 """Of run.json and the files beside it. Runs of format 1, which have no such number, are read as well."""
 
-FOLDERS = ("checkpoints", "discarded", "trainer", "best", "located", "against")
-"""Folders that runs write inside their own."""
+SAVED = ("model", "best")
+"""Folders that a run saves models in."""
+
+FOLDERS = (*SAVED, "checkpoints", "discarded", "trainer", "located", "against", "pairs")
+"""All that runs write inside their own."""
 
 
 class Stored(dict[str, Any]):
@@ -50,3 +53,6 @@ def check_places(run: Path) -> None:
             raise InputError(f"{path}: is not a file, and the run writes files of such names; move it away")
         if path.name in FOLDERS and not path.is_dir():
             raise InputError(f"{path}: is not a folder, and the run needs one of that name; move it away")
+    for path in sorted(one for name in SAVED for one in run.glob(f"{name}/*")):
+        if path.suffix in (".json", ".jinja", ".safetensors") and path.is_dir():
+            raise InputError(f"{path}: is a folder, and the run saves a file of that name; move it away")
