@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ REACHED = 0.1
 """The accuracy to which tokens are counted on the rarely solved task."""
 T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 """97.5 % quantiles of Student's t with 1, 2, ... degrees of freedom."""
+T98 = (38.188, 7.649, 4.857, 3.961, 3.534, 3.287, 3.128, 3.016, 2.933)
+"""99.17 % quantiles: of 95 % intervals that hold for three tasks together (Bonferroni)."""
 
 
 def at(run: Run, axis: str, place: float) -> float:
@@ -37,12 +40,12 @@ def tokens_to(run: Run, accuracy: float) -> float:
     return float(run["points"][-1]["tokens"])
 
 
-def interval(values: list[float]) -> tuple[float, float, float]:
-    """Mean and 95 % interval by Student's t."""
+def interval(values: list[float], quantiles: Sequence[float] = T95) -> tuple[float, float, float]:
+    """Mean and interval by Student's t; 95 % by default."""
     mean, num = float(np.mean(values)), len(values)
     if num < 2:
         return mean, float("nan"), float("nan")
-    half = T95[min(num - 1, len(T95)) - 1] * float(np.std(values, ddof=1)) / np.sqrt(num)
+    half = quantiles[min(num - 1, len(quantiles)) - 1] * float(np.std(values, ddof=1)) / np.sqrt(num)
     return mean, mean - half, mean + half
 
 
@@ -55,7 +58,7 @@ def tables(runs: list[Run]) -> str:
             if run["task"] == task:
                 arms[run["arm"]][run["seed"]] = run
         base = arms.get("base", next(iter(arms.values())))
-        heads = ["mean of the curve, minus base", *(f"at equal {axis} | minus base" for axis in AXES)]
+        heads = ["mean of the curve, minus base, 98.3 %", *(f"at equal {axis} | minus base" for axis in AXES)]
         if task == "rare":
             heads.append(f"tokens to {REACHED:.0%}: base / arm")
         lines += [f"## {task}", "", f"| arm | learning rate | seeds | {' | '.join(heads)} |"]
@@ -63,8 +66,8 @@ def tables(runs: list[Run]) -> str:
         for arm, found in arms.items():
             seeds = sorted(set(found) & set(base))
             pairs = [(base[seed], found[seed]) for seed in seeds]
-            mean, low, high = interval([height(run) - height(one) for one, run in pairs])
-            cells = [arm, f"{pairs[0][1]['lr']:.0e}", str(len(seeds))]
+            mean, low, high = interval([height(run) - height(one) for one, run in pairs], T98)
+            cells = [arm, f"{pairs[0][1]['lr']:g}", str(len(seeds))]
             cells += [f"{mean:+.3f} ({low:+.3f} to {high:+.3f})", *(compared(pairs, a) for a in AXES)]
             if task == "rare":
                 cells.append(saved(pairs))
