@@ -694,12 +694,12 @@ def test_a_megabyte_of_anything_is_read_in_linear_time(text: str) -> None:
 
 def test_markers_are_trusted_in_the_documented_order() -> None:
     text = "#### 3\nThe answer is 4"
-    assert answers.marked("The answer is 4") == "4"
-    assert answers.marked(text) == "4"  # "#### 3" is a heading here
-    assert answers.marked("The answer is 4\n#### 3") == "3"
-    assert answers.marked("\\boxed{2}" + text) == "2"
-    assert answers.marked("<answer>1</answer>\\boxed{2}" + text) == "2"
-    assert answers.marked("\\boxed{2}<answer>1</answer>" + text) == "1"
+    assert answers.marked("The answer is 4") == ("4", False)
+    assert answers.marked(text) == ("4", False)  # "#### 3" is a heading here
+    assert answers.marked("The answer is 4\n#### 3") == ("3", False)
+    assert answers.marked("\\boxed{2}" + text) == ("2", True)
+    assert answers.marked("<answer>1</answer>\\boxed{2}" + text) == ("2", True)
+    assert answers.marked("\\boxed{2}<answer>1</answer>" + text) == ("1", False)
     assert answers.marked("4") is None
 
 

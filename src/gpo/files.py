@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+from pydantic_core import from_json
+
 from gpo.types import InputError
 
 MAX_DEPTH = 100
@@ -33,9 +35,10 @@ _KINDS = {
     stat.S_IFDIR: "a folder",
 }
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
-_EXPONENT = re.compile(r"[eE]\+?[0-9]{3}")
-_BLOCK = 100
-"""Characters: where 300 digits stand in a row, one whole block of the text is digits."""
+_SPACED_COLON = re.compile(r'"\s+:')
+_SHAPE = bytes.maketrans(b"123456789E", b"000000000e")
+_HUGE = (b"e000", b"0" * 300)
+"""What a number beyond a double, or of many digits, holds when every digit is 0 and no plus is there."""
 
 
 class JsonError(ValueError):
@@ -65,7 +68,8 @@ def parse_json(text: str | bytes, *, is_data: bool = False) -> Any:
     """
     try:
         text = text.decode("utf-8-sig") if isinstance(text, bytes) else text.removeprefix("\ufeff")
-        content = _decoder(text, is_data).decode(text)
+        content = None if is_data else _flat(text)
+        content = _decoder(text, is_data).decode(text) if content is None else content
     except UnicodeDecodeError as error:
         raise JsonError(f"byte 0x{error.object[error.start]:02x} at {error.start + 1} is not UTF-8") from None
     except json.JSONDecodeError as error:
@@ -79,6 +83,21 @@ def parse_json(text: str | bytes, *, is_data: bool = False) -> Any:
     return content
 
 
+def _flat(text: str) -> dict[str, Any] | None:
+    """An object that holds no other, as most lines of a run are, read three times faster; None for the rest.
+
+    That reader keeps the last of a key's values and knows huge numbers, so neither may be there.
+    """
+    if _may_be_huge(text) or _SPACED_COLON.search(text):
+        return None
+    try:
+        content = from_json(text, allow_inf_nan=False)
+    except ValueError:
+        return None
+    is_sure = isinstance(content, dict) and text.count('":') == len(content)
+    return content if is_sure else None
+
+
 def _decoder(text: str, is_data: bool) -> json.JSONDecoder:
     if not _may_be_huge(text):
         return _DATA if is_data else _PLAIN
@@ -87,9 +106,8 @@ def _decoder(text: str, is_data: bool) -> json.JSONDecoder:
 
 def _may_be_huge(text: str) -> bool:
     """Whether a number may be beyond a double or beyond MAX_DIGITS; only then is every number looked at."""
-    if _EXPONENT.search(text):
-        return True
-    return any(text[at : at + _BLOCK].isdigit() for at in range(0, len(text), _BLOCK))
+    shape = text.encode("utf-8", "surrogatepass").translate(_SHAPE, b"+")
+    return any(huge in shape for huge in _HUGE)
 
 
 def check_depth(content: Any, most: int = MAX_DEPTH) -> None:

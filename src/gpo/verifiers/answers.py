@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from gpo.marks import visible as visible
 from gpo.verifiers import phrases
@@ -37,11 +37,32 @@ _MAX_DISPLAY = 2000
 """Characters of a displayed formula; a longer one is no answer."""
 
 
+class Marked(NamedTuple):
+    """What stands in, or behind, the most trusted marker of a text, and whether that is a box."""
+
+    text: str
+    is_boxed: bool = False
+
+
 def last_boxed(text: str) -> str | None:
     r"""The content of the last \boxed{} or \fbox{}; None without one, '' if it is never closed."""
-    box = last_match(_BOX, text)
-    if box is None or box.group(1):
-        return box and box.group(1)
+    box = _last_box(text)
+    return None if box is None else _boxed(text, box)
+
+
+def _last_box(text: str) -> re.Match[str] | None:
+    """The last box, found from the end."""
+    start = text.rfind("box")
+    while start > 0:
+        if box := _BOX.match(text, start - 1) or _BOX.match(text, max(0, start - 2)):
+            return box
+        start = text.rfind("box", 0, start)
+    return None
+
+
+def _boxed(text: str, box: re.Match[str]) -> str:
+    if box.group(1):
+        return box.group(1)
     depth = 1
     for brace in _BRACE.finditer(text, box.end()):
         depth += {"{": 1, "}": -1}.get(brace.group(), 0)
@@ -50,44 +71,31 @@ def last_boxed(text: str) -> str | None:
     return ""
 
 
-def marked(text: str, fits: Callable[[str], bool] | None = None) -> str | None:
+def marked(text: str, fits: Callable[[str], bool] | None = None) -> Marked | None:
     """What stands in, or from there on after, the most trusted marker; None if there is none.
 
     `fits` says whether a box can be what is asked for. One that cannot yields to a phrase behind it, and to
     any phrase if it is a formula without words.
     """
-    boxed, tagged = last_boxed(text), _last_tagged(text)
-    if tagged is not None and (boxed is None or text.rfind("<answer>") > text.rfind("\\boxed")):
-        return tagged
-    if boxed is None:
-        return _unboxed(text)
-    if fits is None or fits(boxed) or not _is_closed(text):
+    box, tagged = _last_box(text), _last_tagged(text)
+    if tagged is not None and (box is None or text.rfind("<answer>") > box.start()):
+        return Marked(tagged)
+    if box is None:
+        found = next((one for read in _UNBOXED if (one := read(text)) is not None), None)
+        return None if found is None else Marked(found)
+    boxed = Marked(_boxed(text, box), is_boxed=True)
+    is_cut = not box.group(1) and "}" not in text[box.end() :]
+    if fits is None or is_cut or fits(boxed.text):
         return boxed
-    box = last_match(_BOX, text)
-    behind = text[box.end() :] if box else ""
-    phrase = _after_phrase(behind)
-    if phrase is None and not _WORD.search(boxed):
+    phrase = _after_phrase(text[box.end() :])
+    if phrase is None and not _WORD.search(boxed.text):
         phrase = _after_phrase(text)
-    return boxed if phrase is None or "\\boxed" in phrase[:40] else phrase
-
-
-def _is_closed(text: str) -> bool:
-    """Whether the last box ends, so that it is not an answer that was cut off."""
-    box = last_match(_BOX, text)
-    return box is not None and (bool(box.group(1)) or "}" in text[box.end() :])
-
-
-def _unboxed(text: str) -> str | None:
-    hashed = _after_hashes(text)
-    if hashed is not None:
-        return hashed
-    phrase = _after_phrase(text)
-    return _last_display(text) if phrase is None else phrase
+    return boxed if phrase is None or "\\boxed" in phrase[:40] else Marked(phrase)
 
 
 def _after_hashes(text: str) -> str | None:
     """What stands on the line of the last ####, or below it if the line is empty; None if it is a heading."""
-    hashes = last_match(_HASHES, text)
+    hashes = last_of(_HASHES.finditer(text)) if "####" in text else None
     if hashes is None:
         return None
     line, _, rest = text[hashes.end() :].lstrip().partition("\n")
@@ -114,8 +122,7 @@ def _after_phrase(text: str) -> str | None:
 
 def _last_phrase(text: str) -> re.Match[str] | None:
     """The phrase or heading that ends last."""
-    patterns = [*phrases.found_in(text), phrases.HEADING]
-    found = [last_match(pattern, text) for pattern in patterns]
+    found = [last_of(pattern.finditer(text)) for pattern in phrases.found_in(text)]
     return max((one for one in found if one), key=lambda one: one.end(), default=None)
 
 
@@ -152,6 +159,9 @@ def _content(display: str) -> str:
     return rows[-1].lstrip("= ").strip() if is_chain else ", ".join(rows)
 
 
+_UNBOXED = (_after_hashes, _after_phrase, _last_display)
+
+
 def is_denied(before: str) -> bool:
     """Whether what stands before an answer takes it back: "not", "isn't the", "cannot be"."""
     return phrases.DENIAL.search(before[-_DENIAL_LENGTH:]) is not None
@@ -174,13 +184,16 @@ def last_line(text: str) -> str:
 
 
 def readings(text: str) -> list[str]:
-    """The ways to delimit the final answer, without repeats: all that is marked, its line, its sentence.
+    """The ways to delimit the final answer, as `delimited` gives them."""
+    return delimited(text, marked(text))
+
+
+def delimited(text: str, found: Marked | None) -> list[str]:
+    """The ways to read what was `found`, without repeats: all that is marked, its line, its sentence.
 
     Without a marker it is the last line. [] if there is nothing to read.
     """
-    answer = marked(text)
-    if answer is None:
-        answer = last_line(text)
+    answer = last_line(text) if found is None else found.text
     line = first_line(answer)
     sentence = ended(_SENTENCE_END.split(line, maxsplit=1)[0].strip(_MARKUP)).strip(_MARKUP)
     return [reading for reading in dict.fromkeys((answer, line, sentence)) if reading]
@@ -206,11 +219,6 @@ def _last_tagged(text: str) -> str | None:
         return None
     content, closed, _ = rest.partition("</answer>")
     return content.strip() if closed else ""
-
-
-def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    """The last match of `pattern` in `text`, found from the front and without keeping the others."""
-    return last_of(pattern.finditer(text))
 
 
 def last_of(items: Iterable[_T]) -> _T | None:

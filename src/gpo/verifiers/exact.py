@@ -37,8 +37,9 @@ def read(text: str, columns: Mapping[str, Any]) -> str | None:
     """The final answer, normalised; None if nothing marks it and the last line is no short answer."""
     del columns
     shown = answers.visible(text)
-    readings = answers.readings(shown)
-    if not readings or (answers.marked(shown) is None and len(readings[-1]) > MAX_UNMARKED):
+    marked = answers.marked(shown)
+    readings = answers.delimited(shown, marked)
+    if not readings or (marked is None and len(readings[-1]) > MAX_UNMARKED):
         return None
     return normalise(readings[-1])
 

@@ -66,7 +66,10 @@ def plain_number(answer: str) -> Fraction | None:
 
 def tidied(latex: str) -> str:
     r"""With the braces that \frac\pi2 and \sqrt2 leave out, and without phantoms."""
-    latex = _PHANTOM.sub("", latex).replace("\u2212", "-").replace("\\!", "")
+    latex = latex.replace("\u2212", "-")
+    if "\\" not in latex:
+        return latex
+    latex = _PHANTOM.sub("", latex).replace("\\!", "")
     latex = latex.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
     return _ROOT.sub(r"\\sqrt{\1}", _HALF_FRACTION.sub(r"\1{\2}", _FRACTION.sub(r"\\frac{\1}", latex)))
 

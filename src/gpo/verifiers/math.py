@@ -79,8 +79,8 @@ def score(text: str, answer: str, columns: Mapping[str, Any], *, is_fast: bool =
 
     A list of names keeps its order; a list of numbers does where `columns["question"]` asks for one.
     """
-    gold, shown = answers.gold(answer), answers.visible(text)
-    readings = _readings(shown)
+    gold = answers.gold(answer)
+    readings, _ = _readings(answers.visible(text))
     verdict = _fast_verdict(gold, readings) if is_fast else None
     if verdict is None:
         check(answer, columns)
@@ -95,11 +95,11 @@ def read(text: str, columns: Mapping[str, Any]) -> str | None:
     """
     del columns
     shown = answers.visible(text)
-    readings = _readings(shown)
+    readings, marked = _readings(shown)
     if not readings:
         return None
-    is_marked = answers.marked(shown) is not None
-    answer = readings[0] if is_marked and answers.last_boxed(shown) is not None else readings[-is_marked]
+    is_marked = marked is not None
+    answer = readings[0] if marked and marked.is_boxed else readings[-is_marked]
     is_answer = is_marked or "$" in shown.splitlines()[-1] or plain_number(answer) is not None
     return spelling(answer) if is_answer else None
 
@@ -122,7 +122,7 @@ def _readable(gold: str) -> None:
 def _fast_verdict(gold: str, readings: Sequence[str]) -> bool | None:
     """Whether an answer is right, as far as that shows at a glance; None if it does not."""
     spelled = normalise(gold)
-    if any(normalise(reading) == spelled for reading in readings):
+    if gold in readings or any(normalise(reading) == spelled for reading in readings):
         return bool(spelled)
     if is_words(gold) and all(is_words(reading) for reading in readings):
         return False
@@ -153,15 +153,19 @@ def _means(gold: str, reading: str, is_ordered: bool, is_list: bool) -> bool:
         return False
 
 
-def _readings(shown: str) -> list[str]:
-    """The ways to delimit the answer; a displayed formula is read as if it stood in the line."""
+def _readings(shown: str) -> tuple[list[str], answers.Marked | None]:
+    """The ways to delimit the answer, and what is marked; displayed formulas are read as if in the line."""
     shown = _in_line(shown)
-    readings = answers.readings(shown)
-    if not readings or answers.last_boxed(shown) is not None:
-        return readings
+    marked = answers.marked(shown)
+    readings = answers.delimited(shown, marked)
+    is_read = not readings or (marked is not None and marked.is_boxed)
+    return readings if is_read else _in_formulas(readings, is_marked=marked is not None), marked
+
+
+def _in_formulas(readings: Sequence[str], *, is_marked: bool) -> list[str]:
+    """The readings of an answer without a box: the formula in its line, else what the line says."""
     line = answers.first_line(readings[0])
     formulas = list(_SEGMENT.finditer(line))
-    is_marked = answers.marked(shown) is not None
     chosen = formulas[0 if is_marked else -1] if formulas else None
     if chosen is None or _is_one_of_several(line, formulas, chosen):
         return [*readings, *_in_sentence(line, is_marked=is_marked)]

@@ -56,7 +56,7 @@ def _number(text: str) -> worth.Number | None:
         line = _result(plain(shown[-_REACH:]))
         found = answers.last_of(worth.scan(line))
     else:
-        line = _result(plain(answers.first_line(marked)[:_REACH]))
+        line = _result(plain(answers.first_line(marked.text)[:_REACH]))
         found = next(worth.scan(line), None)
     if found is None or found.value is None:
         return None

@@ -28,14 +28,19 @@ def check(answer: str, columns: Mapping[str, Any]) -> None:
 
 def score(text: str, answer: str, columns: Mapping[str, Any]) -> float:
     """1.0 if the completion chooses the gold letter, or an option of the same text, else 0.0."""
-    letter, gold = read(text, columns), gold_letter(answer)
-    texts = dict(zip(_LETTERS, _options(columns), strict=False))
+    options = _options(columns)
+    letter, gold = _chosen(text, options), gold_letter(answer)
+    texts = dict(zip(_LETTERS, options, strict=False))
     return float(letter == gold or (letter in texts and texts[letter] == texts.get(gold)))
 
 
 def read(text: str, columns: Mapping[str, Any]) -> str | None:
     """The chosen letter in upper case; None if there is none or more than one."""
-    shown, options = answers.visible(text), _options(columns)
+    return _chosen(text, _options(columns))
+
+
+def _chosen(text: str, options: Sequence[str]) -> str | None:
+    shown = answers.visible(text)
     letter = _by_text(answers.readings(shown), options) or _letter(shown, options)
     is_known = letter is not None and letter in _LETTERS[: len(options) or None]
     return letter if is_known else None
@@ -84,7 +89,7 @@ def _letter(text: str, options: Sequence[str]) -> str | None:
     own = dict(zip(_LETTERS, map(letters.undressed, options), strict=False))
     marked = answers.marked(text, letters.is_choice)
     if marked is not None:
-        return letters.first(answers.first_line(marked), own)
+        return letters.first(answers.first_line(marked.text), own)
     text = _without_listing(text, options)
     alone = _GOLD.fullmatch(answers.last_line(text))
     return alone[1].upper() if alone else letters.last(text, own)

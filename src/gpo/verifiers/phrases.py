@@ -94,15 +94,6 @@ _NEEDLES: tuple[tuple[tuple[str, ...], str], ...] = tuple(
     (tuple(needles.split()), rf"{noun}{_MARK}{tie}")
     for needles, (noun, tie) in zip(_UNSPACED_STEMS, UNSPACED, strict=True)
 )
-_PATTERNS = [(needles, re.compile(f"{one}[ *_`]*[:\uff1a]?", re.IGNORECASE)) for needles, one in _NEEDLES]
-
-
-def found_in(text: str) -> Iterator[re.Pattern[str]]:
-    """The patterns of the languages whose words occur in the text: each matches all up to the answer."""
-    folded = text.casefold()
-    for needles, pattern in _PATTERNS:
-        if any(needle in folded for needle in needles):
-            yield pattern
 
 
 _HEADINGS = (
@@ -115,6 +106,21 @@ HEADING = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 """A line that is nothing but a heading of the answer below it."""
+
+_PATTERNS = [(needles, re.compile(f"{one}[ *_`]*[:\uff1a]?", re.IGNORECASE)) for needles, one in _NEEDLES]
+_ALL = [*_PATTERNS, (tuple(_HEADINGS.replace("?", "").split("|")), HEADING)]
+_OF_ASCII = [(needles, pattern) for needles, pattern in _ALL if any(map(str.isascii, needles))]
+
+
+def found_in(text: str) -> Iterator[re.Pattern[str]]:
+    """The patterns whose words occur in the text: each matches all up to the answer."""
+    folded = text.casefold()
+    for needles, pattern in _OF_ASCII if folded.isascii() else _ALL:
+        for needle in needles:
+            if needle in folded:
+                yield pattern
+                break
+
 
 DENIAL = re.compile(
     r"(?:(?:\b(?:not|nor|neither|never|cannot|except|instead of|rather than|other than|unlike"

@@ -66,14 +66,14 @@ class Number:
 
 def number(text: str) -> Fraction | None:
     """The value of a text that is one number, perhaps with a currency, and nothing else; None otherwise."""
-    if _SIMPLE.fullmatch(text):
-        return Fraction(text)
     found = whole(text)
     return found.value if found and not found.unit else None
 
 
 def whole(text: str) -> Number | None:
     """The number that a text is, perhaps with a currency or a unit; None if it is anything else."""
+    if _SIMPLE.fullmatch(text):
+        return Number(Fraction(text), "", 0, len(text))
     line = plain(text).strip(f" \t\r\n*`{DRESS}")
     found = next(scan(line), None) if len(line) <= 2 * MAX_DIGITS else None
     if found is None or found.value is None:
