@@ -42,7 +42,7 @@ FLOORS = {
     "checksums": {"types", "files"},
     "rope": set(),
     "ranks": {"types"},
-    "learn": {"types", "files", "ranks", "rope"},
+    "learn": {"types", "files", "checksums", "ranks", "rope"},
     "record": {"types", "files", "checksums"},
     "report": {"types", "files", "visible", "curve", "search", "record"},
     "plot": {"types", "curve", "record", "report"},

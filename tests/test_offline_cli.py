@@ -228,9 +228,12 @@ def test_rows_edited_by_hand_are_refused_by_row_and_field(edited, capsys) -> Non
             {"prompt_ids": [5] * 9000},
             "row 2: question and prefix have 9000 tokens and the context of the model is",
         ),
-        ({"rejected_ids": []}, "row 2: rejected_ids is '[]'; it must be a list of token ids, not empty"),
-        ({"prompt_ids": [1, -2]}, "row 2: prompt_ids is '[1, -2]'; it must be a list of token ids"),
-        ({"weight": 0}, "row 2: weight is 0; give a number above 0"),
+        ({"rejected_ids": []}, "row 2: rejected_ids: list should have at least 1 item after validation"),
+        (
+            {"prompt_ids": [1, -2]},
+            "row 2: prompt_ids.1: input should be greater than or equal to 0, got '-2'",
+        ),
+        ({"weight": 0}, "row 2: weight: input should be greater than 0, got '0'"),
     ):
         write_lines(edited / "pairs.jsonl", [rows[0], rows[1] | change, *rows[2:]])
         assert expected in refused(capsys, edited)

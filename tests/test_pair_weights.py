@@ -8,7 +8,11 @@ from gpo.commands.rows import read_labelled, read_preferences
 from gpo.tasks.tables import plain
 from gpo.types import InputError
 
-PAIR = {"prompt_ids": [1, 2], "chosen_ids": [3], "rejected_ids": [4]}
+MADE = {"problem": "1", "question": "q", "answer": "a", "prompt": "q"}
+PAIR = {
+    **MADE, "prefix": "", "chosen": "a", "rejected": "b",
+    "prompt_ids": [1, 2], "chosen_ids": [3], "rejected_ids": [4],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -31,23 +35,24 @@ def test_a_weight_that_is_no_usable_number_is_refused_by_row(tmp_path, weight):
 def test_a_usable_weight_is_read(tmp_path, weight, expected):
     path = tmp_path / "pairs.jsonl"
     path.write_text(json.dumps({**PAIR, "weight": weight}) + "\n")
-    assert read_preferences(path)[0].weight == expected
+    assert [row.weight for _, row in read_preferences(path)] == [expected]
 
 
 @pytest.mark.parametrize("name", ["prompt", "chosen", "rejected"])
 @pytest.mark.parametrize("value", [None, 7, ["a"], {"role": "user"}, False])
 def test_a_text_that_is_none_is_refused_by_row_and_field(tmp_path, name, value):
     path = tmp_path / "pairs.jsonl"
-    path.write_text(json.dumps({**PAIR, "prompt": "a"}) + "\n" + json.dumps({**PAIR, name: value}) + "\n")
-    with pytest.raises(InputError, match=rf"row 2: {name} is .*, not text"):
+    path.write_text(json.dumps(PAIR) + "\n" + json.dumps({**PAIR, name: value}) + "\n")
+    with pytest.raises(InputError, match=rf"row 2: {name}: input should be a valid string, got "):
         read_preferences(path)
 
 
 @pytest.mark.parametrize("name", ["prompt", "completion"])
 def test_a_text_of_an_unpaired_row_that_is_none_is_refused(tmp_path, name):
     path = tmp_path / "unpaired.jsonl"
-    path.write_text(json.dumps({"prompt_ids": [1], "completion_ids": [2], "label": True, name: None}) + "\n")
-    with pytest.raises(InputError, match=rf"row 1: {name} is None, not text"):
+    row = {**MADE, "completion": "a", "prompt_ids": [1], "completion_ids": [2], "label": True}
+    path.write_text(json.dumps(row | {name: None}) + "\n")
+    with pytest.raises(InputError, match=rf"row 1: {name}: input should be a valid string, got 'None'"):
         read_labelled(path)
 
 

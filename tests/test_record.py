@@ -17,9 +17,9 @@ def write_round(run: RunFolder, index: int, lines: int = 2) -> None:
 
 
 def write_checkpoint(run: RunFolder, index: int) -> None:
-    part = run.new_checkpoint()
-    (part / "model").mkdir()
-    run.finish_checkpoint(part, index)
+    with run.new_checkpoint(index) as part:
+        (part / "model").mkdir()
+        (part / "model" / "model.safetensors").write_bytes(b"weights")
 
 
 def test_lines_come_back_as_they_were_written(tmp_path) -> None:
@@ -39,7 +39,6 @@ def test_a_torn_round_is_counted_and_cut_away(tmp_path) -> None:
         run.commit_round({"round": 0, "tokens": {}, "metrics": {}})
         write_round(run, 1, lines=3)
         write_checkpoint(run, 1)
-        run.new_checkpoint()
     with (path / "rollouts.jsonl").open("a") as file:
         file.write('{"round": 1, "ro')
     with (path / "rounds.jsonl").open("a") as file:
@@ -51,7 +50,7 @@ def test_a_torn_round_is_counted_and_cut_away(tmp_path) -> None:
         run.commit_round({"round": 1, "tokens": {}, "metrics": {}})
         assert [line["round"] for line in run.rounds()] == [0, 1]
     assert len((path / "rollouts.jsonl").read_text().splitlines()) == 2
-    assert [folder.name for folder in (path / "checkpoints").iterdir()] == ["part"]
+    assert list((path / "checkpoints").iterdir()) == []
     assert len((path / "discarded" / "1" / "rollouts.jsonl").read_text().splitlines()) == 4
 
 

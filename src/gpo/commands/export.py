@@ -67,12 +67,7 @@ def one_export(settings: ExportSettings, pairs: Path, source: Source, folder: Pa
     rows = list(read_lines(path, KIND_OF[settings.rows]))
     if not rows:
         raise InputError(f"{path}: holds no row; build it with gpo pairs")
-    try:
-        return export(settings.to, settings.rows, rows, source, str(folder))
-    except KeyError as error:
-        raise InputError(
-            f"{path}: a row has no {error}; it was edited since, so build it anew with gpo pairs"
-        ) from None
+    return export(settings.to, settings.rows, rows, source, str(folder))
 
 
 def hub_export(settings: ExportSettings, pairs: Path, source: Source) -> Export:

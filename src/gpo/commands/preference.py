@@ -13,7 +13,7 @@ import datasets
 from rich.console import RenderableType
 from rich.table import Table
 
-from gpo import checksums, pairs
+from gpo import pairs
 from gpo.commands import learning, setup, trackers
 from gpo.commands.filling import filled
 from gpo.commands.held_out import check_training_rows
@@ -27,12 +27,13 @@ from gpo.commands.trackers import Trackers
 from gpo.commands.ui import Ui
 from gpo.evaluation import evaluate
 from gpo.gpo import Memory, problem_order, run_round
+from gpo.learn import trainer_checkpoints
 from gpo.learn.preference import PreferenceOptimisation, check_one_side, check_trl, train
 from gpo.offline import PreferenceSettings
 from gpo.paths import PathPrior
 from gpo.pool import Watch
 from gpo.ranks import Ranks
-from gpo.record import Json, RunFolder, read_lines, row_lines, trained_lines, write_lines
+from gpo.record import Json, RunFolder, row_lines, trained_lines, write_lines
 from gpo.report import terminal
 from gpo.report.unjudged import counted, told
 from gpo.types import InputError, Labelled, Policy, Preference, Problem, Verifier, derive_seed, spent_tokens
@@ -73,8 +74,9 @@ def complete(folder: RunFolder, training: PreferenceTraining, ui: Ui) -> Json:
     folder.take_up(training.settings.model_dump(), fingerprint, training.rows)
     training.run(folder, ui)
     folder.save("model", partial(learning.save_model, training.policy))
-    folder.drop_trainer()
     lines = folder.rounds()
+    for line in lines:  # what TRL wrote in between is needed by no committed round
+        folder.warn_of(trainer_checkpoints.drop(folder.path / "trainer" / f"{line['round']:04d}"))
     summary = summarise(lines) | {"method": training.settings.method, "run": str(folder.path)}
     ui.print(*report(lines, summary))
     return summary
@@ -88,6 +90,7 @@ class PreferenceTraining:
         trackers.check(settings.track)
         self.optimisation = optimisation_of(settings)
         self.options = options_of(settings)
+        self.made = made_rows(settings)
         if settings.task or settings.data or settings.eval_task or settings.eval_data:
             self.verifier = setup.load_verifier(settings)
         self.policy = learning.load_policy(settings, Ranks(), checkpoint / "model" if checkpoint else None)
@@ -101,34 +104,27 @@ class PreferenceTraining:
             self.held_out = held_out_problems(settings, self.policy, self.verifier)
         self.tally = Tally(self.verifier) if hasattr(self, "verifier") else None
         if settings.pairs is not None:
-            self.given = self.read(Path(settings.pairs))
+            self.given = self.not_held_out(Path(settings.pairs))
         elif settings.eval_problems:
             self.problems, self.held_out = setup.load_splits(settings, self.policy, self.verifier)
         else:
             self.problems = setup.load_training(settings, self.policy, self.verifier)
 
-    def read(self, run: Path) -> Rows:
+    def not_held_out(self, run: Path) -> Rows:
         """The rows of a finished `gpo pairs` that this model can be trained on."""
-        stored = RunFolder.stored_settings(run, "pairs")
-        if self.settings.method == "kto" and stored["weight"] != "none":
-            raise InputError(
-                f"--pairs {run}: has weights, which kto cannot honour; build it without --weight"
-            )
         check_same_prompts(run, fingerprint_of(run), self.policy.fingerprint, "to be trained")
-        path = run / FILES["unpaired" if self.settings.method == "kto" else "pairs"]
         held = {problem.question for problem in self.held_out}
-        questions = [str(line.get("question")) for line in read_lines(path)]
-        asked = {question: question for question in questions if question not in held}
-        held |= contaminated(asked, self.held_out, self.settings, stored["task"])
-        rows: Rows = read_labelled(path) if self.settings.method == "kto" else read_preferences(path)
-        kept: Any = [row for row, question in zip(rows, questions, strict=True) if question not in held]
-        self.num_left_out["held out"] = len(rows) - len(kept)
+        asked = {question: question for question, _ in self.made if question not in held}
+        task = RunFolder.stored_settings(run, "pairs")["task"]
+        held |= contaminated(asked, self.held_out, self.settings, task)
+        kept: Any = [row for question, row in self.made if question not in held]
+        self.num_left_out["held out"] = len(self.made) - len(kept)
         if not kept:
             raise InputError(
-                f"{path}: all {len(rows)} rows are of questions in the evaluation data; give other "
-                "--eval-data or --no-decontaminate"
+                f"--pairs {run}: all {len(self.made)} rows are of questions in the evaluation data; give "
+                "other --eval-data or --no-decontaminate"
             )
-        return self.fit(kept, path)
+        return self.fit(kept, file_of(self.settings, run))
 
     def fit(self, rows: Rows, source: Path | str) -> Rows:
         """The rows that are short enough, the others counted; InputError for ids that the model lacks."""
@@ -192,10 +188,8 @@ class PreferenceTraining:
         evaluation = self.evaluation()
         tokens = dict(line["tokens"])
         line |= {**evaluation, "metrics": metrics, "tokens": tokens | evaluation.get("tokens", {})}
-        part = folder.new_checkpoint()
-        learning.save_model(self.policy, part / "model")
-        checksums.seal(part)
-        folder.finish_checkpoint(part, index)
+        with folder.new_checkpoint(index) as part:
+            learning.save_model(self.policy, part / "model")
         line["unjudged"] = self.unjudged()
         folder.commit_round(line)
         self.tracked.log(line, self.num_updates)
@@ -285,6 +279,22 @@ class PreferenceTraining:
             },
             "tokens": {"evaluation": result.tokens},
         }
+
+
+def file_of(settings: PreferenceSettings, run: Path) -> Path:
+    """The rows of a `gpo pairs` that the method trains."""
+    return run / FILES["unpaired" if settings.method == "kto" else "pairs"]
+
+
+def made_rows(settings: PreferenceSettings) -> Sequence[tuple[str, Preference | Labelled]]:
+    """The rows of --pairs, each with its question; none where each round makes its own."""
+    if settings.pairs is None:
+        return []
+    run = Path(settings.pairs)
+    path, is_labelled = file_of(settings, run), settings.method == "kto"
+    if is_labelled and RunFolder.stored_settings(run, "pairs")["weight"] != "none":
+        raise InputError(f"--pairs {run}: has weights, which kto cannot honour; build it without --weight")
+    return read_labelled(path) if is_labelled else read_preferences(path)
 
 
 def optimisation_of(settings: PreferenceSettings) -> PreferenceOptimisation:

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from gpo.pairs import Answer, Options, Pair, Rows, Trajectory
-from gpo.record import Json, read_lines
+from gpo.record import Json, lines
+from gpo.record.schema import PairLine, UnpairedLine
 from gpo.types import Ids, InputError, Labelled, Preference, Rollout
 
 FILES = {"pairs": "pairs.jsonl", "unpaired": "unpaired.jsonl", "steps": "steps.jsonl", "sft": "sft.jsonl"}
-
-
-MAX_WEIGHT = 1e6
-"""Of a pair; beyond it a batch's loss is that of one pair, and float32 has no room for its square."""
 Training = Sequence[Preference] | Sequence[Labelled]
+T = TypeVar("T")
 
 
 class Writer:
@@ -138,53 +136,22 @@ class Writer:
         )
 
 
-def read_preferences(path: Path) -> list[Preference]:
-    """The pairs of a file; InputError names the first row and field that cannot be trained."""
-    rows = []
-    for number, record in enumerate(read_lines(path), start=1):
-        prompt, chosen, rejected = (
-            _ids(path, number, record, f"{name}_ids") for name in ("prompt", "chosen", "rejected")
-        )
-        _check_texts(path, number, record)
-        if chosen == rejected:
-            raise InputError(
-                f"{path}: row {number}: chosen_ids and rejected_ids are the same; remove the row"
-            )
-        rows.append(Preference(prompt, chosen, rejected, _weight(path, number, record)))
-    return _some(path, rows)
+def read_preferences(path: Path) -> list[tuple[str, Preference]]:
+    """The pairs of a file, each with its question; InputError names the first row and field that is wrong."""
+    made = [
+        (line.question, Preference(line.prompt_ids, line.chosen_ids, line.rejected_ids, line.weight))
+        for line in lines(path, PairLine)
+    ]
+    return _some(path, made)
 
 
-def _check_texts(path: Path, number: int, record: Json) -> None:
-    """InputError for a text that is none: the ids are trained, but such a row was not written whole."""
-    for name in ("prompt", "chosen", "rejected", "completion"):
-        if name in record and not isinstance(record[name], str):
-            raise InputError(
-                f"{path}: row {number}: {name} is {repr(record[name])[:40]}, not text; build it again "
-                "with gpo pairs, or remove the row"
-            )
-
-
-def _weight(path: Path, number: int, record: Json) -> float:
-    """Of a pair's loss: 1 unless the row says otherwise."""
-    weight = record.get("weight", 1.0)
-    if type(weight) in (int, float) and 0 < weight <= MAX_WEIGHT:
-        return float(weight)
-    raise InputError(
-        f"{path}: row {number}: weight is {repr(weight)[:40]}; give a number above 0, at most {MAX_WEIGHT:g}"
-    )
-
-
-def read_labelled(path: Path) -> list[Labelled]:
+def read_labelled(path: Path) -> list[tuple[str, Labelled]]:
     """The unpaired rows of a file, checked like pairs."""
-    rows = []
-    for number, record in enumerate(read_lines(path), start=1):
-        prompt, completion = (_ids(path, number, record, f"{name}_ids") for name in ("prompt", "completion"))
-        _check_texts(path, number, record)
-        label = record.get("label")
-        if not isinstance(label, bool):
-            raise InputError(f"{path}: row {number}: label is {label!r}; give true or false")
-        rows.append(Labelled(prompt, completion, label))
-    return _some(path, rows)
+    made = [
+        (line.question, Labelled(line.prompt_ids, line.completion_ids, line.label))
+        for line in lines(path, UnpairedLine)
+    ]
+    return _some(path, made)
 
 
 def check_vocabulary(rows: Training, num_ids: int, end_ids: Ids, source: Path | str) -> None:
@@ -231,17 +198,7 @@ def _length(row: Preference | Labelled) -> int:
     return len(row.prompt_ids) + max(len(row.chosen_ids), len(row.rejected_ids))
 
 
-def _ids(path: Path, number: int, record: Json, name: str) -> Ids:
-    ids = record.get(name)
-    is_ids = isinstance(ids, list) and all(type(i) is int and i >= 0 for i in ids)
-    if not is_ids or not ids:
-        raise InputError(
-            f"{path}: row {number}: {name} is {str(ids)[:40]!r}; it must be a list of token ids, not empty"
-        )
-    return tuple(ids)
-
-
-def _some(path: Path, rows: list[Any]) -> list[Any]:
+def _some(path: Path, rows: list[T]) -> list[T]:
     if not rows:
         reason = "holds no row" if path.exists() else "is not there"
         raise InputError(f"{path}: {reason}; build it with gpo pairs")

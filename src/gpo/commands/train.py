@@ -12,7 +12,6 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from gpo import checksums
 from gpo.commands import engines, learning, setup, trackers
 from gpo.commands.clock import Clock
 from gpo.commands.log import Log, accuracies, diverged, is_stale
@@ -226,13 +225,11 @@ class Training:
 
     def checkpoint(self, folder: RunFolder, index: int) -> None:
         """Writes model and optimizer to a folder that is moved into place when it is whole."""
-        part = folder.new_checkpoint()
-        self.learner.save(part / "optimizer.safetensors")
-        if self.ranks.is_first:
-            learning.save_model(self.policy, part / "model")
-            write_json(part / "memory.json", asdict(self.memory))
-            checksums.seal(part)
-        folder.finish_checkpoint(part, index)
+        with folder.new_checkpoint(index) as part:
+            self.learner.save(part / "optimizer.safetensors")
+            if self.ranks.is_first:
+                learning.save_model(self.policy, part / "model")
+                write_json(part / "memory.json", asdict(self.memory))
 
 
 def read_memory(path: Path) -> Memory:

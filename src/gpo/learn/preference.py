@@ -27,8 +27,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 from transformers import PrinterCallback, TrainerCallback
-from transformers.trainer_utils import get_last_checkpoint
 
+from gpo.learn import trainer_checkpoints
 from gpo.rope import switch_of
 from gpo.types import InputError, Labelled, Preference, derive_seed
 
@@ -108,8 +108,8 @@ def train(
         trainer = make_trainer(model, tokenizer, rows, settings, folder, seed)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(progress)
-        saved = get_last_checkpoint(str(folder)) if folder.is_dir() else None  # type: ignore[no-untyped-call]
-        trainer.train(resume_from_checkpoint=saved)
+        trainer.add_callback(trainer_checkpoints.Keeping(folder))
+        trainer.train(resume_from_checkpoint=trainer_checkpoints.last_whole(folder))
         logs = [line for line in trainer.state.log_history if "loss" in line]
         updates = trainer.state.global_step
     return {
@@ -224,7 +224,6 @@ def common(settings: PreferenceOptimisation, model: Any, folder: Path, seed: int
         "report_to": "none",
         "save_strategy": "steps" if settings.save_every else "no",
         "save_steps": settings.save_every or 500,
-        "save_total_limit": 1,
         "disable_tqdm": True,
     }
 

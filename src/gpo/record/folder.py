@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,7 +14,8 @@ from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
-from gpo.record.checkpoints import Checkpoints, drop_trainer
+from gpo import checksums
+from gpo.record.checkpoints import Checkpoints
 from gpo.record.files import Json, line_of, read_lines, write_json, write_lines
 from gpo.record.rows import check_rows, rows_digest
 from gpo.record.schema import CommittedLine, EvaluatedLine, TrainedLine
@@ -190,27 +191,22 @@ class RunFolder:
         if run.get("has_rounds") is False:
             write_json(self.path / "run.json", {**run, "has_rounds": True})
 
-    def new_checkpoint(self) -> Path:
-        """An empty folder to write a checkpoint into."""
+    def new_checkpoint(self, num_rounds: int) -> AbstractContextManager[Path]:
+        """An empty folder to write a checkpoint into, which is moved into its place once it is whole."""
         self._begin()
-        return Checkpoints(self.path).new()
-
-    def finish_checkpoint(self, part: Path, num_rounds: int) -> None:
-        """Moves a whole checkpoint into its place; the round that it belongs to is committed next."""
-        Checkpoints(self.path).finish(part, num_rounds)
+        return Checkpoints(self.path).new(num_rounds)
 
     def prune_checkpoints(self, keep: int) -> None:
-        """Drops all but the last `keep`; only after the commit, for until then the one before is needed.
+        """Drops all but the last `keep`; only after the commit, for until then the one before is needed."""
+        self.warn_of(Checkpoints(self.path).prune((line["round"] for line in self.rounds()), keep))
 
-        A DataWarning, once in a process, names each that stays since something else lies in it.
-        """
-        for stays in Checkpoints(self.path).prune((line["round"] for line in self.rounds()), keep):
-            if stays not in self._named:
-                note = (
-                    "holds files that the run did not write, so it stays; remove it if you do not need them"
-                )
-                warnings.warn(f"{stays}: {note}", DataWarning, stacklevel=2)
-                self._named.add(stays)
+    def warn_of(self, checkpoints: Iterable[Path]) -> None:
+        """A DataWarning, once in a process, for each old checkpoint that stays since it is not all ours."""
+        for one in checkpoints:
+            if one not in self._named:
+                note = "holds more than the run wrote, so it stays; remove it if you do not need it"
+                warnings.warn(f"{one}: {note}", DataWarning, stacklevel=3)
+                self._named.add(one)
 
     def save(self, name: str, write: Callable[[Path], None]) -> None:
         """What `write` puts into the folder that it is given, in the folder `name` of the run.
@@ -218,21 +214,14 @@ class RunFolder:
         It is written elsewhere first, so that a kill leaves what was there, and no link there is followed.
         """
         self._begin()
-        for old in self.path.glob(f".{name}.*.part"):
-            if not old.is_symlink():
-                shutil.rmtree(old)
-        part = self.path / f".{name}.{secrets.token_hex(8)}.part"
-        part.mkdir()
-        write(part)
-        for file in sorted(path for path in part.rglob("*") if path.is_file()):
-            place = self.path / name / file.relative_to(part)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(file, place)
-        shutil.rmtree(part)
-
-    def drop_trainer(self) -> None:
-        """Removes TRL's checkpoints, which nothing needs once their rounds are committed."""
-        drop_trainer(self.path, (line["round"] for line in self.rounds()))
+        with checksums.new_part(self.path, name) as part:
+            write(part)
+            checksums.drop_torn(self.path, name, part)
+            for file in sorted(path for path in part.rglob("*") if path.is_file()):
+                place = self.path / name / file.relative_to(part)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(file, place)
+            shutil.rmtree(part)
 
     def close(self) -> None:
         for file in self._files.values():
@@ -276,8 +265,8 @@ class SilentFolder(RunFolder):
     def commit_round(self, record: Json) -> None:
         self._lines.append(record)
 
-    def new_checkpoint(self) -> Path:
-        return self.path / "checkpoints" / "part"
+    def new_checkpoint(self, num_rounds: int) -> AbstractContextManager[Path]:  # noqa: ARG002
+        return nullcontext(self.path)
 
     def take_up(
         self,
@@ -288,9 +277,6 @@ class SilentFolder(RunFolder):
         return dict.fromkeys(STREAMS, 0)
 
     def write(self, stream: str, record: Json) -> None:
-        pass
-
-    def finish_checkpoint(self, part: Path, num_rounds: int) -> None:
         pass
 
     def prune_checkpoints(self, keep: int) -> None:

@@ -19,11 +19,14 @@ Id = Annotated[int, Field(ge=0, lt=2**31)]
 Rate = Annotated[float, Field(ge=0, le=1)]
 AsList = Strict(False)  # JSON knows no tuples; what is in them stays strict
 Ids = Annotated[tuple[Id, ...], AsList]
+SomeIds = Annotated[Ids, Field(min_length=1)]
 Counts = Annotated[tuple[Count, ...], AsList]
 Numbers = Annotated[tuple[float | None, ...], AsList]
 Interval = Annotated[tuple[float, float], AsList]
 Intervals = Annotated[tuple[Interval, ...], AsList]
 Tokens = dict[str, Count]
+MAX_WEIGHT = 1e6
+"""Of a pair; beyond it a batch's loss is that of one pair, and float32 has no room for its square."""
 
 
 class Line(BaseModel):
@@ -336,7 +339,7 @@ class MadeLine(Line):
     question: str
     answer: str
     prompt: str
-    prompt_ids: Ids
+    prompt_ids: SomeIds
     is_exact_text: bool = True
     is_ended: bool = True
 
@@ -344,18 +347,23 @@ class MadeLine(Line):
 class PairLine(MadeLine):
     """A row of pairs.jsonl."""
 
+    prefix: str
     chosen: str
     rejected: str
-    chosen_ids: Ids
-    rejected_ids: Ids
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    chosen_ids: SomeIds
+    rejected_ids: SomeIds
+    weight: Annotated[float, Field(gt=0, le=MAX_WEIGHT)] = 1.0
+
+    def misfit(self) -> str | None:
+        is_same = self.chosen_ids == self.rejected_ids
+        return "chosen_ids and rejected_ids are the same" if is_same else None
 
 
 class UnpairedLine(MadeLine):
     """A row of unpaired.jsonl."""
 
     completion: str
-    completion_ids: Ids
+    completion_ids: SomeIds
     label: bool
 
 
@@ -377,7 +385,7 @@ class TunedLine(MadeLine):
     """A row of sft.jsonl."""
 
     completion: str
-    completion_ids: Ids
+    completion_ids: SomeIds
 
 
 class PairsSummary(Line):
@@ -399,6 +407,8 @@ class LocatedSummary(Line):
     tokens: Tokens
 
 
+DAMAGED = "it was damaged since it was written, so restore it from a copy"
+
 AnyLine = TypeVar("AnyLine", bound=Line)
 
 
@@ -411,10 +421,10 @@ def checked(path: Path, row: int | None, cls: type[AnyLine], record: Mapping[str
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"]))
         found = "" if first["type"] == "missing" else f", got {_shown(first['input'])}"
-        message = str(first["msg"])
-        raise InputError(f"{where}: {field}: {message[0].lower()}{message[1:]}{found}") from None
+        message = str(first["msg"]).replace("Tuple should", "List should")
+        raise InputError(f"{where}: {field}: {message[0].lower()}{message[1:]}{found}; {DAMAGED}") from None
     if wrong := line.misfit():
-        raise InputError(f"{where}: {wrong}; it was damaged since it was written, so restore it from a copy")
+        raise InputError(f"{where}: {wrong}; {DAMAGED}")
     return line
 
 
