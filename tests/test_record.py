@@ -1,9 +1,17 @@
 import json
+import re
 
 import pytest
 
 from gpo.record import RunFolder, finite, read_lines, write_json
+from gpo.record.schema import DrawnLine, SampledLine
 from gpo.types import InputError
+
+DRAWN = {
+    "round": 0, "purpose": "explore", "problem": "1", "answer": "2", "text": "", "finished": True,
+    "prompt_ids": [1], "prefix_ids": [], "action_ids": [9], "logprobs": [], "entropies": [],
+    "reward": 1, "policy_version": 0, "row": 0, "seed": 1, "state": "s", "samples": [],
+}  # fmt: skip
 
 
 def new_run(path, **settings) -> RunFolder:
@@ -125,3 +133,29 @@ def test_files_are_written_whole_or_not_at_all(tmp_path) -> None:
         write_json(path, {"a": object()})
     assert json.loads(path.read_text()) == {"a": 1}
     assert finite({"a": [float("inf"), 1.5], "b": (float("nan"),)}) == {"a": [None, 1.5], "b": [None]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "record", "expected"),
+    [
+        (SampledLine, {"samples": [DRAWN]}, "samples.0.action_ids: has 9, and the model's ids are 0 to 6"),
+        (DrawnLine, {"action_ids": [9, 6]}, "action_ids: has 9, and the model's ids are 0 to 6"),
+        (
+            DrawnLine,
+            {"prefix_ids": [7], "action_ids": []},
+            "prefix_ids: has 7, and the model's ids are 0 to 6",
+        ),
+        (
+            DrawnLine,
+            {"prompt_ids": [6, 7], "action_ids": [6]},
+            "prompt_ids: has 7, and the model's ids are 0 to 6",
+        ),
+    ],
+)
+def test_an_id_that_the_model_does_not_have_is_named(tmp_path, kind, record, expected) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_text(json.dumps({**DRAWN, **record}) + "\n")
+    assert len(list(read_lines(path, kind))) == 1
+    assert len(list(read_lines(path, kind, num_ids=10))) == 1
+    with pytest.raises(InputError, match=re.escape(f"{path}: row 1: {expected}")):
+        list(read_lines(path, kind, num_ids=7))

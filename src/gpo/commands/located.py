@@ -17,9 +17,9 @@ Key = tuple[int, str]
 """Round and problem: what was sampled together."""
 
 
-def read_trajectories(run: Path) -> list[Trajectory]:
-    """The trajectories of a run, in its order; InputError for a line whose rollout is not there."""
-    curves = sorted(read_lines(run / "curves.jsonl", LocatedLine), key=place)
+def read_trajectories(run: Path, num_ids: int | None = None) -> list[Trajectory]:
+    """The trajectories of a run, in its order; InputError for ids that are not of a model's `num_ids`."""
+    curves = sorted(read_lines(run / "curves.jsonl", LocatedLine, num_ids), key=place)
     if not curves:
         raise InputError(
             f"{run}: holds no located trajectory, so there is nothing to pair; give locate more problems"
@@ -27,8 +27,8 @@ def read_trajectories(run: Path) -> list[Trajectory]:
     wanted = {_key(line) for line in curves}
     explored: dict[Key, list[Rollout]] = defaultdict(list)
     searched: dict[Key, list[Rollout]] = defaultdict(list)
-    rollouts = (line for line in read_lines(run / "rollouts.jsonl", StoredRollout) if _key(line) in wanted)
-    for line in sorted(rollouts, key=_order):
+    rollouts = read_lines(run / "rollouts.jsonl", StoredRollout, num_ids)
+    for line in sorted((line for line in rollouts if _key(line) in wanted), key=_order):
         (explored if line["purpose"] == "explore" else searched)[_key(line)].append(rollout_of(line))
     return [_trajectory(line, explored[_key(line)], searched[_key(line)]) for line in curves]
 

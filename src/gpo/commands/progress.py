@@ -74,8 +74,8 @@ class Recorded:
     tokens: int = 0
 
     @classmethod
-    def read(cls, path: Path, version: int) -> Recorded:
-        """InputError if the run was made by an earlier version, which wrote other lines."""
+    def read(cls, path: Path, version: int, num_ids: int | None = None) -> Recorded:
+        """InputError if an earlier version wrote other lines, and for ids not of a model's `num_ids`."""
         if any(True for _ in read_lines(path / "rounds.jsonl")):
             raise InputError(f"--resume {path}: was written by an earlier version; start it anew")
         found = cls()
@@ -85,11 +85,11 @@ class Recorded:
             if line["place"] < LAST:
                 found.teachers[line["place"]] = line["problem"]
         found.tokens = found.totals.tokens.total()
-        for line in read_lines(path / "rollouts.jsonl", DrawnLine):
+        for line in read_lines(path / "rollouts.jsonl", DrawnLine, num_ids):
             if line["problem"] not in found.done and line["policy_version"] == version:
                 found.rollouts.setdefault(line["problem"], []).append(line)
                 found.tokens += len(line["action_ids"])
-        for line in read_lines(path / "curves.jsonl", SearchedLine):
+        for line in read_lines(path / "curves.jsonl", SearchedLine, num_ids):
             if line["place"] < LAST or line["problem"] not in found.done:
                 found.curves.setdefault(line["place"], []).append(line)
         return found

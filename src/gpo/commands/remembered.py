@@ -87,13 +87,13 @@ class Remembered:
         return {**name, "samples": [asdict(sample) for sample in samples]}
 
 
-def read_samples(run: Path) -> dict[Name, list[Sample]]:
+def read_samples(run: Path, num_ids: int | None = None) -> dict[Name, list[Sample]]:
     """What the run's samples.jsonl holds."""
     return {
         (line["state"], line["seed"], len(line["samples"]), line["policy_version"]): [
             sample_of(one) for one in line["samples"]
         ]
-        for line in read_lines(run / "samples.jsonl", SampledLine)
+        for line in read_lines(run / "samples.jsonl", SampledLine, num_ids)
     }
 
 

@@ -43,14 +43,15 @@ def write_lines(path: Path, records: Iterable[Json]) -> None:
         file.writelines(line_of(record).encode() for record in records)
 
 
-def read_lines(path: Path, kind: type[Line] | None = None) -> Iterator[Json]:
+def read_lines(path: Path, kind: type[Line] | None = None, num_ids: int | None = None) -> Iterator[Json]:
     """The records of a JSONL file, each checked as a `kind`; none if there is no such file.
 
-    A last line without its end was torn and is passed over. InputError names file, row and field.
+    A last line without its end was torn and is passed over. InputError names file, row and field, for a token
+    id of `num_ids` or more too.
     """
     for row, record in _records(path):
         if kind is not None:
-            checked(path, row, kind, record)
+            checked(path, row, kind, record, num_ids)
         yield record
 
 

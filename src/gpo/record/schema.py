@@ -10,15 +10,38 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic_core import PydanticCustomError
 
 from gpo.types import InputError
+
+UNKNOWN = "unknown_id"
+
+
+def _known(ids: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+    """The ids; the context of the validation is how many the model has, if that is to be checked."""
+    if info.context is not None and ids and max(ids) >= info.context:
+        raise PydanticCustomError(
+            UNKNOWN,
+            "has {id}, and the model's ids are 0 to {last}",
+            {"id": max(ids), "last": info.context - 1},
+        )
+    return ids
+
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Id = Annotated[int, Field(ge=0, lt=2**31)]
 Rate = Annotated[float, Field(ge=0, le=1)]
 AsList = Strict(False)  # JSON knows no tuples; what is in them stays strict
-Ids = Annotated[tuple[Id, ...], AsList]
+Ids = Annotated[tuple[Id, ...], AsList, AfterValidator(_known)]
 SomeIds = Annotated[Ids, Field(min_length=1)]
 Counts = Annotated[tuple[Count, ...], AsList]
 Numbers = Annotated[tuple[float | None, ...], AsList]
@@ -412,15 +435,20 @@ DAMAGED = "it was damaged since it was written, so restore it from a copy"
 AnyLine = TypeVar("AnyLine", bound=Line)
 
 
-def checked(path: Path, row: int | None, cls: type[AnyLine], record: Mapping[str, Any]) -> AnyLine:
-    """The line; InputError names the file, the row, the first wrong field and its value."""
+def checked(
+    path: Path, row: int | None, cls: type[AnyLine], record: Mapping[str, Any], num_ids: int | None = None
+) -> AnyLine:
+    """The line; InputError names the file, the row, the first wrong field and its value.
+
+    `num_ids` is how many token ids the model has that they are given to.
+    """
     where = str(path) if row is None else f"{path}: row {row}"
     try:
-        line = cls.model_validate(record)
+        line = cls.model_validate(record, context=num_ids)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"]))
-        found = "" if first["type"] == "missing" else f", got {_shown(first['input'])}"
+        found = "" if first["type"] in ("missing", UNKNOWN) else f", got {_shown(first['input'])}"
         message = str(first["msg"]).replace("Tuple should", "List should")
         raise InputError(f"{where}: {field}: {message[0].lower()}{message[1:]}{found}; {DAMAGED}") from None
     if wrong := line.misfit():
