@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import shutil
 import warnings
 from collections.abc import Callable
@@ -189,8 +190,7 @@ def test_a_model_folder_that_is_off_is_refused_by_name(folder, case, capfd):
 
 
 def assert_matches(message: str, found: str) -> None:
-    with pytest.raises(InputError, match=message):
-        raise InputError(found)
+    assert re.search(message, found), found
 
 
 @pytest.mark.parametrize("case", ["a tensor is missing", "config names fewer layers", "another shape", "a shard is missing",
@@ -246,16 +246,19 @@ def test_weights_that_logits_never_go_through_are_passed_over_and_said(folder, k
         TransformersPolicy.load(folder)
 
 
-def test_a_tied_head_may_be_absent_and_other_models_of_the_table_load(tmp_path):
-    for kind in ("llama tied", "qwen3 tied", "gpt2, learned positions", "mamba, no key-value cache"):
-        model = model_of(kind)
-        model.save_pretrained(tmp_path / kind)
-        characters().save_pretrained(tmp_path / kind)
-        names = load_file(tmp_path / kind / "model.safetensors").keys()
-        assert ("lm_head.weight" in names) == (kind == "never")
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", DataWarning)
-            TransformersPolicy.load(tmp_path / kind)
+@pytest.mark.parametrize(
+    "kind", ["llama tied", "qwen3 tied", "gpt2, learned positions", "mamba, no key-value cache"]
+)
+def test_a_tied_head_is_not_in_the_file_and_the_model_is_the_one_that_was_saved(kind, tmp_path):
+    model = model_of(kind)
+    model.save_pretrained(tmp_path)
+    characters().save_pretrained(tmp_path)
+    assert "lm_head.weight" not in load_file(tmp_path / "model.safetensors")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        loaded = TransformersPolicy.load(tmp_path).model.state_dict()
+    assert loaded.keys() == model.state_dict().keys()
+    assert all(torch.equal(loaded[key], value) for key, value in model.state_dict().items())
 
 
 def test_a_folder_without_a_tokenizer_is_one_line(folder):
@@ -333,7 +336,7 @@ BROKEN_ADAPTERS = {
     "a file cut short": (lambda f: os.truncate(f / "adapter_model.safetensors", 3000), r"is not a whole safetensors file"),
     "no weights": (lambda f: (f / "adapter_model.safetensors").unlink(), r"has adapter_config\.json but no adapter_model"),
     "no config": (lambda f: (f / "adapter_config.json").unlink(), r"has no adapter_config\.json"),
-    "nan": (adapter_weights(lambda w: next(iter(w.values())).fill_(float("nan"))), r"lora_A.* holds nan or infinity"),
+    "nan": (adapter_weights(lambda w: next(iter(w.values())).fill_(float("nan"))), r"^adapter .*lora_A.* holds nan or infinity"),
     "saved modules that are not there": (adapter_config(modules_to_save=["lm_head"]), r"lacks weights .*lm_head"),
     "an unknown kind": (adapter_config(peft_type="MAGIC"), r"cannot be loaded"),
 }  # fmt: skip
@@ -345,9 +348,8 @@ def test_an_adapter_that_does_not_fit_is_refused_by_name(folder, case):
     adapter = adapter_of(folder)
     change(adapter)
     assert_matches(message, refusal(folder, adapter=adapter))
-    if case != "nan":
-        with pytest.raises(InputError, match=message):
-            check_files(folder, [adapter], trust_remote_code=False)
+    with pytest.raises(InputError, match=message):
+        check_files(folder, [adapter], trust_remote_code=False)
 
 
 ADAPTERS = {

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpo import DEMO_MODEL, proposals
 from gpo.commands import setup
-from gpo.config import EngineSettings, TrainSettings
+from gpo.config import EngineSettings, ModelSettings
 from gpo.curve import VALUE_RULES
 from gpo.recipe import Recipe
-from gpo.types import DataWarning, InputError, Policy
+from gpo.types import DataWarning, InputError, Policy, Problem, State
 
 if TYPE_CHECKING:
-    from gpo.policies.prompting import PromptedPolicy
+    from gpo.policies.described import DescribedPolicy
     from gpo.policies.vllm import VllmPolicy
-    from gpo.ranks import Ranks
 
 
 def load_engine(settings: EngineSettings) -> Policy:
@@ -42,29 +43,43 @@ def load_engine(settings: EngineSettings) -> Policy:
     )
 
 
-def load_asking(settings: EngineSettings) -> PromptedPolicy:
+def load_asking(settings: ModelSettings, checkpoint: Path | None = None) -> DescribedPolicy:
     """What asks as every engine does, and reads what is answered, without the weights to sample.
 
-    So rows and templates are checked before what takes minutes to load.
+    InputError for all of the model and engine that can be seen to be wrong so far.
     """
-    from gpo.policies.loading import check_folders, load_description
-    from gpo.policies.prompting import PromptedPolicy
+    from gpo.policies.described import DescribedPolicy
+    from gpo.policies.loading import check_device
 
-    model = DEMO_MODEL if settings.model == "demo" else settings.model
-    if settings.engine != "server":
-        check_folders(model, settings.adapter)
-    tokenizer, end_ids, context = load_description(model, trust_remote_code=settings.trust_remote_code)
-    return PromptedPolicy(tokenizer, end_ids=end_ids, context=context, **setup.prompting(settings))
+    engine = getattr(settings, "engine", "transformers")
+    if engine == "vllm":
+        vllm_policy()
+    elif engine == "transformers" and settings.device:
+        check_device(settings.device)
+    model, adapter = setup.model_of(settings, checkpoint)
+    return DescribedPolicy.load(
+        model,
+        adapter=adapter,
+        trust_remote_code=settings.trust_remote_code,
+        has_weights=engine != "server",
+        **setup.prompting(settings),
+    )
+
+
+def vllm_policy() -> type[VllmPolicy]:
+    """The class that samples with vLLM; InputError if it is not installed."""
+    try:
+        from gpo.policies.vllm import VllmPolicy
+    except ImportError as error:
+        raise InputError(f"--engine vllm: cannot be imported ({error}); pip install 'gpo[vllm]'") from None
+    return VllmPolicy
 
 
 def load_vllm(settings: EngineSettings) -> VllmPolicy:
     """vLLM in this process; InputError if it is not installed."""
-    try:
-        from gpo.policies.streaming import SLOTS
-        from gpo.policies.vllm import VllmPolicy
-    except ImportError as error:
-        raise InputError(f"--engine vllm: cannot be imported ({error}); pip install 'gpo[vllm]'") from None
-    return VllmPolicy.load(
+    from gpo.policies.streaming import SLOTS
+
+    return vllm_policy().load(
         DEMO_MODEL if settings.model == "demo" else settings.model,
         adapters={"adapter": settings.adapter} if settings.adapter else {},
         trust_remote_code=settings.trust_remote_code,
@@ -76,13 +91,13 @@ def load_vllm(settings: EngineSettings) -> VllmPolicy:
     )
 
 
-def load_trained(settings: TrainSettings, ranks: Ranks) -> VllmPolicy | None:
-    """The engine that samples while another model learns; None where that one samples itself."""
-    if settings.engine == "transformers":
-        return None
-    if ranks.num > 1:
-        raise InputError("--engine vllm: updates of several processes are not handed over; train with one")
-    return load_vllm(settings)
+def check_room(policy: Policy, problems: Sequence[Problem]) -> None:
+    """InputError for a prompt that the engine has no room for: it may hold less than the model's context."""
+    from gpo.policies.prompting import PromptedPolicy
+
+    if isinstance(policy, PromptedPolicy):
+        for problem in problems:
+            policy.room(State(problem))
 
 
 def suited(recipe: Recipe, policy: Policy) -> Recipe:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.text import Text
 
 from gpo.commands import engines, setup
+from gpo.commands.begin import Asked, asked, begun
 from gpo.commands.harness import check_export, export
 from gpo.commands.records import write_evaluated
 from gpo.commands.tally import Tally
 from gpo.commands.ui import Ui
 from gpo.config import EvalSettings
 from gpo.evaluation import Outcome, Scores, compare, evaluate, scores
-from gpo.record import Json, RunFolder, read_lines, row_lines, stored_run, write_json
+from gpo.record import Json, RunFolder, read_lines, stored_run, write_json
 from gpo.record.schema import EvaluatedLine
 from gpo.report import scores as table
 from gpo.report.unjudged import counted
@@ -32,8 +34,8 @@ def run(settings: EvalSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     check_export(settings)
     path = resume or setup.output_folder(settings.output, "eval", settings.seed)
     finished = finished_rival(settings)
-    if finished is None:
-        check_rival(settings)
+    if settings.against is not None and finished is None:
+        check_rival(settings, path)
     summary = measured(settings, path, ui, resume, finished) | {"run": str(path)}
     outcomes = read_outcomes(path)
     found = scores(outcomes, ks)
@@ -84,23 +86,29 @@ def measured(
     InputError before anything is sampled if the problems are not those of `others`.
     """
     stored = settings.model_dump()
-    if resume is None:
-        RunFolder.check_new(path, stored)
-    verifier = setup.load_verifier(settings)
-    policy = engines.load_engine(settings)
-    problems = setup.load_problems(settings, policy, verifier, split=settings.split, seed=settings.seed)
-    if others is not None and {one.problem for one in others} != {problem.id for problem in problems}:
-        raise InputError(
-            f"--against {settings.against}: is of {len(others)} other problems than these "
-            f"{len(problems)}; give it the same data, split and limit"
-        )
-    with RunFolder.resume(path) if resume else RunFolder.create(path, "eval", stored) as folder:
-        check_same_problems(folder.rounds(), problems, path)
-        folder.take_up(stored, policy.fingerprint, row_lines(problems))
-        sampled(settings, folder, policy, verifier, problems, ui)
+
+    def prepare(folder: RunFolder | None) -> Asked:
+        found = asked(settings)
+        if others is not None:
+            check_against(settings, others, found.problems)
+        if folder:
+            check_same_problems(folder.rounds(), found.problems, path)
+        return found
+
+    with begun(
+        "eval",
+        path,
+        stored,
+        is_resumed=resume is not None,
+        prepare=prepare,
+        load=lambda _: nullcontext(engines.load_engine(settings)),
+    ) as (folder, found, policy):
+        engines.check_room(policy, found.problems)
+        folder.take_up(stored, policy.fingerprint, found.rows)
+        sampled(settings, folder, policy, found.verifier, found.problems, ui)
         lines = folder.rounds()
     return {
-        "given": len(problems),
+        "given": len(found.problems),
         "verifier_timeouts": sum(line["timeouts"] for line in lines),
         "unjudged": counted(lines),
         "tokens": {"evaluation": spent(lines)},
@@ -183,12 +191,28 @@ def finished_rival(settings: EvalSettings) -> list[Outcome] | None:
     return None if is_model else read_outcomes(run.parent)
 
 
-def check_rival(settings: EvalSettings) -> None:
-    """InputError, before the first model has sampled for hours, if the second cannot be loaded at all."""
-    if settings.against not in (None, "demo"):
-        from gpo.policies.loading import load_tokenizer
+def check_against(settings: EvalSettings, others: Sequence[Outcome], problems: Sequence[Problem]) -> None:
+    """InputError if a finished evaluation to compare with is of other problems."""
+    if {one.problem for one in others} != {problem.id for problem in problems}:
+        raise InputError(
+            f"--against {settings.against}: is of {len(others)} other problems than these "
+            f"{len(problems)}; give it the same data, split and limit"
+        )
 
-        load_tokenizer(str(settings.against), trust_remote_code=settings.trust_remote_code)
+
+def rival_settings(settings: EvalSettings, path: Path) -> EvalSettings:
+    """The evaluation of the model to compare with, in a run folder of its own."""
+    changes = {"model": settings.against, "adapter": settings.against_adapter, "against": None}
+    return settings.model_copy(
+        update={**changes, "against_adapter": None, "export": None, "output": str(path / "against")}
+    )
+
+
+def check_rival(settings: EvalSettings, path: Path) -> None:
+    """InputError, before the first model has sampled for hours, if the second cannot be asked."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # it comes with the first model's rows too
+        asked(rival_settings(settings, path))
 
 
 COMPARED = (
@@ -227,11 +251,9 @@ def check_same_problems(lines: Sequence[Json], problems: Sequence[Problem], path
 def rival(settings: EvalSettings, path: Path, ui: Ui) -> tuple[list[Outcome], str]:
     """What the model to compare with came to on the same problems, in a run folder of its own."""
     own = path / "against"
-    changes = {"model": settings.against, "adapter": settings.against_adapter, "against": None}
-    changes |= {"against_adapter": None, "export": None, "output": str(own)}
     resume = own if (own / "run.json").is_file() else None
     try:
-        measured(settings.model_copy(update=changes), own, ui, resume)
+        measured(rival_settings(settings, path), own, ui, resume)
     except InputError as error:
         raise RunError(f"{error} (the evaluation of {settings.model} is complete in {path})") from error
     return read_outcomes(own), str(own)

@@ -6,8 +6,9 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
+from gpo.commands.setup import Asking
 from gpo.config import LocateSettings
 from gpo.lockstep import Task
 from gpo.tasks.columns import column_of, shown, without
@@ -16,7 +17,6 @@ from gpo.types import (
     OFF_POLICY,
     DataWarning,
     InputError,
-    Policy,
     Problem,
     Rollout,
     State,
@@ -26,19 +26,13 @@ from gpo.types import (
 )
 
 
-class Asking(Protocol):
-    """What reads a completion behind its prompt: every policy, and its tokenizer and template alone."""
-
-    def trace(self, problem: Problem, completion: object) -> Trace: ...
-
-
 def given_tasks(
-    problems: Sequence[Problem], settings: LocateSettings, policy: Policy, verifier: Verifier
+    problems: Sequence[Problem], settings: LocateSettings, asking: Asking, verifier: Verifier
 ) -> list[Task]:
     """The trajectories of each question as one task: rows that ask the same share what is sampled of it."""
     own = [name for name in (settings.completion_column, settings.reward_column, *ID_COLUMNS) if name]
     alike: dict[str, list[Rollout]] = {}
-    for rollout in given_rollouts(problems, settings, policy, verifier):
+    for rollout in given_rollouts(problems, settings, asking, verifier):
         problem = rollout.state.problem
         others: Any = problem.columns
         for name in own:
@@ -50,18 +44,18 @@ def given_tasks(
 
 
 def given_rollouts(
-    problems: Sequence[Problem], settings: LocateSettings, policy: Policy, verifier: Verifier
+    problems: Sequence[Problem], settings: LocateSettings, asking: Asking, verifier: Verifier
 ) -> list[Rollout]:
     """One rollout for each problem, from its completion column; text is tokenised here and only here.
 
     Its reward is its reward column's, else the verifier's. InputError names the row that cannot be used.
     """
-    traces = [_trace(problem, settings, policy) for problem in problems]
+    traces = [_trace(problem, settings, asking) for problem in problems]
     rewards: Sequence[float] | None = _rewards(problems, settings)
     _warn(traces)
     ids = [trace.ids for trace in traces]
     pairs = list(zip(problems, ids, strict=True))
-    texts = [policy.completion_text(State(problem), one) for problem, one in pairs]
+    texts = [asking.completion_text(State(problem), one) for problem, one in pairs]
     if rewards is None:
         rewards = verifier.score(problems, texts)
     return [
@@ -70,18 +64,11 @@ def given_rollouts(
     ]
 
 
-def check_given(problems: Sequence[Problem], settings: LocateSettings, policy: Asking) -> None:
-    """InputError for the first row whose completion or reward cannot be used; the policy needs no weights."""
-    for problem in problems:
-        _trace(problem, settings, policy)
-    _rewards(problems, settings)
-
-
-def _trace(problem: Problem, settings: LocateSettings, policy: Asking) -> Trace:
+def _trace(problem: Problem, settings: LocateSettings, asking: Asking) -> Trace:
     column = str(settings.completion_column)
     value = column_of(problem.columns, column, _place(problem), "--completion-column")
     try:
-        trace = policy.trace(problem, value)
+        trace = asking.trace(problem, value)
     except InputError as error:
         raise _wrong(problem, column, value, str(error)) from error
     if len(trace.ids) >= settings.max_tokens:

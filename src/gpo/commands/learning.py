@@ -7,17 +7,22 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from gpo import checksums
-from gpo.commands import setup
+from gpo.commands import engines, setup
 from gpo.config import TrainSettings
 from gpo.learn.checkpoint import RESTORE
+from gpo.learn.logprobs import check_temperature
+from gpo.learn.network import check_precision, check_sharded, layers_of
 from gpo.learn.optimisation import Optimisation
 from gpo.learn.policy_gradient import PolicyGradient
 from gpo.offline import PreferenceSettings
 from gpo.ranks import Ranks
-from gpo.types import derive_seed
+from gpo.types import InputError, derive_seed
 
 if TYPE_CHECKING:
+    from gpo.policies.described import DescribedPolicy
     from gpo.policies.transformers import TransformersPolicy
 
 
@@ -27,7 +32,10 @@ def processes(settings: TrainSettings) -> Ranks:
         return Ranks()
     from accelerate import Accelerator
 
-    return Ranks(Accelerator(cpu=is_cpu(settings)))
+    ranks = Ranks(Accelerator(cpu=is_cpu(settings)))
+    if ranks.num > 1 and settings.engine != "transformers":
+        raise InputError("--engine vllm: updates of several processes are not handed over; train with one")
+    return ranks
 
 
 def is_cpu(settings: TrainSettings) -> bool:
@@ -37,30 +45,47 @@ def is_cpu(settings: TrainSettings) -> bool:
 def load_policy(
     settings: TrainSettings | PreferenceSettings, ranks: Ranks, checkpoint: Path | None
 ) -> TransformersPolicy:
-    """The policy to train, with an adapter if one is asked for, on this process's device.
-
-    InputError if a file of the checkpoint is not as it was written.
-    """
-    if checkpoint:
-        checksums.check(checkpoint.parent, RESTORE)
+    """The policy to train, with an adapter if one is asked for, on this process's device."""
     changes: dict[str, Any] = {}
     if ranks.num > 1:
         changes["device"] = str(ranks.device)
     if settings.dtype == "auto" and not (settings.adapter or settings.lora_rank):
         # Checkpoints in half precision are common, and small updates of such weights are rounded away.
         changes["dtype"] = "float32"
-    if not settings.lora_rank:
-        return setup.load_policy(settings.model_copy(update=changes), checkpoint)
-    if checkpoint:
-        return setup.load_policy(settings.model_copy(update={**changes, "adapter": str(checkpoint)}))
+    policy = setup.load_policy(settings.model_copy(update=changes), checkpoint)
+    if settings.lora_rank and not checkpoint:
+        policy.model = with_new_adapter(settings, policy.model)
+    return policy
+
+
+def with_new_adapter(settings: TrainSettings | PreferenceSettings, model: Any) -> Any:
     from gpo.learn.adapter import new_adapter
 
-    policy = setup.load_policy(settings.model_copy(update=changes))
     seed = derive_seed(settings.seed, "adapter")
-    policy.model = new_adapter(
-        policy.model, settings.lora_rank, settings.lora_alpha, settings.lora_targets, seed
-    )
-    return policy
+    return new_adapter(model, settings.lora_rank or 1, settings.lora_alpha, settings.lora_targets, seed)
+
+
+def load_asking(
+    settings: TrainSettings | PreferenceSettings, ranks: Ranks, checkpoint: Path | None
+) -> DescribedPolicy:
+    """What asks as the policy to train does; InputError for what shows, without weights, that it cannot be.
+
+    That is a file of the checkpoint which is not as it was written, too.
+    """
+    if checkpoint:
+        checksums.check(checkpoint, RESTORE)
+    asking = engines.load_asking(settings, checkpoint / "model" if checkpoint else None)
+    if ranks.is_sharded:
+        check_sharded(asking.config)
+    if settings.dtype != "auto" and not (settings.adapter or settings.lora_rank):
+        check_precision(getattr(torch, settings.dtype))
+    if settings.lora_rank or settings.gradient_checkpointing:
+        skeleton = asking.skeleton()
+        if settings.gradient_checkpointing:
+            layers_of(skeleton)
+        if settings.lora_rank and not checkpoint:
+            with_new_adapter(settings, skeleton)
+    return asking
 
 
 def save_model(policy: TransformersPolicy, path: Path) -> None:
@@ -69,13 +94,15 @@ def save_model(policy: TransformersPolicy, path: Path) -> None:
     checksums.seal(path)
 
 
-def load_learner(settings: TrainSettings, policy: TransformersPolicy, ranks: Ranks) -> PolicyGradient:
+def load_learner(
+    settings: TrainSettings, optimisation: Optimisation, policy: TransformersPolicy, ranks: Ranks
+) -> PolicyGradient:
     """The learner of this policy; its reference is the policy at the start, loaded again."""
     has_adapter = bool(settings.adapter or settings.lora_rank)
     needs_copy = settings.kl_coef > 0 and not has_adapter
     return PolicyGradient(
         policy.model,
-        optimisation(settings),
+        optimisation,
         temperature=settings.temperature,
         seed=settings.seed,
         reference=load_policy(settings, ranks, None).model if needs_copy else None,
@@ -85,6 +112,7 @@ def load_learner(settings: TrainSettings, policy: TransformersPolicy, ranks: Ran
 
 def optimisation(settings: TrainSettings) -> Optimisation:
     """The learner's settings; the constant of a loss is a minibatch of the longest rollouts by default."""
+    check_temperature(settings.temperature)
     values: dict[str, Any] = {name.name: getattr(settings, name.name, None) for name in fields(Optimisation)}
     values["num_rounds"] = settings.rounds
     is_constant = settings.normalisation == "constant" or (

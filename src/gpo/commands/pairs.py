@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
+from contextlib import nullcontext
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 import numpy as np
 from rich.console import RenderableType
 
-from gpo import DEMO_MODEL, pairs, steps, tasks
+from gpo import pairs, steps, tasks
 from gpo.commands import engines, setup, sweep
+from gpo.commands.begin import begun
 from gpo.commands.filling import filled, matched
 from gpo.commands.held_out import check_training_rows
 from gpo.commands.located import check_same_prompts, fingerprint_of, read_trajectories
@@ -22,7 +24,7 @@ from gpo.commands.ui import Ui
 from gpo.config import SAMPLED_HOW, LocateSettings, check_stored
 from gpo.offline import PairsSettings, PreferenceSettings, RowSettings
 from gpo.pairs import SEARCHED, FirstStep, Options, Rows, Trajectory
-from gpo.pool import Pool
+from gpo.pool import Pool, Watch
 from gpo.record import (
     Json,
     RunFolder,
@@ -53,16 +55,23 @@ def run(settings: PairsSettings, ui: Ui, *, resume: Path | None = None) -> Json:
         is_allowed=settings.allow_test,
     )
     stored = settings.model_dump()
-    options_of(settings)
-    if resume is None:
-        RunFolder.check_new(path, stored)
     source = Path(settings.run) if settings.run else path / "located"
-    with RunFolder.resume(path) if resume else RunFolder.create(path, "pairs", stored) as folder:
-        if not settings.run:
-            if (source / "summary.json").is_file():
-                Maker(settings, source, folder)  # what is there is checked before more is sampled
+    with begun(
+        "pairs",
+        path,
+        stored,
+        is_resumed=resume is not None,
+        prepare=lambda _: Wanted(settings, source, path),
+        load=lambda wanted: nullcontext(wanted.maker),
+    ) as (folder, wanted, made):
+        maker = made
+        if maker is None or not settings.run:
             locate_first(settings, source, ui)
-        maker = Maker(settings, source, folder)
+            maker = Maker(settings, source, wanted)
+        folder.take_up(stored, maker.fingerprint)
+        for name, size in folder.repair().items():
+            ui.log(f"{path / name}: its last line was torn and is cut off ({size} bytes)")
+        maker.folder = folder
         rows = maker.build(ui)
         if not rows.pairs and not rows.unpaired:
             raise InputError(f"{source}: {nothing_left(rows.counts)}")
@@ -103,79 +112,89 @@ def rule_for(settings: PairsSettings | PreferenceSettings) -> str:
     return own.get(settings.at, settings.rule)
 
 
+class Wanted:
+    """What rows are to be made of, read and checked: the trajectories too where a located run is named."""
+
+    fingerprint: Mapping[str, Any] = {}
+    rows: Sequence[Json] | None = None
+    maker: Maker | None = None
+
+    def __init__(self, settings: PairsSettings, source: Path, path: Path) -> None:
+        options_of(settings)
+        self.excluded = excluded_questions(settings)
+        self.known = read_samples(path)
+        """What was sampled for the rows before the run was killed, so that it is not sampled twice."""
+        if settings.run or (source / "summary.json").is_file():
+            self.maker = Maker(settings, source, self)
+            self.fingerprint = self.maker.fingerprint
+
+
 class Maker:
     """Rows from a located run; the model is loaded only if something has to be sampled."""
 
-    def __init__(self, settings: PairsSettings, source: Path, folder: RunFolder) -> None:
-        from gpo.policies.fingerprint import template_digest, vocabulary_digest
-        from gpo.policies.loading import load_tokenizer
-        from gpo.policies.prompting import RawTokenizer
-
-        self.settings, self.source, self.folder = settings, source, folder
-        self.options = options_of(settings)
-        name = DEMO_MODEL if settings.model == "demo" else settings.model
-        self.tokenizer = load_tokenizer(name, trust_remote_code=settings.trust_remote_code)
+    def __init__(self, settings: PairsSettings, source: Path, wanted: Wanted) -> None:
+        self.settings, self.source, self.options = settings, source, options_of(settings)
+        self.known = wanted.known
+        self.asking = engines.load_asking(settings)
+        self.tokenizer = self.asking.raw_tokenizer
         self.fingerprint = fingerprint_of(source)
-        ours = {
-            "vocabulary": vocabulary_digest(self.tokenizer),
-            "template": template_digest(
-                self.tokenizer.chat_template if settings.chat else None,
-                settings.system_prompt,
-                settings.template_args,
-            ),
-        }
-        check_same_prompts(source, self.fingerprint, ours, "named here")
-        self.first_step = first_step_of(settings, RawTokenizer(self.tokenizer))
-        self.found = read_trajectories(source)
+        check_same_prompts(source, self.fingerprint, self.asking.fingerprint, "named here")
+        self.first_step = first_step_of(settings, self.asking.tokenizer)
         self.searched_tokens: dict[str, int] = read_json(source / "summary.json", LocatedSummary)["tokens"]
-        self.known = read_samples(folder.path)
-        """What was sampled for the rows before the run was killed, so that it is not sampled twice."""
-        folder.take_up(settings.model_dump(), self.fingerprint)
+        self.kept, self.held_out = self.split(read_trajectories(source), wanted.excluded)
+        self.folder: RunFolder | None = None
+        """Where what is sampled for the rows is written down."""
         self.problems: dict[str, Problem] = {}
-        self.held_out: list[Trajectory] = []
+        if self.has_to_match(self.kept) or self.has_to_fill(self.kept):
+            self.check_source()
 
-    @cached_property
-    def pool(self) -> Pool:
-        """Where more is sampled, by the model that was located and no other."""
-        settings = self.settings
-        verifier, asking = setup.load_verifier(settings), engines.load_asking(settings)
+    def check_source(self) -> None:
+        """Reads the problems again that are to be sampled from; InputError if they are not the run's."""
+        self.check_fingerprint(self.asking.fingerprint)
+        self.verifier = setup.load_verifier(self.settings)
         seed = RunFolder.stored_settings(self.source, "locate")["seed"]
-        problems = setup.load_problems(settings, asking, verifier, split=settings.split, seed=seed)
+        problems = setup.load_problems(
+            self.settings, self.asking, self.verifier, split=self.settings.split, seed=seed
+        )
         check_rows(self.source, stored_run(self.source), row_lines(problems))
         self.problems = {problem.id: problem for problem in problems}
-        policy = engines.load_engine(settings)
-        for key, value in policy.fingerprint.items():
+        for one in self.kept:
+            self.whole(one.rollout.state)
+
+    def check_fingerprint(self, ours: Mapping[str, Any]) -> None:
+        for key, value in ours.items():
             if self.fingerprint.get(key) != value:
                 raise InputError(
                     f"{self.source}: was sampled by another model or otherwise ({key} differs), so it cannot "
                     "be sampled from here; name that model, or give --fill 0 and --no-match-budget"
                 )
-        sampler = Remembered(policy, self.folder, self.known)
-        return Pool(sampler, verifier, derive_seed(settings.seed, "pairs"))
+
+    @cached_property
+    def pool(self) -> Pool:
+        """Where more is sampled, by the model that was located and no other."""
+        policy = engines.load_engine(self.settings)
+        self.check_fingerprint(policy.fingerprint)
+        sampler = Remembered(policy, self.folder, self.known) if self.folder else policy
+        return Pool(sampler, self.verifier, derive_seed(self.settings.seed, "pairs"))
 
     def build(self, ui: Ui) -> Rows:
         """The rows of all trajectories that are not held out."""
-        kept, self.held_out = self.split(self.found)
-        pool = self.pool if self.is_unmatched(kept) or self.is_incomplete(kept) else None
-        for name, size in self.folder.repair().items():
-            ui.log(f"{self.folder.path / name}: its last line was torn and is cut off ({size} bytes)")
         with ui.progress() as bar:
             task = bar.add_task("pairs", total=1, note="")
 
             def watch(purpose: str, _: int, num: int) -> None:
                 bar.update(task, note=f"{purpose}: {num} rollouts")
 
-            if pool is not None:
-                pool.watch = watch
-                kept = self.sampled(kept, pool)
+            kept = self.sampled(self.kept, watch)
             rows = pairs.build(kept, self.options, seed=self.settings.seed, first_step=self.first_step)
             bar.update(task, completed=1)
         rows.counts["trajectories held out"] = len(self.held_out)
         return rows
 
-    def split(self, found: Sequence[Trajectory]) -> tuple[list[Trajectory], list[Trajectory]]:
+    def split(
+        self, found: Sequence[Trajectory], excluded: Set[str]
+    ) -> tuple[list[Trajectory], list[Trajectory]]:
         """Trajectories to use, and those of problems that are kept out."""
-        questions = excluded_questions(self.settings)
         problems = sorted({one.rollout.state.problem.id for one in found})
         num = round(self.settings.hold_out * len(problems))
         order = np.random.default_rng(derive_seed(self.settings.seed, "hold out")).permutation(len(problems))
@@ -184,29 +203,31 @@ class Maker:
         held: list[Trajectory] = []
         for one in found:
             problem = one.rollout.state.problem
-            (held if problem.id in out or problem.question in questions else kept).append(one)
+            (held if problem.id in out or problem.question in excluded else kept).append(one)
         return kept, held
 
-    def is_unmatched(self, kept: Sequence[Trajectory]) -> bool:
-        """Whether a baseline is to sample as much as the search did."""
+    def sampled(self, kept: list[Trajectory], watch: Watch) -> list[Trajectory]:
+        """The trajectories with what has to be sampled for them; the model is loaded only for that."""
+        options, seed, first_step = self.options, self.settings.seed, self.first_step
+        if self.has_to_match(kept):
+            self.pool.watch = watch
+            kept = matched(self.pool, kept, options.at, seed=seed, whole=self.whole)
+        if self.has_to_fill(kept):
+            self.pool.watch, num = watch, self.settings.fill
+            kept = filled(self.pool, kept, options, num, seed=seed, first_step=first_step, whole=self.whole)
+        return kept
+
+    def has_to_match(self, kept: Sequence[Trajectory]) -> bool:
+        """Whether a baseline has to sample for what the search spent."""
         is_baseline = self.settings.match_budget and self.options.at not in SEARCHED
         return is_baseline and any(one.search_tokens for one in kept)
 
-    def is_incomplete(self, kept: Sequence[Trajectory]) -> bool:
-        """Whether any lacks a side that is to be sampled."""
-        options, seed, first_step = self.options, self.settings.seed, self.first_step
-        lacks = (pairs.missing_side(one, options, seed=seed, first_step=first_step) for one in kept)
-        return self.settings.fill > 0 and any(lacks)
-
-    def sampled(self, kept: list[Trajectory], pool: Pool) -> list[Trajectory]:
-        """The trajectories with what has to be sampled for them."""
-        options, seed, first_step = self.options, self.settings.seed, self.first_step
-        if self.is_unmatched(kept):
-            kept = matched(pool, kept, options.at, seed=seed, whole=self.whole)
-        if self.is_incomplete(kept):
-            num = self.settings.fill
-            kept = filled(pool, kept, options, num, seed=seed, first_step=first_step, whole=self.whole)
-        return kept
+    def has_to_fill(self, kept: Sequence[Trajectory]) -> bool:
+        """Whether some trajectories have only right or only wrong answers, and more are to be sampled."""
+        options, seed = self.options, self.settings.seed
+        return self.settings.fill > 0 and any(
+            pairs.missing_side(one, options, seed=seed, first_step=self.first_step) for one in kept
+        )
 
     def whole(self, state: State) -> State:
         """The state with its problem as the verifier knows it."""

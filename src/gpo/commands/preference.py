@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import datasets
 from rich.console import RenderableType
@@ -15,6 +16,7 @@ from rich.table import Table
 
 from gpo import pairs
 from gpo.commands import learning, setup, trackers
+from gpo.commands.begin import begun
 from gpo.commands.filling import filled
 from gpo.commands.held_out import check_training_rows
 from gpo.commands.located import check_same_prompts, fingerprint_of, of_round
@@ -22,21 +24,23 @@ from gpo.commands.overlap import contaminated
 from gpo.commands.pairs import OUTCOMES, first_step_of, nothing_left, options_of, rule_for
 from gpo.commands.records import write_round
 from gpo.commands.rows import FILES, Writer, check_vocabulary, fitting, read_labelled, read_preferences
+from gpo.commands.setup import Asking
 from gpo.commands.tally import Tally
 from gpo.commands.trackers import Trackers
 from gpo.commands.ui import Ui
 from gpo.evaluation import evaluate
 from gpo.gpo import Memory, problem_order, run_round
 from gpo.learn import trainer_checkpoints
-from gpo.learn.preference import PreferenceOptimisation, check_one_side, check_trl, train
+from gpo.learn.preference import PreferenceOptimisation, check_one_side, check_rows, check_trl, train
 from gpo.offline import PreferenceSettings
 from gpo.paths import PathPrior
 from gpo.pool import Watch
 from gpo.ranks import Ranks
+from gpo.recipe import Recipe
 from gpo.record import Json, RunFolder, row_lines, trained_lines, write_lines
 from gpo.report import terminal
 from gpo.report.unjudged import counted, told
-from gpo.types import InputError, Labelled, Policy, Preference, Problem, Verifier, derive_seed, spent_tokens
+from gpo.types import InputError, Labelled, Preference, Problem, Verifier, derive_seed, spent_tokens
 
 Rows = Sequence[Preference] | Sequence[Labelled]
 
@@ -46,16 +50,15 @@ def run(settings: PreferenceSettings, ui: Ui, *, resume: Path | None = None) -> 
     check_trl()
     datasets.disable_progress_bars()
     check_training(settings)
-    stored = settings.model_dump()
-    if resume:
-        with RunFolder.resume(resume) as folder:
-            training = PreferenceTraining(settings, folder.last_checkpoint())
-            return complete(folder, training, ui)
-    path = setup.output_folder(settings.output, "train", settings.seed)
-    RunFolder.check_new(path, stored)
-    # Everything that the user gave is loaded and checked before anything is written.
-    training = PreferenceTraining(settings)
-    with RunFolder.create(path, "train", stored) as folder:
+    path = resume or setup.output_folder(settings.output, "train", settings.seed)
+    with begun(
+        "train",
+        path,
+        settings.model_dump(),
+        is_resumed=resume is not None,
+        prepare=partial(Parts, settings),
+        load=lambda parts: nullcontext(PreferenceTraining(settings, parts)),
+    ) as (folder, _, training):
         return complete(folder, training, ui)
 
 
@@ -71,7 +74,7 @@ def check_training(settings: PreferenceSettings) -> None:
 def complete(folder: RunFolder, training: PreferenceTraining, ui: Ui) -> Json:
     """Does what is left of the run, saves the model, prints and returns the summary."""
     fingerprint = {k: v for k, v in training.policy.fingerprint.items() if k != "weights"}
-    folder.take_up(training.settings.model_dump(), fingerprint, training.rows)
+    folder.take_up(training.settings.model_dump(), fingerprint, training.parts.rows)
     training.run(folder, ui)
     folder.save("model", partial(learning.save_model, training.policy))
     lines = folder.rounds()
@@ -82,37 +85,39 @@ def complete(folder: RunFolder, training: PreferenceTraining, ui: Ui) -> Json:
     return summary
 
 
-class PreferenceTraining:
-    """The parts of one offline run, from its settings and, when resumed, its last checkpoint."""
+class Parts:
+    """What a run is made of beside weights, and the checkpoint that it goes on from; all of it checked."""
 
-    def __init__(self, settings: PreferenceSettings, checkpoint: Path | None = None) -> None:
+    verifier: Verifier | None = None
+
+    def __init__(self, settings: PreferenceSettings, folder: RunFolder | None) -> None:
         self.settings = settings
         trackers.check(settings.track)
         self.optimisation = optimisation_of(settings)
         self.options = options_of(settings)
         self.made = made_rows(settings)
+        self.recipe = recipe_of(settings)
         if settings.task or settings.data or settings.eval_task or settings.eval_data:
             self.verifier = setup.load_verifier(settings)
-        self.policy = learning.load_policy(settings, Ranks(), checkpoint / "model" if checkpoint else None)
+        self.checkpoint = folder.last_checkpoint() if folder else None
+        self.asking = learning.load_asking(settings, Ranks(), self.checkpoint)
+        self.fingerprint = self.asking.fingerprint
         self.problems: list[Problem] = []
         self.held_out: list[Problem] = []
         self.given: Rows = []
         self.num_left_out = {"too long": 0, "held out": 0}
-        self.memory = Memory()
-        self.num_updates = 0
-        if hasattr(self, "verifier"):
-            self.held_out = held_out_problems(settings, self.policy, self.verifier)
-        self.tally = Tally(self.verifier) if hasattr(self, "verifier") else None
         if settings.pairs is not None:
+            if self.verifier:
+                self.held_out = held_out_problems(settings, self.asking, self.verifier)
             self.given = self.not_held_out(Path(settings.pairs))
-        elif settings.eval_problems:
-            self.problems, self.held_out = setup.load_splits(settings, self.policy, self.verifier)
-        else:
-            self.problems = setup.load_training(settings, self.policy, self.verifier)
+        elif self.verifier and settings.eval_problems:
+            self.problems, self.held_out = setup.load_splits(settings, self.asking, self.verifier)
+        elif self.verifier:
+            self.problems = setup.load_training(settings, self.asking, self.verifier)
 
     def not_held_out(self, run: Path) -> Rows:
         """The rows of a finished `gpo pairs` that this model can be trained on."""
-        check_same_prompts(run, fingerprint_of(run), self.policy.fingerprint, "to be trained")
+        check_same_prompts(run, fingerprint_of(run), self.fingerprint, "to be trained")
         held = {problem.question for problem in self.held_out}
         asked = {question: question for question, _ in self.made if question not in held}
         task = RunFolder.stored_settings(run, "pairs")["task"]
@@ -124,15 +129,17 @@ class PreferenceTraining:
                 f"--pairs {run}: all {len(self.made)} rows are of questions in the evaluation data; give "
                 "other --eval-data or --no-decontaminate"
             )
-        return self.fit(kept, file_of(self.settings, run))
+        fitted = self.fit(kept, file_of(self.settings, run))
+        check_rows(fitted, self.optimisation)
+        return fitted
 
     def fit(self, rows: Rows, source: Path | str) -> Rows:
         """The rows that are short enough, the others counted; InputError for ids that the model lacks."""
-        embeddings: Any = self.policy.model.get_input_embeddings()
-        check_vocabulary(rows, int(embeddings.weight.shape[0]), self.policy.end_ids, source)
-        kept = fitting(rows, self.policy.context, self.settings.max_length, source)
+        asking = self.asking
+        check_vocabulary(rows, asking.num_rows or asking.num_ids, asking.end_ids, source)
+        kept = fitting(rows, asking.context, self.settings.max_length, source)
         self.num_left_out["too long"] = len(rows) - len(kept)
-        check_one_side(self.policy.model.config, kept)
+        check_one_side(asking.config, kept)
         if rows and not kept:
             raise InputError(
                 f"{source}: all {len(rows)} rows exceed --max-length {self.settings.max_length}; raise it"
@@ -144,6 +151,20 @@ class PreferenceTraining:
         """The rows that it is made of."""
         held_out = row_lines(self.held_out, "held-out")
         return [*row_lines(self.problems), *trained_lines(self.given), *held_out]
+
+
+class PreferenceTraining:
+    """One offline run: its parts, with the weights."""
+
+    def __init__(self, settings: PreferenceSettings, parts: Parts) -> None:
+        self.settings, self.parts = settings, parts
+        self.problems, self.held_out, self.given = parts.problems, parts.held_out, parts.given
+        self.verifier = cast(Verifier, parts.verifier)  # where nothing is verified it is never asked
+        checkpoint = parts.checkpoint
+        self.policy = learning.load_policy(settings, Ranks(), checkpoint / "model" if checkpoint else None)
+        self.memory = Memory()
+        self.num_updates = 0
+        self.tally = Tally(parts.verifier) if parts.verifier else None
 
     def run(self, folder: RunFolder, ui: Ui) -> None:
         """All rounds that are still to be done; line 0 is the evaluation before the first."""
@@ -179,7 +200,7 @@ class PreferenceTraining:
     def round(self, folder: RunFolder, index: int, watch: Watch) -> int:
         """Round `index`, from 1: rows, training, evaluation; returns the tokens it sampled."""
         self.policy.version = index - 1
-        line: Json = {"round": index, "tokens": {}, "left_out": dict(self.num_left_out)}
+        line: Json = {"round": index, "tokens": {}, "left_out": dict(self.parts.num_left_out)}
         rows = self.given if self.settings.pairs else self.sampled_rows(folder, index, line, watch)
         metrics = self.learn(folder, rows, index, watch) if rows else {"train/rows": 0.0}
         self.num_updates += int(metrics.get("train/updates", 0))
@@ -206,7 +227,7 @@ class PreferenceTraining:
             self.policy.model,
             self.policy.raw_tokenizer,
             rows,
-            self.optimisation,
+            self.parts.optimisation,
             folder=folder.path / "trainer" / f"{index:04d}",
             seed=derive_seed(self.settings.seed, "preference", index),
             watch=partial(watch, "updates"),
@@ -217,17 +238,9 @@ class PreferenceTraining:
         """Samples, locates and pairs; what was sampled and what it cost goes to `folder` and `line`."""
         settings = self.settings
         order = problem_order(len(self.problems), settings.problems_per_round, index - 1, settings.seed)
-        recipe = setup.load_recipe(
-            settings.model_copy(update={"rule": rule_for(settings)}),
-            problems_per_round=settings.problems_per_round,
-            max_located=settings.problems_per_round,
-            resets=False,
-            archived=0,
-            share="fixed",
-        )
         batch = [self.problems[i] for i in order]
         data = run_round(
-            self.policy, self.verifier, batch, recipe,
+            self.policy, self.verifier, batch, self.parts.recipe,
             index=index, seed=settings.seed, memory=self.memory, watch=watch,
         )  # fmt: skip
         self.memory = data.memory
@@ -235,10 +248,10 @@ class PreferenceTraining:
         found = of_round(data)
         if settings.fill:
             found = filled(
-                data.pool, found, self.options, settings.fill,
+                data.pool, found, self.parts.options, settings.fill,
                 seed=settings.seed, first_step=first_step, whole=lambda state: state,
             )  # fmt: skip
-        rows = pairs.build(found, self.options, seed=settings.seed, first_step=first_step)
+        rows = pairs.build(found, self.parts.options, seed=settings.seed, first_step=first_step)
         write_round(folder, data)
         self.write_rows(folder, rows, index)
         line |= {"tokens": {k: n for k, n in data.tokens.items() if n}, "prior": asdict(data.memory.prior)}
@@ -248,12 +261,12 @@ class PreferenceTraining:
             made = [one.preference for one in rows.pairs]
         if not made and index == 1:
             raise InputError(f"round 1: {nothing_left(rows.counts)}")
-        return self.fit(made, f"the rows of round {index}")
+        return self.parts.fit(made, f"the rows of round {index}")
 
     def write_rows(self, folder: RunFolder, rows: pairs.Rows, index: int) -> None:
         path = folder.path / "pairs" / f"{index:04d}"
         path.mkdir(parents=True, exist_ok=True)
-        records = Writer(self.policy.raw_tokenizer, self.options).records(rows)
+        records = Writer(self.policy.raw_tokenizer, self.parts.options).records(rows)
         for name, lines in records.items():
             write_lines(path / FILES[name], lines)
 
@@ -297,6 +310,18 @@ def made_rows(settings: PreferenceSettings) -> Sequence[tuple[str, Preference | 
     return read_labelled(path) if is_labelled else read_preferences(path)
 
 
+def recipe_of(settings: PreferenceSettings) -> Recipe:
+    """How a round of the run's own samples and locates."""
+    return setup.load_recipe(
+        settings.model_copy(update={"rule": rule_for(settings)}),
+        problems_per_round=settings.problems_per_round,
+        max_located=settings.problems_per_round,
+        resets=False,
+        archived=0,
+        share="fixed",
+    )
+
+
 def optimisation_of(settings: PreferenceSettings) -> PreferenceOptimisation:
     values = {key: getattr(settings, key) for key in PreferenceOptimisation.__dataclass_fields__}
     found = PreferenceOptimisation(**values)
@@ -305,13 +330,13 @@ def optimisation_of(settings: PreferenceSettings) -> PreferenceOptimisation:
     return found
 
 
-def held_out_problems(settings: PreferenceSettings, policy: Policy, verifier: Verifier) -> list[Problem]:
+def held_out_problems(settings: PreferenceSettings, asking: Asking, verifier: Verifier) -> list[Problem]:
     """The problems of the evaluation where pairs are given; none where nothing names any."""
     task = settings.eval_task or (None if settings.eval_data else settings.task)
     if not settings.eval_problems or (task is None and settings.eval_data is None):
         return []
     source = {"task": task, "data": settings.eval_data, "limit": settings.eval_problems}
-    return setup.load_problems(settings.model_copy(update=source), policy, verifier, seed=settings.seed)
+    return setup.load_problems(settings.model_copy(update=source), asking, verifier, seed=settings.seed)
 
 
 def summarise(lines: list[Json]) -> Json:

@@ -16,7 +16,7 @@ from gpo.config import DataSettings, LocateSettings, ModelSettings, TrainSetting
 from gpo.offline import PreferenceSettings
 from gpo.recipe import Recipe
 from gpo.tasks.splits import has_training
-from gpo.types import Ids, InputError, Policy, Problem, Verifier, derive_seed
+from gpo.types import CompletionText, Ids, InputError, Problem, State, Trace, Verifier, derive_seed
 
 if TYPE_CHECKING:
     from gpo.policies.prompting import Prompting
@@ -32,6 +32,15 @@ def output_folder(output: str | None, command: str, seed: int) -> Path:
     return next(path for path in (Path("runs", name) for name in names) if not path.exists())
 
 
+def model_of(settings: ModelSettings, checkpoint: Path | None = None) -> tuple[str | Path, str | None]:
+    """Where the model and its adapter are; `checkpoint` holds the one of them that is trained."""
+    model: str | Path = DEMO_MODEL if settings.model == "demo" else settings.model
+    if checkpoint is None:
+        return model, settings.adapter
+    has_adapter = settings.adapter or getattr(settings, "lora_rank", None)
+    return (model, str(checkpoint)) if has_adapter else (checkpoint, None)
+
+
 def load_policy(settings: ModelSettings, checkpoint: Path | None = None) -> TransformersPolicy:
     """The policy that the settings name, with the weights of `checkpoint` if there is one."""
     import torch
@@ -41,10 +50,7 @@ def load_policy(settings: ModelSettings, checkpoint: Path | None = None) -> Tran
     # Matrices this small are slower on two threads, and far slower where another program runs.
     if threads := settings.threads or (1 if settings.model == "demo" else None):
         torch.set_num_threads(threads)
-    model: str | Path = DEMO_MODEL if settings.model == "demo" else settings.model
-    adapter = settings.adapter
-    if checkpoint:
-        model, adapter = (model, str(checkpoint)) if adapter else (checkpoint, None)
+    model, adapter = model_of(settings, checkpoint)
     return TransformersPolicy.load(
         model,
         adapter=adapter,
@@ -77,9 +83,10 @@ def _few_shot_stops(settings: ModelSettings) -> tuple[str, ...]:
 
 def load_verifier(settings: DataSettings) -> Verifier:
     """The verifier that the settings name, or the task's own; and that of the task to evaluate on."""
-    spec = settings.verifier
-    if spec is None and settings.task is not None:
-        spec = tasks.verifier(settings.task)
+    other = getattr(settings, "eval_task", None)
+    has_own = settings.task is not None or settings.data is not None
+    task = settings.task if has_own else other
+    spec = settings.verifier or (None if task is None else tasks.verifier(task))
     if spec is None:
         raise InputError(
             "--verifier: needed with --data: exact, number, option, math, bbh, gym or module:function"
@@ -87,8 +94,7 @@ def load_verifier(settings: DataSettings) -> Verifier:
     own = verifiers.load(spec, limit_s=settings.verifier_limit_s)
     if spec not in verifiers.NAMES:
         try_out(settings, own)
-    other = settings.eval_task if isinstance(settings, TrainSettings) else None
-    if other is None or tasks.verifier(other) == spec:
+    if other is None or not has_own or tasks.verifier(other) == spec:
         return own
     judge = verifiers.load(tasks.verifier(other), limit_s=settings.verifier_limit_s)
     return Routed({source_name(settings): own, other: judge})
@@ -114,9 +120,13 @@ def try_out(settings: DataSettings, verifier: Verifier) -> None:
 
 
 class Asking(Protocol):
-    """What a question is put through: every policy, and its tokenizer and template alone."""
+    """What asks, and reads what is answered: every policy, and its tokenizer and template alone."""
 
     def prompt_ids(self, question: str) -> Ids: ...
+
+    def completion_text(self, state: State, action_ids: Ids) -> CompletionText: ...
+
+    def trace(self, problem: Problem, completion: object) -> Trace: ...
 
 
 def source_name(settings: DataSettings) -> str:
@@ -125,13 +135,13 @@ def source_name(settings: DataSettings) -> str:
 
 
 def load_problems(
-    settings: DataSettings, policy: Asking, verifier: Verifier, *, split: str = "test", seed: int = 0
+    settings: DataSettings, asking: Asking, verifier: Verifier, *, split: str = "test", seed: int = 0
 ) -> list[Problem]:
     """The problems of a task's split or of the user's data, each with a gold answer that was checked."""
     rows = load_rows(settings, split, seed)
     prompt = tasks.prompt(settings.prompt, settings.task, settings.data_folder, settings.shots)
     name = source_name(settings)
-    return tasks.problems(rows, policy.prompt_ids, name, verifier.check, prompt)
+    return tasks.problems(rows, asking.prompt_ids, name, verifier.check, prompt)
 
 
 def load_rows(settings: DataSettings, split: str, seed: int) -> list[tasks.Row]:
@@ -148,16 +158,16 @@ def load_rows(settings: DataSettings, split: str, seed: int) -> list[tasks.Row]:
 
 
 def load_splits(
-    settings: TrainSettings | PreferenceSettings, policy: Policy, verifier: Verifier
+    settings: TrainSettings | PreferenceSettings, asking: Asking, verifier: Verifier
 ) -> tuple[list[Problem], list[Problem]]:
     """Problems to train on, and held-out ones to evaluate on, none of whose questions is trained on."""
-    train = load_training(settings, policy, verifier)
+    train = load_training(settings, asking, verifier)
     task = settings.eval_task or (None if settings.eval_data else settings.task)
     if task is None and settings.eval_data is None:
         train, held_out = hold_out(train, settings.eval_problems, settings.seed)
     else:
         source = {"task": task, "data": settings.eval_data, "limit": settings.eval_problems}
-        held_out = load_problems(settings.model_copy(update=source), policy, verifier, seed=settings.seed)
+        held_out = load_problems(settings.model_copy(update=source), asking, verifier, seed=settings.seed)
     seen = {problem.question for problem in held_out}
     kept = without_overlaps(
         [problem for problem in train if problem.question not in seen], held_out, settings
@@ -171,12 +181,12 @@ def load_splits(
 
 
 def load_training(
-    settings: TrainSettings | PreferenceSettings, policy: Policy, verifier: Verifier
+    settings: TrainSettings | PreferenceSettings, asking: Asking, verifier: Verifier
 ) -> list[Problem]:
     """The problems to train on; of a benchmark that has only tests its test split, which was allowed."""
     is_test = settings.task is not None and not has_training(settings.task)
     split = "test" if is_test else "train"
-    return load_problems(settings, policy, verifier, split=split, seed=settings.seed)
+    return load_problems(settings, asking, verifier, split=split, seed=settings.seed)
 
 
 def check_training(settings: TrainSettings | PreferenceSettings) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 
 from gpo import tasks
 from gpo.commands.given import given_rollouts
+from gpo.commands.setup import Asking
 from gpo.config import LocateSettings, SampleSettings
 from gpo.lockstep import Task
 from gpo.record import RunFolder, check_begun_rows, read_lines, row_lines
 from gpo.record.schema import RowLine
 from gpo.tasks.rows import ID_COLUMNS, row_of
 from gpo.tasks.tables import narrow_columns, plain
-from gpo.types import InputError, Policy, Verifier, json_digest
+from gpo.types import InputError, Verifier, json_digest
 
 RAY = "ray:"
 
@@ -49,7 +50,7 @@ def open_data(settings: SampleSettings | LocateSettings) -> tuple[Any, int]:
 
 
 def streamed(
-    data: Any, settings: SampleSettings | LocateSettings, policy: Policy, verifier: Verifier
+    data: Any, settings: SampleSettings | LocateSettings, asking: Asking, verifier: Verifier
 ) -> Iterator[Task]:
     """A task for each row, in order; InputError names the row, when its turn comes.
 
@@ -66,10 +67,10 @@ def streamed(
         seen[name] += 1
         name = name if seen[name] == 1 else f"{name}#{seen[name]}"
         row = row_of(name, where, record, settings.prompt_column, settings.answer_column)
-        (problem,) = tasks.problems([row], policy.prompt_ids, str(settings.data), verifier.check, prompt)
+        (problem,) = tasks.problems([row], asking.prompt_ids, str(settings.data), verifier.check, prompt)
         given = []
         if isinstance(settings, LocateSettings) and settings.completion_column:
-            given = given_rollouts([problem], settings, policy, verifier)
+            given = given_rollouts([problem], settings, asking, verifier)
         yield Task(place, problem, tuple(given))
 
 

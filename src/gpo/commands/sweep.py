@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gpo.commands import engines, setup
 from gpo.commands.actors import sampling, slots
-from gpo.commands.given import check_given, given_tasks
+from gpo.commands.begin import asked, begun
+from gpo.commands.given import given_tasks
 from gpo.commands.progress import Recorded, Writer
 from gpo.commands.streamed import is_streamed, noted, open_data, streamed
 from gpo.commands.ui import Ui
@@ -23,7 +24,7 @@ from gpo.record.schema import CurveLine
 from gpo.report import terminal
 from gpo.report.unjudged import told
 from gpo.search import CREDIBLE
-from gpo.types import DataWarning, Policy, Verifier, derive_seed
+from gpo.types import Policy, Problem, Verifier, derive_seed
 
 FIFTHS = 5
 AnySettings = SampleSettings | LocateSettings
@@ -132,21 +133,20 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
     """All problems in lock-step, without learning; returns the totals."""
     path = resume or setup.output_folder(settings.output, command, settings.seed)
     stored = settings.model_dump()
-    if resume is None:
-        RunFolder.check_new(path, stored)
-    verifier = setup.load_verifier(settings)
-    if not is_streamed(settings):
-        _check_rows(settings, verifier)
-    with sampling(settings) as policy:
-        queue = _queue(settings, policy, verifier)
-        with RunFolder.resume(path) if resume else RunFolder.create(path, command, stored) as folder:
-            recorded = Recorded.read(path, policy.version)
-            folder.take_up(stored, policy.fingerprint, queue.rows)
-            for name, size in folder.repair().items():
-                ui.log(f"{path / name}: its last line was torn and is cut off ({size} bytes)")
-            suited = engines.suited(recipe, policy)
-            summary = _run(folder, recorded, queue, settings, suited, policy, verifier, ui, command)
-            summary |= engines.engine_counts(policy)
+    with begun(
+        command,
+        path,
+        stored,
+        is_resumed=resume is not None,
+        prepare=lambda _: _queue(settings, path),
+        load=lambda _: sampling(settings),
+    ) as (folder, queue, policy):
+        engines.check_room(policy, queue.problems)
+        folder.take_up(stored, policy.fingerprint, queue.rows)
+        for name, size in folder.repair().items():
+            ui.log(f"{path / name}: its last line was torn and is cut off ({size} bytes)")
+        summary = _run(folder, queue, settings, engines.suited(recipe, policy), policy, ui, command)
+        summary |= engines.engine_counts(policy)
     summary |= {"given": queue.num_rows, "run": str(path)}
     write_json(path / "summary.json", summary)
     return summary
@@ -154,53 +154,56 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
 
 @dataclass(frozen=True)
 class Queue:
-    """The tasks of a run, the rows that they are made of, and the longest prompt, where it is known."""
+    """The tasks of a run, and the problems that they are made of, where these are known beforehand."""
 
+    verifier: Verifier
+    fingerprint: dict[str, Any]
+    recorded: Recorded
     tasks: Iterable[Task]
     num_rows: int
     num_tasks: int
-    longest: int | None = None
-    rows: Sequence[Json] | None = None
-    """What they are by their content, where it is known before they are begun."""
+    problems: Sequence[Problem] = ()
+
+    @property
+    def rows(self) -> list[Json] | None:
+        """The rows by their content; None where they are streamed."""
+        return row_lines(self.problems) if self.problems else None
+
+    @property
+    def longest(self) -> int | None:
+        """Tokens of the longest prompt, where it is known."""
+        return max((len(problem.prompt_ids) for problem in self.problems), default=None)
 
 
-def _queue(settings: AnySettings, policy: Policy, verifier: Verifier) -> Queue:
-    """Problems to sample afresh, or the trajectories that came with them."""
-    if is_streamed(settings):
-        data, num = open_data(settings)
-        num = min(num, settings.limit or num)
-        return Queue(streamed(data, settings, policy, verifier), num, num)
-    problems = setup.load_problems(settings, policy, verifier, split=settings.split, seed=settings.seed)
-    if isinstance(settings, LocateSettings) and settings.completion_column is not None:
-        tasks = given_tasks(problems, settings, policy, verifier)
-    else:
-        tasks = [Task(place, problem) for place, problem in enumerate(problems)]
-    longest = max(len(problem.prompt_ids) for problem in problems)
-    return Queue(tasks, len(problems), len(tasks), longest, row_lines(problems))
-
-
-def _check_rows(settings: AnySettings, verifier: Verifier) -> None:
-    """InputError for a row that cannot be asked or searched, before the weights are loaded."""
-    asking = engines.load_asking(settings)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)  # it comes again with the rows themselves
-        problems = setup.load_problems(settings, asking, verifier, split=settings.split, seed=settings.seed)
+def _queue(settings: AnySettings, path: Path) -> Queue:
+    """Problems to sample afresh, or the trajectories that came with them; `path` is the run's folder."""
+    recorded = Recorded.read(path, version=0)
+    if not is_streamed(settings):
+        found = asked(settings)
+        tasks = [Task(place, problem) for place, problem in enumerate(found.problems)]
         if isinstance(settings, LocateSettings) and settings.completion_column is not None:
-            check_given(problems, settings, asking)
+            tasks = given_tasks(found.problems, settings, found.asking, found.verifier)
+        num = len(found.problems)
+        return Queue(found.verifier, found.fingerprint, recorded, tasks, num, len(tasks), found.problems)
+    verifier, asking = setup.load_verifier(settings), engines.load_asking(settings)
+    data, num = open_data(settings)
+    next(streamed(data, settings, asking, verifier), None)  # so that the first row is read before the weights
+    num = min(num, settings.limit or num)
+    rows = streamed(data, settings, asking, verifier)
+    return Queue(verifier, asking.fingerprint, recorded, rows, num, num)
 
 
 def _run(
     folder: RunFolder,
-    recorded: Recorded,
     queue: Queue,
     settings: AnySettings,
     recipe: Recipe,
     policy: Policy,
-    verifier: Verifier,
     ui: Ui,
     command: str,
 ) -> Json:
     """Does what is left of the tasks and writes every line as it comes."""
+    verifier, recorded, is_known = queue.verifier, queue.recorded, bool(queue.problems)
     seed = derive_seed(settings.seed, command)
     if num := sum(map(len, recorded.rollouts.values())):
         ui.log(f"{folder.path}: {num} rollouts of unfinished problems are there already")
@@ -218,7 +221,7 @@ def _run(
     writer = Writer(folder, policy, verifier, recorded, settings.success_at)
     with ui.progress() as bar:
         shown = bar.add_task(command, total=queue.num_tasks, completed=len(done), note="")
-        tasks = queue.tasks if queue.rows is not None else noted(folder, queue.tasks)
+        tasks = queue.tasks if is_known else noted(folder, queue.tasks)
         for event in lockstep.run(task for task in tasks if task.problem.id not in done):
             writer.write(event)
             if isinstance(event, Finished):

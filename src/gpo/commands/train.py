@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 from rich.console import RenderableType
 
 from gpo.commands import engines, learning, setup, trackers
+from gpo.commands.begin import begun
 from gpo.commands.clock import Clock
 from gpo.commands.log import Log, accuracies, diverged, is_stale
 from gpo.commands.records import write_round
@@ -21,12 +24,14 @@ from gpo.commands.ui import Ui
 from gpo.config import TrainSettings
 from gpo.evaluation import evaluate
 from gpo.gpo import Memory, Round, problem_order, run_round
+from gpo.learn.optimisation import Optimisation
 from gpo.pool import PURPOSES, Watch
 from gpo.ranks import Ranks, SharedPolicy, SharedVerifier
-from gpo.record import Json, RunFolder, SilentFolder, read_json, row_lines, write_json
+from gpo.recipe import Recipe
+from gpo.record import Json, RunFolder, read_json, row_lines, write_json
 from gpo.report import terminal
 from gpo.report.unjudged import counted, told
-from gpo.types import Group, InputError, State, spent_tokens
+from gpo.types import Group, InputError, Problem, State, Verifier, spent_tokens
 
 PROBES = 4
 """Prompts at which an engine is compared with the trainer."""
@@ -35,17 +40,17 @@ PROBES = 4
 def run(settings: TrainSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     """Trains until the rounds are done or the token budget is spent; returns the summary."""
     setup.check_training(settings)
-    stored, ranks = settings.model_dump(), learning.processes(settings)
-    if resume:
-        with RunFolder.resume(resume) if ranks.is_first else SilentFolder(resume) as folder:
-            training = Training(settings, ranks, folder.last_checkpoint())
-            return complete(folder, training, ui)
-    path = setup.output_folder(settings.output, "train", settings.seed)
-    if ranks.is_first:
-        RunFolder.check_new(path, stored)
-    # Everything that the user gave is loaded and checked before anything is written.
-    training = Training(settings, ranks)
-    with RunFolder.create(path, "train", stored) if ranks.is_first else SilentFolder(path) as folder:
+    ranks = learning.processes(settings)
+    path = resume or setup.output_folder(settings.output, "train", settings.seed)
+    with begun(
+        "train",
+        path,
+        settings.model_dump(),
+        is_resumed=resume is not None,
+        prepare=partial(prepared, settings, ranks),
+        load=lambda parts: nullcontext(Training(settings, ranks, parts)),
+        is_first=ranks.is_first,
+    ) as (folder, _, training):
         return complete(folder, training, ui)
 
 
@@ -53,7 +58,7 @@ def complete(folder: RunFolder, training: Training, ui: Ui) -> Json:
     """Does what is left of the run, saves the model, prints and returns the summary."""
     # Its weights change with every round; what they are after each is in its checkpoint.
     fingerprint = {k: v for k, v in training.policy.fingerprint.items() if k != "weights"}
-    discarded = folder.take_up(training.settings.model_dump(), fingerprint, training.rows)
+    discarded = folder.take_up(training.settings.model_dump(), fingerprint, training.parts.rows)
     if any(discarded.values()):
         ui.print("discarded of a torn round: {rollouts} rollouts, {curves} curves".format_map(discarded))
     training.run(folder, ui)
@@ -67,32 +72,55 @@ def complete(folder: RunFolder, training: Training, ui: Ui) -> Json:
     return summary
 
 
-class Training:
-    """The parts of one training run, from its settings and, when resumed, its last checkpoint."""
+@dataclass(frozen=True)
+class Parts:
+    """What a training run is made of beside weights, and the checkpoint that it goes on from."""
 
-    def __init__(self, settings: TrainSettings, ranks: Ranks, checkpoint: Path | None = None) -> None:
-        self.settings, self.ranks = settings, ranks
-        trackers.check(settings.track)
-        self.recipe = setup.load_recipe(settings, **setup.training_changes(settings))
-        self.verifier = SharedVerifier(setup.load_verifier(settings), self.ranks)
-        self.policy = learning.load_policy(settings, self.ranks, checkpoint / "model" if checkpoint else None)
-        self.engine = engines.load_trained(settings, self.ranks)
-        self.sampler = SharedPolicy(self.engine or self.policy, self.ranks)
-        self.recipe = engines.suited(self.recipe, self.engine or self.policy)
-        self.problems, self.held_out = setup.load_splits(settings, self.policy, self.verifier)
-        self.known = {problem.id: problem for problem in self.problems}
-        self.tally = Tally(self.verifier)
-        self.sync()
-        self.learner = learning.load_learner(settings, self.policy, self.ranks)
-        self.memory = Memory()
-        if checkpoint:
-            self.learner.load(checkpoint / "optimizer.safetensors")
-            self.memory = read_memory(checkpoint / "memory.json")
+    fingerprint: dict[str, Any]
+    recipe: Recipe
+    optimisation: Optimisation
+    verifier: Verifier
+    problems: Sequence[Problem]
+    held_out: Sequence[Problem]
+    checkpoint: Path | None
+    memory: Memory
 
     @property
     def rows(self) -> list[Json]:
-        """The rows that it is made of."""
         return [*row_lines(self.problems), *row_lines(self.held_out, "held-out")]
+
+
+def prepared(settings: TrainSettings, ranks: Ranks, folder: RunFolder | None) -> Parts:
+    """Everything that the user gave, read and checked; `folder` is that of a run that goes on."""
+    trackers.check(settings.track)
+    recipe = setup.load_recipe(settings, **setup.training_changes(settings))
+    optimisation = learning.optimisation(settings)
+    verifier = setup.load_verifier(settings)
+    checkpoint = folder.last_checkpoint() if folder else None
+    asking = learning.load_asking(settings, ranks, checkpoint)
+    problems, held_out = setup.load_splits(settings, asking, verifier)
+    memory = read_memory(checkpoint / "memory.json") if checkpoint else Memory()
+    return Parts(asking.fingerprint, recipe, optimisation, verifier, problems, held_out, checkpoint, memory)
+
+
+class Training:
+    """One training run: its parts, with the weights."""
+
+    def __init__(self, settings: TrainSettings, ranks: Ranks, parts: Parts) -> None:
+        self.settings, self.ranks, self.parts, self.memory = settings, ranks, parts, parts.memory
+        self.problems, self.held_out = parts.problems, parts.held_out
+        self.verifier = SharedVerifier(parts.verifier, ranks)
+        checkpoint = parts.checkpoint
+        self.policy = learning.load_policy(settings, ranks, checkpoint / "model" if checkpoint else None)
+        self.engine = engines.load_vllm(settings) if settings.engine == "vllm" else None
+        self.sampler = SharedPolicy(self.engine or self.policy, ranks)
+        self.recipe = engines.suited(parts.recipe, self.engine or self.policy)
+        self.known = {problem.id: problem for problem in self.problems}
+        self.tally = Tally(self.verifier)
+        self.sync()
+        self.learner = learning.load_learner(settings, parts.optimisation, self.policy, ranks)
+        if checkpoint:
+            self.learner.load(checkpoint / "optimizer.safetensors")
 
     def run(self, folder: RunFolder, ui: Ui) -> None:
         """All rounds that are still to be done; line 0 is the evaluation before the first."""

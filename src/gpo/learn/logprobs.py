@@ -29,6 +29,12 @@ class Batch:
     """The sampled tokens, row after row."""
 
 
+def check_temperature(temperature: float) -> None:
+    """InputError for one at which nothing can be learned."""
+    if temperature <= 0:
+        raise InputError(f"temperature: training needs one above 0, got {temperature}")
+
+
 class ActionLogprobs(nn.Module):
     """Log-probabilities [N] of the N sampled tokens of some rollouts, in their order, in nats."""
 
@@ -36,8 +42,7 @@ class ActionLogprobs(nn.Module):
         """`chunk_elements` bounds the float32 logits held at once: 2**25 are 128 MiB."""
         super().__init__()
         self.model, self.temperature, self.chunk_elements = model, temperature, chunk_elements
-        if temperature <= 0:
-            raise InputError(f"temperature: training needs one above 0, got {temperature}")
+        check_temperature(temperature)
         self._check_head()
 
     @property

@@ -37,11 +37,8 @@ class Network:
     ) -> None:
         self.model, self.settings, self.ranks = model, settings, ranks
         _check_trainable(model)
-        if ranks.is_sharded and switch_of(model.config):
-            raise InputError(
-                "model: LongRoPE reads long sequences in a pass of their own, which sharded processes "
-                "cannot share; train without FSDP"
-            )
+        if ranks.is_sharded:
+            check_sharded(model.config)
         policy = ActionLogprobs(deepcopy(model) if ranks.is_sharded else model, temperature)
         critic = settings.critic if settings.algorithm == "ppo" else None
         self.module: Any = ActorCritic(policy, critic)
@@ -158,16 +155,30 @@ def recomputed(module: nn.Module) -> Iterator[None]:
 
     transformers' own switch works in training mode only, which would switch dropout on.
     """
+    with ExitStack() as stack:
+        for layer in layers_of(module):
+            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
+            stack.callback(delattr, layer, "forward")
+        yield
+
+
+def layers_of(module: nn.Module) -> list[Any]:
+    """The layers that can be recomputed; InputError where there are none."""
     layers = [layer for layer in module.modules() if isinstance(layer, GradientCheckpointingLayer)]
     if not layers:
         raise InputError(
             "gradient_checkpointing: this model has no layers that are known to recompute; leave it out"
         )
-    with ExitStack() as stack:
-        for layer in layers:
-            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
-            stack.callback(delattr, layer, "forward")
-        yield
+    return layers
+
+
+def check_sharded(config: Any) -> None:
+    """InputError for a model that cannot be spread over processes."""
+    if switch_of(config):
+        raise InputError(
+            "model: LongRoPE reads long sequences in a pass of their own, which sharded processes cannot "
+            "share; train without FSDP"
+        )
 
 
 def whole(tensor: Tensor) -> Tensor:
@@ -180,8 +191,14 @@ def _check_trainable(model: Any) -> None:
     trainable = [p for p in model.parameters() if p.requires_grad]
     if not trainable:
         raise InputError("model: no parameter is trainable; set requires_grad on those to train")
-    if low := next((p.dtype for p in trainable if p.dtype != torch.float32), None):
+    for parameter in trainable:
+        check_precision(parameter.dtype)
+
+
+def check_precision(dtype: torch.dtype) -> None:
+    """InputError for weights that cannot be trained as they are stored."""
+    if dtype != torch.float32:
         raise InputError(
-            f"dtype: weights in {str(low).removeprefix('torch.')} round small updates away; train them in "
+            f"dtype: weights in {str(dtype).removeprefix('torch.')} round small updates away; train them in "
             "float32 (with mixed_precision bf16), or an adapter"
         )

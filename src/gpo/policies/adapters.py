@@ -6,9 +6,10 @@ import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
+import torch
 from transformers import PreTrainedModel
 
-from gpo.policies.weights import listed
+from gpo.policies.weights import FLOATS, RESTORE, listed
 from gpo.types import DataWarning, InputError
 
 _NAME = "default"
@@ -20,10 +21,10 @@ def load_adapter(model: PreTrainedModel, source: str) -> Any:
     """The model with a PEFT adapter whose weights can be trained further; the model's own are frozen.
 
     InputError if the adapter prepends virtual tokens, which would be prepended again at every read, names
-    modules that the model lacks, or has a weight that is missing, without a place or of another shape. A
-    DataWarning says where it names another base model.
+    modules that the model lacks, or has a weight that is missing, without a place, of another shape or not
+    finite; the model may be one of shapes alone. A DataWarning says where it names another base model.
     """
-    from peft import MODEL_TYPE_TO_PEFT_MODEL_MAPPING, PeftConfig, PeftModel
+    from peft import MODEL_TYPE_TO_PEFT_MODEL_MAPPING, PeftConfig, PeftModel, load_peft_weights
 
     config: Any = PeftConfig.from_pretrained(source)
     if config.is_prompt_learning:
@@ -51,6 +52,9 @@ def load_adapter(model: PreTrainedModel, source: str) -> Any:
             f"no place for: {listed(map(_bare, result.unexpected_keys))}; it belongs to another model "
             f"(base_model_name_or_path: {config.base_model_name_or_path}); give that one with --model"
         )
+    for key, weight in load_peft_weights(source, device="cpu").items():
+        if weight.dtype in FLOATS and not bool(torch.isfinite(weight).all()):
+            raise InputError(f"adapter {source!r}: {key} holds nan or infinity; {RESTORE}")
     return adapted
 
 

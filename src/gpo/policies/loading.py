@@ -6,25 +6,18 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError  # what torch raises where a file asks for more than tensors
-from typing import Any, cast
+from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import (
-    AutoConfig,
-    AutoTokenizer,
-    GenerationConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-)
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from gpo.policies.adapters import load_adapter
 from gpo.policies.folders import check_adapter_folder, check_model_folder
-from gpo.policies.prompting import context_of, end_ids_of
 from gpo.policies.weights import check_finite, load_weights, num_tokens
-from gpo.types import Ids, InputError
+from gpo.types import InputError
 
 _DAMAGED = (SafetensorError, StrictDataclassError, EOFError, KeyError, RecursionError)
 _GENERIC_TOKENIZERS = {"PreTrainedTokenizerFast", "TokenizersBackend"}
@@ -42,45 +35,39 @@ def load(
 
     `device` None is the first GPU if there is one, `dtype` None the checkpoint's own.
     """
-    source = _checked_source("model", name)
-    adapter_source = _checked_source("adapter", adapter) if adapter is not None else None
+    source = checked_source("model", name)
+    adapter_source = checked_source("adapter", adapter) if adapter is not None else None
+    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    check_device(place)
     tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
-    with _one_line("model", source):
+    with one_line("model", source):
         model = load_weights(source, trust_remote_code=trust_remote_code, dtype=dtype or "auto")
-    check_vocabulary(source, tokenizer, model)
+    check_vocabulary(source, tokenizer, num_tokens(model))
     if adapter_source is not None:
-        with _one_line("adapter", adapter_source):
+        with one_line("adapter", adapter_source):
             model = load_adapter(model, adapter_source)
-    model = _placed(model, device)
+    model = model.to(place)
     check_finite(source, model)
     return model, tokenizer
 
 
 def check_files(name: str | Path, adapters: Iterable[str | Path], *, trust_remote_code: bool) -> None:
     """The same checks for an engine that loads the weights itself; no number of a weight is read."""
-    source = _checked_source("model", name)
-    sources = [_checked_source("adapter", adapter) for adapter in adapters]
+    source = checked_source("model", name)
+    sources = [checked_source("adapter", adapter) for adapter in adapters]
     for adapter in [None, *sources]:
-        with _one_line("model" if adapter is None else "adapter", adapter or source):
+        with one_line("model" if adapter is None else "adapter", adapter or source):
             model = load_weights(source, trust_remote_code=trust_remote_code, device_map="meta")
             if adapter is not None:
                 load_adapter(model, adapter)
 
 
-def check_folders(name: str | Path, adapter: str | Path | None) -> None:
-    """InputError for a local folder of a model or adapter that is not whole; names on the hub pass."""
-    _checked_source("model", name)
-    if adapter is not None:
-        _checked_source("adapter", adapter)
-
-
-def check_vocabulary(source: str, tokenizer: Any, model: PreTrainedModel) -> None:
+def check_vocabulary(source: str, tokenizer: Any, num_rows: int) -> None:
     """InputError for a tokenizer of another model: it has tokens of text that the embedding has no row for.
 
     Tokens that were added to a tokenizer later, such as one for padding, may lie beyond: only what uses
     them is refused.
     """
-    num_rows = num_tokens(model)
     added = tokenizer.get_added_vocab()
     beyond = [token for token, id in tokenizer.get_vocab().items() if id >= num_rows and token not in added]
     if beyond:
@@ -90,9 +77,10 @@ def check_vocabulary(source: str, tokenizer: Any, model: PreTrainedModel) -> Non
         )
 
 
-def _placed(model: Any, device: str | torch.device | None) -> PreTrainedModel:
+def check_device(device: str | torch.device) -> None:
+    """InputError for a device that torch does not know, or that is not here."""
     try:
-        return cast(PreTrainedModel, model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")))
+        torch.empty(1).to(device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(
             f"device {str(device)!r} cannot be used: {str(error).splitlines()[0]}; gpo doctor lists the "
@@ -107,22 +95,22 @@ def load_tokenizer(name: str | Path, *, trust_remote_code: bool) -> Any:
     prefers the class registered for the model type, and for some (Qwen2) that class splits by rules of
     its own, so that characters are dropped without a word.
     """
-    source = _source("model", name)
-    with _one_line("tokenizer of", source):
+    source = source_of("model", name)
+    with one_line("tokenizer of", source):
         if get_tokenizer_config(source).get("tokenizer_class") in _GENERIC_TOKENIZERS:
             return PreTrainedTokenizerFast.from_pretrained(source)
         return AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
 
 
-def _checked_source(what: str, name: str | Path) -> str:
+def checked_source(what: str, name: str | Path) -> str:
     """As `_source`, with the files of a local folder looked at."""
-    source = _source(what, name)
+    source = source_of(what, name)
     if Path(source).is_dir():
         (check_model_folder if what == "model" else check_adapter_folder)(Path(source))
     return source
 
 
-def _source(what: str, name: str | Path) -> str:
+def source_of(what: str, name: str | Path) -> str:
     """The folder, or a name for the hub; InputError for what can only be a path and is no folder.
 
     A training run and its checkpoints hold theirs in a folder `model`.
@@ -143,7 +131,7 @@ def _source(what: str, name: str | Path) -> str:
 
 
 @contextmanager
-def _one_line(what: str, source: str) -> Iterator[None]:
+def one_line(what: str, source: str) -> Iterator[None]:
     """Turns a library's refusal of many lines into one that says what was tried."""
     try:
         yield
@@ -160,16 +148,3 @@ def _one_line(what: str, source: str) -> Iterator[None]:
             else "give a folder, or a name the hub has"
         )
         raise InputError(f"{what} {source!r} ({where}) cannot be loaded: {reason}; {todo}") from error
-
-
-def load_description(name: str | Path, *, trust_remote_code: bool) -> tuple[Any, Ids, int | None]:
-    """Tokenizer, end tokens and context of a local folder or hub name, without its weights."""
-    source = _source("model", name)
-    tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
-    with _one_line("model", source):
-        config = AutoConfig.from_pretrained(source, trust_remote_code=trust_remote_code)
-        try:
-            generation: Any = GenerationConfig.from_pretrained(source)
-        except OSError:  # many models have none; transformers then makes it of the model's own config
-            generation = config.get_text_config()
-    return tokenizer, end_ids_of(generation, tokenizer), context_of(config)

@@ -63,6 +63,7 @@ class PromptedPolicy:
         *,
         end_ids: Ids,
         context: int | None,
+        num_rows: int | None = None,
         temperature: float = 1.0,
         top_p: float = 1.0,
         top_k: int = 0,
@@ -84,6 +85,8 @@ class PromptedPolicy:
         self.sampling = Sampling(temperature, top_p, top_k)
         self.max_tokens = max_tokens
         self.context = context
+        self.num_rows = num_rows
+        """Rows of the model's embedding, which are the ids that it knows; None if that is not known."""
         self.end_ids = end_ids
         """Every token that ends a completion, ascending."""
         self.stop = tuple(stop)
@@ -140,6 +143,11 @@ class PromptedPolicy:
         if not prompt_ids:
             raise InputError(
                 "the prompt is empty: the question has no text, and nothing is added to it; fill it in"
+            )
+        if beyond := [one for one in prompt_ids if self.num_rows is not None and one >= self.num_rows]:
+            raise InputError(
+                f"the prompt has token {self.tokenizer.decode(beyond[:1])!r} ({beyond[0]}), which the model "
+                f"does not know: its embedding has {self.num_rows} rows; use its own tokenizer and template"
             )
         if self.context is not None and len(prompt_ids) >= self.context:
             raise InputError(

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Self, TypeVar, Unpack
 
 from gpo.policies.completions import PATH, Ask, body_of, check_name, prompt_logprobs_of, samples_of
-from gpo.policies.loading import load_description
-from gpo.policies.prompting import PromptedPolicy, Prompting
+from gpo.policies.described import load_description
+from gpo.policies.prompting import PromptedPolicy, Prompting, context_of
 from gpo.policies.replicas import Json, Patience, RefusedError, Replicas
 from gpo.policies.selftest import Examined, served
 from gpo.policies.streaming import SLOTS, Workers, all_of
@@ -75,12 +75,12 @@ class ServerPolicy(PromptedPolicy):
         **settings: Unpack[Prompting],
     ) -> Self:
         """The policy of servers of `model`, a local folder or hub name; its weights are not read."""
-        tokenizer, end_ids, context = load_description(model, trust_remote_code=trust_remote_code)
+        tokenizer, end_ids, config = load_description(model, trust_remote_code=trust_remote_code)
         return cls(
             urls,
             tokenizer,
             end_ids=end_ids,
-            context=context,
+            context=context_of(config),
             served_model=served_model,
             slots=slots,
             patience=patience,

@@ -52,7 +52,8 @@ class TransformersPolicy(PromptedPolicy):
         if batch_tokens < 1:
             raise InputError(f"batch_tokens is {batch_tokens}; give at least 1")
         end_ids = end_ids_of(getattr(model, "generation_config", None), tokenizer)
-        super().__init__(tokenizer, end_ids=end_ids, context=context_of(model.config), **settings)
+        context, num_rows = context_of(model.config), num_tokens(model)
+        super().__init__(tokenizer, end_ids=end_ids, context=context, num_rows=num_rows, **settings)
         self.model = model
         self._batch_tokens = batch_tokens
         self._ending = Ending(self.end_ids, self.stop, self.tokenizer)
@@ -83,15 +84,6 @@ class TransformersPolicy(PromptedPolicy):
     def fingerprint(self) -> dict[str, Any]:
         """What the values of its states depend on: weights, vocabulary, template, sampling settings."""
         return self.described(weights_digest(self.model))
-
-    def _checked(self, prompt_ids: Ids, question: str) -> Ids:
-        num_rows = num_tokens(self.model)
-        if beyond := [one for one in prompt_ids if one >= num_rows]:
-            raise InputError(
-                f"the prompt has token {self.tokenizer.decode(beyond[:1])!r} ({beyond[0]}), which the model "
-                f"does not know: its embedding has {num_rows} rows; use its own tokenizer and template"
-            )
-        return super()._checked(prompt_ids, question)
 
     def read(self, given: Sequence[tuple[State, Ids]]) -> list[Sample]:
         """Log-probabilities and entropies of continuations that were not sampled here: forward passes only.

@@ -19,9 +19,10 @@ from vllm import SamplingParams
 from vllm.lora.request import LoRARequest
 from vllm.sampling_params import RequestOutputKind
 
+from gpo.policies.described import load_description
 from gpo.policies.fingerprint import files_digest, weights_digest
-from gpo.policies.loading import check_files, load_description
-from gpo.policies.prompting import PromptedPolicy, Prompting
+from gpo.policies.loading import check_files
+from gpo.policies.prompting import PromptedPolicy, Prompting, context_of
 from gpo.policies.stepping import Stepper
 from gpo.policies.streaming import SLOTS, all_of
 from gpo.policies.transformers import TransformersPolicy
@@ -99,7 +100,7 @@ class VllmPolicy(PromptedPolicy):
         vLLM's EngineArgs, such as tensor_parallel_size. `dtype` auto is the checkpoint's. InputError if vLLM
         refuses any of it.
         """
-        tokenizer, end_ids, context = load_description(model, trust_remote_code=trust_remote_code)
+        tokenizer, end_ids, config = load_description(model, trust_remote_code=trust_remote_code)
         check_files(model, (adapters or {}).values(), trust_remote_code=trust_remote_code)
         made, found = load_engine(
             str(model),
@@ -115,7 +116,7 @@ class VllmPolicy(PromptedPolicy):
             made,
             tokenizer,
             end_ids=end_ids,
-            context=min(length, context or length),
+            context=min(length, context_of(config) or length),
             slots=slots,
             dtype=found,
             weights=files_digest(model),

@@ -28,7 +28,8 @@ _BESIDE = re.compile(
 """Weights that next-token logits never go through: further predictions, a value head, eyes, old buffers."""
 _HEADS = re.compile(r"^(score|classifier|classification_head|qa_outputs|reward_head|regression_head)\.")
 _SHOWN = 3
-_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+RESTORE = "the weights are broken; restore or download them again"
 
 
 def load_weights(source: str, **arguments: Any) -> Any:
@@ -52,11 +53,8 @@ def num_tokens(model: Any) -> int:
 def check_finite(source: str, model: torch.nn.Module) -> None:
     """InputError that names the first parameter with nan or infinity in it."""
     for name, parameter in model.named_parameters():
-        if parameter.dtype in _FLOATS and not bool(torch.isfinite(parameter.detach()).all()):
-            raise InputError(
-                f"model {source!r}: {name} holds nan or infinity, so the weights are broken; restore or "
-                "download them again"
-            )
+        if parameter.dtype in FLOATS and not bool(torch.isfinite(parameter.detach()).all()):
+            raise InputError(f"model {source!r}: {name} holds nan or infinity; {RESTORE}")
 
 
 def _check_missing(source: str, keys: Iterable[str]) -> None:

@@ -113,15 +113,8 @@ class RunFolder:
         they are others, or if what a killed run left cannot be told from what it had committed.
         """
         run = stored_run(self.path)
+        self.check_same(fingerprint, rows)
         stored = run.get("fingerprint", fingerprint)
-        for key, value in fingerprint.items():
-            if stored.get(key) != value:
-                raise InputError(
-                    f"--resume {self.path}: was sampled by a model with other {key} "
-                    f"({stored.get(key)!r} there, {value!r} here); name that model, or start a new run"
-                )
-        if rows is not None:
-            check_rows(self.path, run, rows)
         found = self._leftovers() if run["command"] in ROUNDS else None
         new = {**run, "settings": settings, "fingerprint": stored}
         if rows is not None and "rows" not in run:  # a new run, or one of an older version
@@ -133,6 +126,19 @@ class RunFolder:
             return dict.fromkeys(STREAMS, 0)
         self._waiting.append(partial(set_aside, self.path, found))
         return {name: found.lines[name] for name in STREAMS}
+
+    def check_same(self, fingerprint: Mapping[str, Any], rows: Sequence[Json] | None = None) -> None:
+        """InputError if what is given of the policy's fingerprint, or the rows, is not the run's own."""
+        run = stored_run(self.path)
+        stored = run.get("fingerprint", fingerprint)
+        for key, value in fingerprint.items():
+            if stored.get(key) != value:
+                raise InputError(
+                    f"--resume {self.path}: was sampled by a model with other {key} "
+                    f"({stored.get(key)!r} there, {value!r} here); name that model, or start a new run"
+                )
+        if rows is not None:
+            check_rows(self.path, run, rows)
 
     def _begin(self) -> None:
         """Makes the changes that waited: from here on the run is another than it was."""
@@ -275,6 +281,9 @@ class SilentFolder(RunFolder):
         rows: Sequence[Json] | None = None,  # noqa: ARG002
     ) -> dict[str, int]:
         return dict.fromkeys(STREAMS, 0)
+
+    def check_same(self, fingerprint: Mapping[str, Any], rows: Sequence[Json] | None = None) -> None:
+        pass
 
     def write(self, stream: str, record: Json) -> None:
         pass
