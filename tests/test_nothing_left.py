@@ -22,15 +22,31 @@ def located(tmp_path_factory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["rollouts", "curves"])
-def test_pairs_of_a_damaged_run_leave_nothing(located, tmp_path, capsys, name) -> None:
+WRONG = "reward: input should be less than or equal to 1, got '7'"
+UNKNOWN = "has 99999, and the model's ids are 0 to 336"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("rollouts", {"reward": 7}, WRONG),
+        ("curves", {"reward": 7}, WRONG),
+        ("rollouts", {"prefix_ids": [99999]}, f"prefix_ids: {UNKNOWN}"),
+        ("curves", {"completion_ids": [99999] * 200}, f"completion_ids: {UNKNOWN}"),
+        ("curves", {"prompt_ids": [3, 99999]}, f"prompt_ids: {UNKNOWN}"),
+    ],
+)
+def test_pairs_of_a_damaged_run_leave_nothing(located, tmp_path, capsys, name, change, told) -> None:
     run = Path(shutil.copytree(located, tmp_path / "run"))
     line = json.loads((run / f"{name}.jsonl").read_text().splitlines()[0])
-    (run / f"{name}.jsonl").write_text(json.dumps(line | {"reward": 7}) + "\n")
+    (run / f"{name}.jsonl").write_text(json.dumps(line | change) + "\n")
     output = tmp_path / "new" / "pairs"
     error = refused(capsys, "pairs", "--run", str(run), "--output", str(output))
-    assert f"{name}.jsonl: row 1: reward: input should be less than or equal to 1, got '7'" in error
+    assert f"{name}.jsonl: row 1: {told}" in error
     assert not output.parent.exists()
+    before = contents(run)
+    assert f"{name}.jsonl: row 1: {told}" in refused(capsys, "locate", "--resume", str(run))
+    assert contents(run) == before
 
 
 def test_a_refused_resume_has_neither_settings_nor_repairs(located, tmp_path, capsys) -> None:

@@ -30,7 +30,7 @@ def test_what_was_sampled_before_a_run_was_killed_is_not_sampled_again(tmp_path)
     policy = TablePolicy([0.5, 0.5])
     with RunFolder.resume(path) as folder:
         assert folder.repair() == {"samples.jsonl": 13}
-        pool = Pool(Remembered(policy, folder, read_samples(folder.path)), AllRight(), seed=3)
+        pool = Pool(Remembered(policy, folder, read_samples(folder.path, 10**6)), AllRight(), seed=3)
         pool.fill(wanted, "fill")
         assert folder.repair() == {}
     assert pool.rollouts == expected.rollouts

@@ -17,7 +17,7 @@ Key = tuple[int, str]
 """Round and problem: what was sampled together."""
 
 
-def read_trajectories(run: Path, num_ids: int | None = None) -> list[Trajectory]:
+def read_trajectories(run: Path, num_ids: int) -> list[Trajectory]:
     """The trajectories of a run, in its order; InputError for ids that are not of a model's `num_ids`."""
     curves = sorted(read_lines(run / "curves.jsonl", LocatedLine, num_ids), key=place)
     if not curves:

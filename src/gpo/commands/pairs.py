@@ -122,7 +122,8 @@ class Wanted:
     def __init__(self, settings: PairsSettings, source: Path, path: Path) -> None:
         options_of(settings)
         self.excluded = excluded_questions(settings)
-        self.known = read_samples(path)
+        self.asking = engines.load_asking(settings)
+        self.known = read_samples(path, self.asking.num_known)
         """What was sampled for the rows before the run was killed, so that it is not sampled twice."""
         if settings.run or (source / "summary.json").is_file():
             self.maker = Maker(settings, source, self)
@@ -135,13 +136,14 @@ class Maker:
     def __init__(self, settings: PairsSettings, source: Path, wanted: Wanted) -> None:
         self.settings, self.source, self.options = settings, source, options_of(settings)
         self.known = wanted.known
-        self.asking = engines.load_asking(settings)
+        self.asking = wanted.asking
         self.tokenizer = self.asking.raw_tokenizer
         self.fingerprint = fingerprint_of(source)
         check_same_prompts(source, self.fingerprint, self.asking.fingerprint, "named here")
         self.first_step = first_step_of(settings, self.asking.tokenizer)
         self.searched_tokens: dict[str, int] = read_json(source / "summary.json", LocatedSummary)["tokens"]
-        self.kept, self.held_out = self.split(read_trajectories(source), wanted.excluded)
+        found = read_trajectories(source, self.asking.num_known)
+        self.kept, self.held_out = self.split(found, wanted.excluded)
         self.folder: RunFolder | None = None
         """Where what is sampled for the rows is written down."""
         self.problems: dict[str, Problem] = {}

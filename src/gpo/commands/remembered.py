@@ -87,7 +87,7 @@ class Remembered:
         return {**name, "samples": [asdict(sample) for sample in samples]}
 
 
-def read_samples(run: Path, num_ids: int | None = None) -> dict[Name, list[Sample]]:
+def read_samples(run: Path, num_ids: int) -> dict[Name, list[Sample]]:
     """What the run's samples.jsonl holds."""
     return {
         (line["state"], line["seed"], len(line["samples"]), line["policy_version"]): [

@@ -177,15 +177,16 @@ class Queue:
 
 def _queue(settings: AnySettings, path: Path) -> Queue:
     """Problems to sample afresh, or the trajectories that came with them; `path` is the run's folder."""
-    recorded = Recorded.read(path, version=0)
     if not is_streamed(settings):
         found = asked(settings)
+        recorded = Recorded.read(path, 0, found.asking.num_known)
         tasks = [Task(place, problem) for place, problem in enumerate(found.problems)]
         if isinstance(settings, LocateSettings) and settings.completion_column is not None:
             tasks = given_tasks(found.problems, settings, found.asking, found.verifier)
         num = len(found.problems)
         return Queue(found.verifier, found.fingerprint, recorded, tasks, num, len(tasks), found.problems)
     verifier, asking = setup.load_verifier(settings), engines.load_asking(settings)
+    recorded = Recorded.read(path, 0, asking.num_known)
     data, num = open_data(settings)
     next(streamed(data, settings, asking, verifier), None)  # so that the first row is read before the weights
     num = min(num, settings.limit or num)

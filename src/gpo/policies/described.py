@@ -84,6 +84,11 @@ class DescribedPolicy(PromptedPolicy):
         """Of every engine of this model: all but the weights."""
         return {key: value for key, value in self.described(None).items() if key != "weights"}
 
+    @property
+    def num_known(self) -> int:
+        """How many ids may have been sampled: a model's embedding is often padded beyond its tokenizer."""
+        return max(self.num_ids, self.num_rows or 0)
+
     def skeleton(self) -> Any:
         """The model without numbers: its modules, with the names and shapes of their weights."""
         build: Any = AutoModelForCausalLM.from_config
