@@ -61,7 +61,15 @@ def other_digits(rng: Random) -> Pair:
 
 def other_sign(rng: Random) -> Pair:
     one = whole(rng)
-    signs = ["-%d", "\u2212%d", "\u2013%d", "\uff0d%d", "minus %d", "negative %d", "- %d", "-$%d"]
+    signs = [
+        "-%d",
+        "\u2212%d",
+        "\u2013%d",
+        "\uff0d%d",
+        "minus %d",
+        "negative %d",
+        "-$%d",
+    ]  # "- 18" may be an item of a list
     return str(one), rng.choice(signs) % one
 
 

@@ -55,6 +55,7 @@ RIGHT = [
     "\uc815\ub2f5: valid",
     "\u0110\u00e1p \u00e1n l\u00e0 valid",
     "Jawabannya adalah valid",
+    '"valid"',
 ]
 WRONG = [
     "invalid",
@@ -158,3 +159,27 @@ def test_the_shapes_of_bbh(answer: str, right: str, wrong: str, columns: dict[st
 def test_the_tables_are_of_like_size() -> None:
     assert len(RIGHT) + len(WRONG) >= 100
     assert abs(len(RIGHT) - len(WRONG)) < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "gold", "reward"),
+    [
+        ("18", "18...", 0.0),
+        ("18...", "18...", 1.0),
+        ("18...", "18", 0.0),
+        ("18…", "18", 0.0),
+        ("Answer: 18...", "18", 0.0),
+        ("yes.", "yes", 1.0),
+        ("Answer: yes...", "yes", 0.0),
+        ("**Answer:** Yes", "yes", 1.0),
+        ("Yes, because", "yes", 0.0),
+        ("Answer: No\nYes", "no", 1.0),
+        ("The answer is Yes.", "No", 0.0),
+        ("Answer:\n- Yes", "yes", 1.0),
+        ("Answer:\n- Yes\n- No", "yes", 0.0),
+        ("答案：是", "是", 1.0),
+        ("<answer>True</answer>", "true", 1.0),
+    ],
+)
+def test_lists_and_ellipses_are_part_of_what_is_said(text: str, gold: str, reward: float) -> None:
+    assert exact.score(text, gold, {}) == reward

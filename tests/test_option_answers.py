@@ -127,6 +127,18 @@ RIGHT = [
     "Ответ: B",
     "Đáp án là B",
     "Jawaban: B",
+    "Answer: B. A",
+    "B. A",
+    "(B) A",
+    "**B. A**",
+    "So it is clear.\n\nB. A",
+    "**(B)** A",
+    "Answer: (B) A",
+    "The correct answer is B: A",
+    "\\boxed{\\text{B. A}}",
+    "Answer: **B) A**",
+    "答案：B. A",
+    "B.A",
 ]
 
 WRONG = [

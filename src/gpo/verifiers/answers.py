@@ -18,8 +18,14 @@ from gpo.marks import visible as visible
 from gpo.verifiers import phrases
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s{0,3}(?:\{|(-?[0-9]+))")  # "\boxed 2" is legal too
+_JOINED = re.compile(
+    r"[}$\s]*(?:[,;\u3001\u548c\u6216]|\b(?:and|or|y|o|et|ou|e|und|oder|\u0438|\u0438\u043b\u0438)\b)+[$\s]*"
+)
+_NEAR_BOX, _MOST_BOXES = 300, 20
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped brace is text
 _HASHES = re.compile(r"(?<!#)####(?!#)[ \t]*")
+_ITEM = re.compile(r"[ \t]*(?:[-\u2013\u2022*+>]|(?P<number>[0-9]{1,2})[.)])[ \t]+(?P<item>\S.*)\s*")
+_BULLET = re.compile(r"(?<=\n)[ \t]*[-\u2013\u2022*+>][ \t]+(?=\S)")
 _SENTENCE_END = re.compile(r"(?<!\.)\.(?!\.)[*_`\"')]{0,4}(?:\s|$)|,\s{1,3}(?:and\s)?not\b")
 _DENIAL_LENGTH = 60
 """Characters, more than a denial and what may follow it can have."""
@@ -60,6 +66,21 @@ def _last_box(text: str) -> re.Match[str] | None:
     return None
 
 
+def _with_joined(text: str, box: re.Match[str]) -> str:
+    """The content of the last box, behind that of those which "or", "and" or a comma joins to it."""
+    contents, start = [_boxed(text, box)], box.start()
+    while len(contents) < _MOST_BOXES:
+        before = text[max(0, start - _NEAR_BOX) : start]
+        another = _last_box(before)
+        content = _boxed(before, another) if another else ""
+        end = before.find(content, another.end()) + len(content) if another else 0
+        if not another or not content or not _JOINED.fullmatch(before, end):
+            break
+        contents.append(content)
+        start -= len(before) - another.start()
+    return ", ".join(dict.fromkeys(reversed(contents)))
+
+
 def _boxed(text: str, box: re.Match[str]) -> str:
     if box.group(1):
         return box.group(1)
@@ -83,7 +104,7 @@ def marked(text: str, fits: Callable[[str], bool] | None = None) -> Marked | Non
     if box is None:
         found = next((one for read in _UNBOXED if (one := read(text)) is not None), None)
         return None if found is None else Marked(found)
-    boxed = Marked(_boxed(text, box), is_boxed=True)
+    boxed = Marked(_with_joined(text, box), is_boxed=True)
     is_cut = not box.group(1) and "}" not in text[box.end() :]
     if fits is None or is_cut or fits(boxed.text):
         return boxed
@@ -113,11 +134,25 @@ def _after_phrase(text: str) -> str | None:
     if found is None:
         return None
     rest = text[found.end() :].rstrip()
-    start = rest.lstrip(_MARKUP + ":\uff1a")
+    line, _, below = rest.partition("\n")
+    start = (rest if line.strip(_MARKUP + ":\uff1a") else _listed(below.lstrip())).lstrip(_MARKUP + ":\uff1a")
+    start = phrases.CONTRAST.sub("", start, count=1)
     display = _first_display(start)
     if display is not None:
         return display
     return start or rest.lstrip(" :")  # an answer may be nothing but markup
+
+
+def _listed(text: str) -> str:
+    """With the list that begins the text on one line: its items without bullets or numbers, with commas."""
+    items: list[str] = []
+    end = 0
+    while (item := _ITEM.match(text, end)) and int(item["number"] or len(items) + 1) == len(items) + 1:
+        items.append(item["item"].rstrip())
+        end = item.end()
+    if text[:1].isdigit() and len(items) == 1 and items[0][0].isalpha():
+        return text  # "18. It is 18, because ..."
+    return "\n".join([", ".join(items), text[end:]]) if items else text
 
 
 def _last_phrase(text: str) -> re.Match[str] | None:
@@ -172,6 +207,11 @@ def is_denied_after(after: str) -> bool:
     return phrases.DENIED_AFTER.match(after[: 2 * _DENIAL_LENGTH]) is not None
 
 
+def without_bullets(text: str) -> str:
+    """Without the dashes and bullets before items of lists, which are no signs, but on the first line."""
+    return _BULLET.sub("", text)
+
+
 def first_line(text: str) -> str:
     """The first line that is not blank, without the markup around it; '' if all are."""
     return next((line.strip(_MARKUP) for line in text.splitlines() if line.strip(_MARKUP)), "")
@@ -179,7 +219,7 @@ def first_line(text: str) -> str:
 
 def last_line(text: str) -> str:
     """The last line that is not blank, without the markup around it; '' if all are."""
-    lines = text.rstrip(_MARKUP).splitlines()
+    lines = without_bullets(text[-_REACH:].rstrip(_MARKUP)).splitlines()
     return lines[-1].strip(_MARKUP) if lines else ""
 
 

@@ -7,6 +7,7 @@ and words that are known to change a value count: nouns are too many to be liste
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import NamedTuple
 
 from gpo.verifiers import magnitudes, modifiers
@@ -17,10 +18,11 @@ NEAR = 80
 
 _LETTER = r"[^\W\d_]"
 _SIGNS = "¢\u2032\u2033"
-_SPACED_WORD = re.compile(rf"[ {DRESS}]*-?({_LETTER}+)")
+_SPACED_WORD = re.compile(rf"[ {DRESS}]*-?((?:{_LETTER}|[\u0900-\u0dff])+)")
 _GLUED_WORD = re.compile(rf"{_LETTER}+|[°{_SIGNS}]")
 _UNSPACED_WORD = re.compile(" ?(" + "|".join(sorted(magnitudes.UNSPACED, key=len, reverse=True)) + ")")
 _UNKNOWN_MAGNITUDE = re.compile(r"illi?on|illiard|ill[oó]n|ilh[aã]o|илли|ільй", re.IGNORECASE)
+_MULTIPLES = "|".join(word for word, factor in magnitudes.WORDS.items() if factor >= 12 and len(word) > 3)
 _DIGITS = r"\(?[-+\u2013]? ?\.?[0-9]"
 _EXPONENT = r"(?:\^?\(?-?[0-9]\)?|\^\(-?[0-9]\))?"
 _UNIT = re.compile(
@@ -52,7 +54,8 @@ _OPERATION = re.compile(
     r"|: ?[0-9]|[-\u2013] ?(?:[0-9(.]|[A-Za-z]\b)|\( ?[-0-9.,]+ ?\)|\(?(?:in )?base\b)"
 )
 _CHANGED = re.compile(
-    rf"[-, ]*(?:{modifiers.CHANGES}\b|[B-HJ-Zb-zJ](?![\w.'-])|a(?= ?[-+^*/=]))",
+    rf"[-, ]*(?:\(?{modifiers.CHANGES}\b|[B-HJ-Zb-zJ](?![\w'-]|\.\w)|a(?= ?[-+^*/=])"
+    rf"|{_LETTER}+(?:-|(?:[ '\u2019]s)? (?:of )?)(?:{_MULTIPLES})\b)",
 )
 _ANOTHER = re.compile(
     rf"[) ]*(?:{_LETTER}+\.? ){{0,2}}?(?:(?:[,;&\u2013-]|{modifiers.JOINTS}\b) ?)+{_DIGITS}"
@@ -65,14 +68,14 @@ _UNSPACED_CHANGE = re.compile(rf" ?(?:{modifiers.UNSPACED_CHANGES}|[{UNSPACED}�
 class Tail(NamedTuple):
     """What belongs to a number behind its digits, up to `end`; the factor is None if a word is unknown."""
 
-    factor: int | None
+    factor: Fraction | int | None
     unit: str
     end: int
 
 
 def tail(line: str, end: int, *, has_currency: bool) -> Tail:
     """Magnitudes, then a percent sign or a unit, behind digits that end at `end`."""
-    factor = 1
+    factor: Fraction | int = 1
     while step := _magnitude(line, end, has_currency=has_currency):
         factor, end = factor * step[0], step[1]
     word = _SPACED_WORD.match(line, end)
@@ -92,7 +95,7 @@ def tail(line: str, end: int, *, has_currency: bool) -> Tail:
     return Tail(None if is_unknown else factor, "", end)
 
 
-def _magnitude(line: str, end: int, *, has_currency: bool) -> tuple[int, int] | None:
+def _magnitude(line: str, end: int, *, has_currency: bool) -> tuple[Fraction | int, int] | None:
     """The factor of the next magnitude and where it ends; None if there is none."""
     word = _UNSPACED_WORD.match(line, end)
     if word:

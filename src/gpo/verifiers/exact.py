@@ -47,8 +47,12 @@ def read(text: str, columns: Mapping[str, Any]) -> str | None:
 def normalise(answer: str) -> str:
     """Case folded, spaces collapsed, without what only dresses it; what is all dressing stays as it is."""
     folded = " ".join(answer.split()).casefold()
-    bare = folded.strip(_QUOTES).rstrip(".").strip(_QUOTES)
+    bare = _undressed(folded)
     for dress in (_INLINE, _TEXT):
         if dressed := dress.fullmatch(bare):
-            bare = dressed.group(1).strip(_QUOTES).rstrip(".").strip(_QUOTES)
+            bare = _undressed(dressed.group(1))
     return bare or folded
+
+
+def _undressed(text: str) -> str:
+    return answers.ended(text.strip(_QUOTES), ".").strip(_QUOTES)

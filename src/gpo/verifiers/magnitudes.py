@@ -8,14 +8,35 @@ one language alone writes are here, so "Billionen" is 10^12 and "billion" 10^9. 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
+
+_PARTS = {
+    2: "halves demis",
+    3: "thirds drittel tercios terços terzi derden",
+    4: "fourths",
+    5: "fifths fünftel quintos cinquièmes quinti vijfden",
+    6: "sixths sechstel sextos sixièmes",
+    7: "sevenths siebtel séptimos septièmes",
+    8: "eighths achtel octavos huitièmes",
+    9: "ninths neuntel novenos neuvièmes",
+    10: "tenths zehntel décimos décimas dixièmes decimi tienden tiondelar десятых dziesiątych",
+    12: "twelfths zwölftel",
+    16: "sixteenths sechzehntel",
+    20: "twentieths zwanzigstel",
+    100: "hundredths hundertstel centésimos centésimas centièmes honderdsten hundradelar сотых setnych",
+    1000: "thousandths tausendstel milésimos milésimas millièmes duizendsten тысячных tysięcznych",
+    10**6: "millionths millionstel millionièmes",
+}
+"""Parts of one in the plural; in the singular they are ordinals as well, and quarters are coins."""
 
 
-def _table(words: Mapping[int, str]) -> dict[str, int]:
-    return {word.replace("_", " "): factor for factor, line in words.items() for word in line.split()}
+def _table(words: Mapping[int | Fraction, str]) -> dict[str, int | Fraction]:
+    return {word: factor for factor, line in words.items() for word in line.split()}
 
 
-WORDS: Mapping[str, int] = _table(
+WORDS: Mapping[str, int | Fraction] = _table(
     {
+        **{Fraction(1, parts): names for parts, names in _PARTS.items()},
         10: "decena decenas dizaine dizaines десяток",
         12: "dozen dozens dutzend douzaine douzaines docena docenas dúzia dúzias dozzina dozzine dozijn"
         " dussin tuzin düzine дюжина дюжины дюжин lusin",
@@ -23,8 +44,9 @@ WORDS: Mapping[str, int] = _table(
         100: "hundred hundreds hundert centaine centaines centena centenas centenar centenares honderd hundra"
         " hundre yüz ratus trăm сотня сотни сотен",
         10**3: "k thousand thousands tausend tsd mille millier milliers mil millar millares milhar milhares"
-        " mila migliaia duizend tusen tysiąc tysiące tysięcy tisíc tisíce bin ribu nghìn ngàn тысяча"
+        " mila migliaia duizend tusen tys tysiąc tysiące tysięcy tisíc tisíce bin ribu nghìn ngàn тысяча"
         " тысячи тысяч тыс тис тисяч हज़ार हजार ألف آلاف هزار",
+        10**4: "myriad myriads",
         10**5: "lakh lakhs lac lacs लाख",
         10**6: "million millions mn mln mio millionen millón millones milhão milhões milione milioni miljoen"
         " miljon miljoner millioner milion miliony milionów milionů milyon juta triệu миллион миллиона"

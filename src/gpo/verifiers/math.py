@@ -27,13 +27,14 @@ _DISPLAYED = re.compile(
     r"((?:(?!\\(?:begin|end)\{).){1,1000})\\end\{(?P=name)(?P=star)\}(?:\$|\\\))?",
     re.DOTALL,
 )
-_ANOTHER = re.compile(r"\$?\s*(?:,|/|&|or\b|and\b)(?!\s*not\b)")
-_JOINT = re.compile(r"\$?(?:\s|,|/|&|or\b|and\b)+")
+_JOINTS = r",|/|&|(?:or|and|y|o|et|ou|e|und|oder|и|или)\b|[和或、]"
+_ANOTHER = re.compile(rf"(?:\$|\\\))?\s*(?:{_JOINTS})(?!\s*(?:not\b|不))")
+_JOINT = re.compile(rf"\$?(?:\s|{_JOINTS})+")
 _LAST_NUMBER = re.compile(
     r".*(?<!\\)\b(?!(?:or|and|to|than|not)\b)[A-Za-z]{2,}:?\s"
     r"([-+\u2212\u2013]?\s?[$\u20ac\u00a3\u00a5]?[0-9][0-9.,/]*\s?[%\u00b0]?(?:\s[A-Za-z0-9/.\u00b2\u00b3]{1,15}){0,3})[\s*]*\.?[\s*]*$"
 )
-_CLAUSE = re.compile(r",?\s(?:because|since|as|so|which|where|of\sthe)\s")
+_CLAUSE = re.compile(r",?\s\(?(?:because|since|as|so|which|where|of\sthe)\s")
 _KIND = re.compile(
     r"(?:the\s)?(?:point|ordered\s(?:pair|triple)|interval|set|vector|matrix|number|value|expression|fraction)\s",
     re.IGNORECASE,

@@ -50,12 +50,12 @@ NUMBERS = any_of(
 CHANGES = any_of(
     "factorial squared cubed raised to_the choose mod modulo base in_base divided multiplied plus",
     "minus point_\\w+",
-    "tenths? hundredths? thousandths? millionths? halves thirds? fourths fifths? sixths? sevenths?",
-    "eighths? ninths?",
-    "per_mille permille basis_points? bps ppm ppb grand score gross something odd ish fold th st nd rd",
+    "(?:ten|hundred|thousand|million|four|six|seven|eigh|nin|twelf|twentie|sixteen|fif)th third",
+    "per_mille permille basis_points? bps ppm ppb grand score gross something odd ish \\w*fold th st nd rd",
     "and_(?:a|one|three)_(?:half|third|quarters?|fourths?|fifths?|eighths?)",
     "and_(?:half|change|counting|up|above|over|below|under|more|some)",
     "or_(?:more|less|so|above|below|under|over|fewer|higher|lower|not|maybe|greater)",
+    f"{NUMBERS}-(?:seconds|thirds|\\w+ths)",
     f"(?:times|less_than|more_than|fewer_than|or|to|minus|plus)_(?:a_|the_)?{NUMBERS}",
 )
 """Behind a number: 18 squared, 18 and a half, 18 or more."""

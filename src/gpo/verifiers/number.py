@@ -53,7 +53,7 @@ def _number(text: str) -> worth.Number | None:
     shown = answers.visible(text)
     marked = answers.marked(shown, _holds_number)
     if marked is None:
-        line = _result(plain(shown[-_REACH:]))
+        line = _result(plain(answers.without_bullets(shown[-_REACH:])))
         found = answers.last_of(worth.scan(line))
     else:
         line = _result(plain(answers.first_line(marked.text)[:_REACH]))

@@ -17,6 +17,8 @@ from gpo.verifiers import answers, letters
 from gpo.verifiers.exact import normalise
 
 _LETTERS = string.ascii_uppercase
+_LABELLED = re.compile(r"[\s*_]*\(?([A-Z])[).:][\s*_)]*[A-Z][.\s*_]*")
+"""An option whose text is a letter itself, "B. A"; with the row's options at hand the text is known."""
 _GOLD = re.compile(r"\(?([A-Z])[).]?", re.IGNORECASE)
 
 
@@ -88,8 +90,11 @@ def _letter(text: str, options: Sequence[str]) -> str | None:
     """The letter in the marked line; without a marker the last one of the text that is not taken back."""
     own = dict(zip(_LETTERS, map(letters.undressed, options), strict=False))
     marked = answers.marked(text, letters.is_choice)
+    line = answers.last_line(text) if marked is None else answers.first_line(marked.text)
+    if not options and (labelled := _LABELLED.fullmatch(line)):
+        return labelled[1]
     if marked is not None:
-        return letters.first(answers.first_line(marked.text), own)
+        return letters.first(line, own)
     text = _without_listing(text, options)
     alone = _GOLD.fullmatch(answers.last_line(text))
     return alone[1].upper() if alone else letters.last(text, own)

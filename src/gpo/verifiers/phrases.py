@@ -108,7 +108,7 @@ HEADING = re.compile(
 """A line that is nothing but a heading of the answer below it."""
 
 _PATTERNS = [(needles, re.compile(f"{one}[ *_`]*[:\uff1a]?", re.IGNORECASE)) for needles, one in _NEEDLES]
-_ALL = [*_PATTERNS, (tuple(_HEADINGS.replace("?", "").split("|")), HEADING)]
+_ALL = [*_PATTERNS, (tuple(_HEADINGS.replace("answers?", "answer").split("|")), HEADING)]
 _OF_ASCII = [(needles, pattern) for needles, pattern in _ALL if any(map(str.isascii, needles))]
 
 
@@ -132,6 +132,13 @@ DENIAL = re.compile(
     re.IGNORECASE,
 )
 """What stands before an answer and takes it back."""
+
+CONTRAST = re.compile(
+    r"\A(?:not|no|nicht|pas|non|não|niet|не)\s[^\n.]{1,40}?,?\s"
+    r"(?:but(?: rather)?|rather|sino|sondern|mais|ma|bensì|mas|maar|\u0430)\s(?=\S)",
+    re.IGNORECASE,
+)
+"""What an answer begins with that says first what it is not: "not 18 but" 19."""
 
 _WRONG = (
     r"not\b|n['\u2019]t\b|wrong\b|incorrect\b|false\b|untrue\b|mistaken\b|implausible\b|unlikely\b|irrelevant\b"

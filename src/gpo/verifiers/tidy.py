@@ -104,9 +104,9 @@ _TEXT = re.compile(
 )
 _PLAIN_TEXT = re.compile(r"\\text\s*\{\s*([^A-Za-z{}\\]*)\}")
 _FRACTIONS = re.compile(r"\\(?:[dtc]frac|nicefrac|sfrac|flatfrac|xfrac|rfrac|tfrac)(?![A-Za-z])")
-_FRACTION = re.compile(r"\\frac\s*(\\[A-Za-z]+|[0-9A-Za-z])\s*(?=[\\{0-9A-Za-z])")
+_FRACTION = re.compile(r"\\(frac|binom)\s*(\\[A-Za-z]+|[0-9A-Za-z])\s*(?=[\\{0-9A-Za-z])")
 _HALF_FRACTION = re.compile(
-    r"(\\frac\s*\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})\s*(\\[A-Za-z]+|[0-9A-Za-z])"
+    r"(\\(?:frac|binom)\s*\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})\s*(\\[A-Za-z]+|[0-9A-Za-z])"
 )
 _ROOT = re.compile(r"\\sqrt\s*((?:\[[^][]*\])?)\s*(\\[A-Za-z]+|[0-9A-Za-z])")
 _BRACKETED = re.compile(r"\\sqrt\s*\(([^()]*)\)")
@@ -119,6 +119,11 @@ _BARE_FUNCTION = re.compile(
 _SYNONYMS = (
     (re.compile(r"(\\text\s*\{[^{}]*)\^\{(-?[0-9])\}"), r"\1^\2"),
     (re.compile(r"(\.[0-9]*)\\dot\s*\{?\s*([0-9])\s*\}?(?![0-9\\])"), r"\1\\overline{\2}"),
+    (re.compile(r"\\[dt]binom(?![A-Za-z])"), r"\\binom"),
+    (re.compile(r"\{([^{}]*)\\choose(?![A-Za-z])([^{}]*)\}"), r"\\binom{\1}{\2}"),
+    (re.compile(r"^\s*\]([^][]*[,;][^][]*)\[\s*$"), r"(\1)"),
+    (re.compile(r"^\s*\]([^][]*[,;][^][]*\])\s*$"), r"(\1"),
+    (re.compile(r"^\s*(\[[^][]*[,;][^][]*)\[\s*$"), r"\1)"),
     (re.compile(r"\\mathbb\s*([A-Z])"), r"\\mathbb{\1}"),
     (re.compile(r"\b(?:US|USD)\s*\\\$"), r"\\$"),
     (re.compile(r"^\s*(?:\\text\s*\{\s*)?(?:minus|negative)\s*\}?\s*(?=[0-9.\\(])", re.IGNORECASE), "-"),
@@ -264,6 +269,6 @@ def _command(match: re.Match[str]) -> str:
 
 def _braced(text: str) -> str:
     """With the braces that \\frac\\pi2, \\sqrt2, 2^10 and x^(n+1) leave out."""
-    text = _HALF_FRACTION.sub(r"\1{\2}", _FRACTION.sub(r"\\frac{\1}", text))
+    text = _HALF_FRACTION.sub(r"\1{\2}", _FRACTION.sub(r"\\\1{\2}", text))
     text = _ROOT.sub(r"\\sqrt\1{\2}", _BRACKETED.sub(r"\\sqrt{\1}", text))
     return _DIGIT_POWER.sub(r"^{\1}", _PARENTHESISED_POWER.sub(r"^{\1}", text))

@@ -100,7 +100,12 @@ def _number(line: str, match: re.Match[str]) -> Number:
     if value is None or sign is None or tail.factor is None:
         return Number(None, tail.unit, start, tail.end)
     is_cut = line.startswith("\u2026", end)  # 0.333... goes on, and so does 18...
-    is_alone = not is_cut and context.is_open_before(line, start) and context.is_open_after(line, tail.end)
+    is_size = sign < 0 and line[start - 1 : start] == "|" == line[tail.end : tail.end + 1]  # |-18|
+    is_alone = (
+        not (is_cut or is_size)
+        and context.is_open_before(line, start)
+        and context.is_open_after(line, tail.end)
+    )
     return Number(value * (sign * tail.factor) if is_alone else None, tail.unit, start, tail.end)
 
 
