@@ -57,7 +57,7 @@ RUNS = {
     "dpo": (
         "train", "--method", "dpo", "--pairs", "pairs", "--task", "chain_sum", "--max-tokens", "96",
         "--batch", "4", "--microbatch", "4", "--epochs", "1", "--learning-rate", "1e-4",
-        "--eval-problems", "4",
+        "--save-every", "1", "--eval-problems", "4",
     ),
 }  # fmt: skip
 """A small run of every command that writes a folder; `dpo` needs that of `pairs` beside it."""
