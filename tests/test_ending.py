@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from gpo.commands import ending
+from gpo.record import folder
 from gpo.types import EngineError, InputError
 
 SLEEPING = str(Path(__file__).parent / "sleeping.py")
@@ -300,3 +301,12 @@ def test_training_names_its_own_settings_of_memory() -> None:
     )
     assert ending.explained(MemoryError()) == (line + "or --microbatch for learning", 1)
     ending.STAGE.clear()
+
+
+def test_an_interrupt_before_the_folder_is_opened_names_the_run_to_resume(tmp_path, monkeypatch) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    monkeypatch.setattr(folder, "opened", [])
+    monkeypatch.setattr(ending.STAGE, "command", "sample")
+    monkeypatch.setattr(ending.STAGE, "resumed", tmp_path)
+    expected = f"interrupted: gpo sample --resume {tmp_path} goes on"
+    assert ending.explained(KeyboardInterrupt()) == (expected, 130)
