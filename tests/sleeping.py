@@ -54,6 +54,10 @@ def prepared(load):
     return loaded
 
 
+if PART == "trainer":
+    from gpo.learn.preference import Progress
+
+    Progress.on_step_end = sleep
 setup.load_policy = prepared(setup.load_policy)
 engines.setup = setup
 sys.argv = ["gpo", *sys.argv[3:]]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from gpo import cli
 from gpo.commands import ending
 from gpo.record import folder
 from gpo.types import EngineError, InputError
@@ -33,6 +34,8 @@ TRAIN += (
     "--archived",
     "0",
 )
+OFFLINE = (*TRAIN[:7], "--method", "dpo", "--max-tokens", "64", "--min-step-tokens", "1", *TRAIN[9:15])
+OFFLINE += ("--problems-per-round", "32", "--group-size", "4")
 
 
 class Command:
@@ -109,6 +112,8 @@ def lines_of(err: str) -> list[str]:
         ("wave", LOCATE, (signal.SIGTERM,), 143),
         ("stream", LOCATE, (signal.SIGHUP,), 129),
         ("swallow", TRAIN, (signal.SIGINT,), 130),
+        ("trainer", OFFLINE, (signal.SIGINT,), 130),
+        ("trainer", OFFLINE, (signal.SIGTERM,), 143),
     ],
 )
 def test_a_signal_ends_a_command_in_one_line_that_names_the_run(
@@ -122,9 +127,30 @@ def test_a_signal_ends_a_command_in_one_line_that_names_the_run(
     for number in signals:
         command.process.send_signal(number)
     found, err = command.ended()
-    kept = "0 of 1 rounds" if arguments is TRAIN else "0 of 4 problems"
+    kept = "0 of 1 rounds" if arguments[0] == "train" else "0 of 4 problems"
     line = f"gpo: error: interrupted: {kept} are kept; gpo {arguments[0]} --resume runs/x goes on"
     assert (found, lines_of(err)) == (code, [line])
+
+
+def test_of_several_processes_the_first_says_that_they_were_interrupted(
+    sleeping: Callable[..., Command], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    command = sleeping("now", *TRAIN)
+    command.process.send_signal(signal.SIGTERM)
+    assert command.ended() == (143, "")
+
+
+@pytest.mark.parametrize("command", ["sample", "locate", "eval", "pairs", "train --method dpo"])
+def test_torchrun_is_for_online_training(command, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SystemExit):
+        cli.main([*command.split(), "--task", "chain_sum"])
+    said = command.removesuffix(" dpo")
+    assert (
+        capsys.readouterr().err == f"gpo: error: gpo {said}: runs in one process; start it without torchrun\n"
+    )
 
 
 def test_before_there_is_a_run_the_line_names_none(sleeping: Callable[..., Command], tmp_path: Path) -> None:

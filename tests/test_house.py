@@ -47,7 +47,7 @@ FLOORS = {
     "report": {"types", "files", "visible", "curve", "search", "record"},
     "plot": {"types", "curve", "record", "report"},
     "config": {"types", "files", "limits", "yaml_text", "recipe"},
-    "trl": {"types", "files", "rope", "paths", "pool", "recipe", "locate", "policies"},
+    "trl": {"types", "files", "rope", "paths", "pool", "recipe", "locate", "policies", "tasks"},
     "offline": {"types", "config"},
 }
 TOP = {"commands", "cli", "__init__", "__main__"}

@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from gpo import DEMO_MODEL
 from gpo.cli import main
 from gpo.ranks import Ranks
-from gpo.types import InputError
+from gpo.types import InputError, RunError
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 TRAIN = ["train", "--task", "chain_sum", "--max-tokens", "64", "--min-step-tokens", "1", "--size", "32"]
@@ -59,6 +60,19 @@ def test_processes_that_accelerate_does_not_see_are_refused(monkeypatch) -> None
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match="set ACCELERATE_USE_CPU=true"):
         Ranks()
+
+
+def test_a_process_that_is_gone_is_told_in_one_line() -> None:
+    class Broken:
+        def reduce(self, *_: object, **__: object) -> None:
+            raise RuntimeError("[tcp/pair.cc:547]\n Connection closed by peer")
+
+    ranks = Ranks()
+    ranks.num, ranks.accelerator = 2, Broken()
+    with pytest.raises(
+        RunError, match=r"^another process .* \(\[tcp/pair.cc:547\] Connection closed by peer\)$"
+    ):
+        ranks.sum(torch.zeros(1))
 
 
 def test_work_is_shared_out_by_its_cost() -> None:

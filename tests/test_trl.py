@@ -3,6 +3,7 @@
 import importlib
 import importlib.metadata
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -23,8 +24,9 @@ from gpo.paths import PathPrior
 from gpo.pool import Pool
 from gpo.recipe import Recipe
 from gpo.trl.batch import metrics, sample_batch
+from gpo.trl.checks import check_split
 from gpo.trl.rows import Rows, prompt_ids
-from gpo.types import InputError
+from gpo.types import DataWarning, InputError
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:You are using 'rollout_func'"),
@@ -514,6 +516,40 @@ def test_groups_that_do_not_fit_are_refused(shared_trainer, monkeypatch) -> None
 def test_settings_that_make_no_sense_are_refused(settings, message) -> None:
     with pytest.raises(InputError, match=message):
         gpo.trl.rollout_func(verifier=AllRight(), **settings)
+
+
+@pytest.mark.parametrize(
+    ("split", "name", "found"),
+    [
+        ("test", None, "a data set's split 'test'"),
+        ("test[:10%]", "gsm8k", "gsm8k's split 'test[:10%]'"),
+        ("train+validation", "own", "own's split 'train+validation'"),
+        ("train", "math-500", "math-500, the benchmark math500, which has no split to train on"),
+        ("train", "aime_2024", "aime_2024, the benchmark aime2024, which has no split to train on"),
+        ("train", "gsm8k", None),
+        (None, None, None),
+    ],
+)
+def test_a_data_set_for_testing_is_not_trained_on_unless_that_is_said(split, name, found) -> None:
+    dataset = Dataset.from_dict({"prompt": ["q"], "answer": ["2"]}, split=split)
+    dataset.info.dataset_name = name
+    dataset = dataset.shuffle(seed=0)
+    if found is None:
+        check_split(dataset, is_allowed=False)
+        return
+    with pytest.raises(InputError, match=re.escape(f"would train on {found}, and no model")):
+        check_split(dataset, is_allowed=False)
+    with pytest.warns(DataWarning, match=re.escape(f"trains on {found}; do not test")):
+        check_split(dataset, is_allowed=True)
+
+
+def test_a_trainer_with_test_rows_is_refused_at_its_first_call(shared_trainer, monkeypatch) -> None:
+    rollouts = gpo.trl.rollout_func(verifier=AllRight())
+    monkeypatch.setattr(shared_trainer, "reward_funcs", [rollouts.reward])
+    rows = Dataset.from_dict({"prompt": ["q"], "answer": ["2"]}, split="test")
+    monkeypatch.setattr(shared_trainer, "train_dataset", rows)
+    with pytest.raises(InputError, match="give rollout_func allow_test=True"):
+        rollouts([], shared_trainer)
 
 
 def test_the_default_recipe_is_accepted_and_its_share_is_the_recipes() -> None:

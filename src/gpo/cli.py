@@ -244,9 +244,11 @@ def start(name: str, settings: Any, ui: Any, resume: Path | None) -> dict[str, A
     from gpo.commands import demo, evaluate, pairs, preference, quiet, sweep, train
 
     quiet()
+    is_offline = name == "train" and hasattr(settings, "method")
+    if name not in ("demo", "train") or is_offline:
+        check_alone(f"gpo {name}{' --method' if is_offline else ''}")
     if name == "demo":
         return demo.run(settings, ui)
-    is_offline = name == "train" and hasattr(settings, "method")
     commands: dict[str, Callable[..., dict[str, Any]]] = {
         "sample": sweep.sample,
         "locate": sweep.locate,
@@ -255,6 +257,12 @@ def start(name: str, settings: Any, ui: Any, resume: Path | None) -> dict[str, A
         "pairs": pairs.run,
     }
     return commands[name](settings, ui, resume=resume)
+
+
+def check_alone(command: str) -> None:
+    """InputError for a command that torchrun started several times, and that all would do the same work."""
+    if "LOCAL_RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError(f"{command}: runs in one process; start it without torchrun")
 
 
 def show_command() -> click.Command:
@@ -379,7 +387,7 @@ def data_command(name: str, argument: str, cls: type[Settings], about: str) -> c
 
 def finish(summary: dict[str, Any], as_json: bool) -> None:
     """Prints the command's JSON object as the last line of standard output."""
-    if as_json and os.environ.get("RANK", "0") == "0":
+    if as_json and ending.is_first():
         from gpo.commands.ui import json_object
         from gpo.record import finite
 
@@ -410,7 +418,8 @@ def warn(message: Warning | str, category: type[Warning], *about: Any, **_: Any)
     from gpo.commands import ui
 
     if issubclass(category, DataWarning):
-        ui.warning(str(message))
+        if ending.is_first():  # the others read the same data
+            ui.warning(str(message))
     else:
         ui.others_warning(message, category, *about)
 
@@ -442,7 +451,7 @@ def fail(message: str, code: int) -> None:
     if code == ending.BROKEN_PIPE:
         with suppress(OSError, ValueError):  # or Python complains when it flushes standard output
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    else:
+    elif code < 128 or ending.is_first():  # an interruption is every process's, and needs one line
         from gpo.commands import ui
 
         ui.error(message)

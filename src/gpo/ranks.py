@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from gpo.types import (
     Policy,
     Problem,
     Request,
+    RunError,
     Sample,
     State,
     Tokenizer,
@@ -73,9 +75,9 @@ class Ranks:
         """The sum of the processes' tensors, on the tensor's device."""
         if self.num == 1:
             return tensor
-        device = tensor.device
-        total: Tensor = self.accelerator.reduce(tensor.to(self.device), reduction="sum")
-        return total.to(device)
+        with _together():
+            total: Tensor = self.accelerator.reduce(tensor.to(self.device), reduction="sum")
+        return total.to(tensor.device)
 
     def mine(self, costs: Sequence[float]) -> list[int]:
         """Which of the pieces of work are this process's: the costliest first, each to the least burdened."""
@@ -91,12 +93,25 @@ class Ranks:
     def wait(self) -> None:
         """Returns when all processes have come here."""
         if self.num > 1:
-            self.accelerator.wait_for_everyone()
+            with _together():
+                self.accelerator.wait_for_everyone()
 
     def close(self) -> None:
         """Ends the work together."""
         if self.num > 1:
             self.accelerator.end_training()
+
+
+@contextmanager
+def _together() -> Iterator[None]:
+    """Turns what a backend raises where another process is gone into a RunError."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RunError(f"another process of this run has ended or cannot be reached ({reason})") from error
 
 
 class SharedPolicy:

@@ -39,6 +39,11 @@ _NO_MEMORY = re.compile(r"out of memory|allocate memory|not enough memory|\bbad_
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
+def is_first() -> bool:
+    """Whether this process speaks: of several that torchrun started, the first does."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 class Interrupted(KeyboardInterrupt):
     """A signal asks this program to end."""
 
@@ -201,7 +206,7 @@ def _watch(signals: socket.socket, heard: set[signal.Signals]) -> None:
 
 def end_at_once(number: int) -> NoReturn:
     """Ends the process from any thread, with the line if it was not said yet."""
-    if not STAGE.is_told:
+    if not STAGE.is_told and is_first():
         with suppress(Exception):  # whatever the main thread is changing meanwhile
             os.write(2, f"gpo: error: {with_way_on(INTERRUPTED)}\n".encode(errors="replace"))
     os._exit(128 + number)

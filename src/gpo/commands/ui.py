@@ -7,7 +7,6 @@ the cursor, colour or link anything, reverse what stands beside it, or forge a l
 from __future__ import annotations
 
 import json
-import os
 import sys
 import traceback
 from collections.abc import Iterable, Mapping
@@ -21,6 +20,7 @@ from rich.progress import BarColumn, Progress, Task, TextColumn, TimeElapsedColu
 from rich.segment import Segment
 from rich.text import Text
 
+from gpo.commands import ending
 from gpo.masking import secrets
 from gpo.visible import printable, printable_lines
 
@@ -111,8 +111,7 @@ class Ui:
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
         self._bar: Progress | None = None
-        # Of several processes that torchrun started, the first speaks.
-        is_quiet = os.environ.get("RANK", "0") != "0"
+        is_quiet = not ending.is_first()
         self.progress_console: Console = _Console(file=sys.stderr, quiet=is_quiet)
         self.console: Console = self.progress_console if as_json else _Console(quiet=is_quiet)
 

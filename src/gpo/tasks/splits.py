@@ -46,6 +46,22 @@ def is_test(split: str) -> bool:
     return not _TESTS.isdisjoint(re.split(r"[^a-z]+", names))
 
 
+def held_out_dataset(dataset: Any) -> str | None:
+    """What the rows of a `datasets.Dataset` are, if they are for testing, by the names that it still has.
+
+    A data set that was made of lists, joined or read from a file of one's own has none, and None is returned.
+    """
+    split, name = str(getattr(dataset, "split", None) or ""), str(dataset.info.dataset_name or "")
+    for task, known in BENCHMARKS.items():
+        if name and not has_training(task) and _bare(known.hub.partition("/")[2]) == _bare(name):
+            return f"{name}, the benchmark {task}, which has no split to train on"
+    return f"{name or 'a data set'}'s split {split!r}" if is_test(split) else None
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
 def _of_hub(data: str) -> str | None:
     name, _, rest = data.removeprefix(HUB).partition(":")
     split = rest.partition(":")[2]

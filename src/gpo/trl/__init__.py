@@ -38,6 +38,7 @@ def rollout_func(
     batch_tokens: int = 65_536,
     seed: int | None = None,
     thinking_marks: Sequence[Sequence[str]] = (),
+    allow_test: bool = False,
 ) -> Rollouts:
     """What to pass as `rollout_func`; its method `reward` is what to pass in `reward_funcs`.
 
@@ -46,8 +47,10 @@ def rollout_func(
     says whose trajectories are explored and how; group_size, reset_size and problems_per_round are the
     trainer's, and states of earlier calls (`archived`) have no place. Without "values" in `trained` a
     reset group has none of the rollouts that chose its state. `batch_tokens` bounds the key-value cache
-    while sampling. `seed` None is the trainer's. `thinking_marks` are
-    pairs that open and close what no reader sees, beside those that gpo.marks knows.
+    while sampling. `seed` None is the trainer's. `thinking_marks` are pairs that open and close what no
+    reader sees, beside those that gpo.marks knows. A train_dataset whose own names say that it is for testing
+    (its split, or a benchmark without training rows) is refused unless `allow_test`; one without names, such
+    as Dataset.from_dict makes, cannot be told.
 
     InputError if TRL's version is not the tested one or a setting is out of range; what the trainer's
     settings do not allow is refused when it first asks for rollouts.
@@ -59,7 +62,7 @@ def rollout_func(
     recipe = recipe or Recipe()
     share = recipe.max_reset_frac if reset_share is None else reset_share
     check_recipe(recipe, share)
-    return Rollouts(recipe, verifier, share, answer_column, batch_tokens, seed, thinking_marks)
+    return Rollouts(recipe, verifier, share, answer_column, batch_tokens, seed, thinking_marks, allow_test)
 
 
 def rloo(num_generations: int, reward_weights: Sequence[float] = (1.0,)) -> dict[str, Any]:

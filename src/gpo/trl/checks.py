@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,8 @@ from transformers import ProcessorMixin
 
 from gpo.recipe import Recipe
 from gpo.rope import switch_of
-from gpo.types import InputError
+from gpo.tasks.splits import held_out_dataset
+from gpo.types import DataWarning, InputError
 
 _UNCUT = "the log-probabilities that are trained are those of the uncut distribution"
 _ENGINE = "gpo samples with the trainer's own model"
@@ -72,6 +74,20 @@ def check_trainer(trainer: Any) -> None:
         raise InputError(
             "processing_class is a processor of images too; only text models are supported; pass the "
             "tokenizer alone"
+        )
+
+
+def check_split(dataset: Any, *, is_allowed: bool) -> None:
+    """InputError if the rows to train on are for testing; a DataWarning where they are allowed."""
+    found = held_out_dataset(dataset)
+    if found and is_allowed:
+        warnings.warn(
+            f"train_dataset: trains on {found}; do not test the model on them", DataWarning, stacklevel=2
+        )
+    elif found:
+        raise InputError(
+            f"train_dataset: would train on {found}, and no model trained on these rows can be tested on "
+            "them; pass the split 'train', or give rollout_func allow_test=True"
         )
 
 

@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from datasets import Dataset
+
 from gpo.paths import PathPrior
 from gpo.pool import Pool
 from gpo.recipe import Recipe
 from gpo.trl.batch import Batch, metrics, sample_batch
-from gpo.trl.checks import check_one_side, check_trainer, group_starts, num_resets
+from gpo.trl.checks import check_one_side, check_split, check_trainer, group_starts, num_resets
 from gpo.trl.rows import Asked, Prompt, Rows, prompt_ids
 from gpo.types import InputError, Verifier, derive_seed
 
@@ -44,12 +46,13 @@ class Rollouts:
         batch_tokens: int,
         seed: int | None,
         thinking_marks: Sequence[Sequence[str]] = (),
+        allow_test: bool = False,
     ) -> None:
         self.tokens = Counter()
         self.batch = None
         self._recipe, self._verifier, self._reset_share = recipe, verifier, reset_share
         self._answer_column, self._batch_tokens, self._seed = answer_column, batch_tokens, seed
-        self._thinking_marks = thinking_marks
+        self._thinking_marks, self._allow_test = thinking_marks, allow_test
         self._wholes: list[RewardFunction] = []
         self._trainer: Any = None
         self._rows: dict[bool, Rows] = {}
@@ -149,6 +152,8 @@ class Rollouts:
     def _meet(self, trainer: Any) -> None:
         """Checks a trainer that asks for the first time, and reads its data."""
         check_trainer(trainer)
+        if isinstance(trainer.train_dataset, Dataset):
+            check_split(trainer.train_dataset, is_allowed=self._allow_test)
         if self.reward not in trainer.reward_funcs:
             raise InputError(
                 "reward_funcs has to hold the rollout function's own `reward`; add rollouts.reward"
