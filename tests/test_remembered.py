@@ -1,10 +1,17 @@
+import pickle
+
 import pytest
 from toy import AllRight, TablePolicy, problems
 
+import gpo
+from gpo import steps
 from gpo.commands.remembered import SLICE, Remembered, read_samples
+from gpo.policies.ray import Worker
+from gpo.policies.transformers import TransformersPolicy
 from gpo.pool import Pool
+from gpo.ranks import Ranks, SharedPolicy
 from gpo.record import RunFolder
-from gpo.types import State
+from gpo.types import Capabilities, ForwardingPolicy, Policy, Problem, State
 
 
 class Dies(TablePolicy):
@@ -35,3 +42,50 @@ def test_what_was_sampled_before_a_run_was_killed_is_not_sampled_again(tmp_path)
         assert folder.repair() == {}
     assert pool.rollouts == expected.rollouts
     assert len(policy.requests) == len(wanted) - num_done
+
+
+class Poor(TablePolicy):
+    """An engine that lacks what others have."""
+
+    has_entropies, counts = False, {"prefixes refused": 2}
+
+    def restartable(self, splitter):
+        return lambda ids, tokenizer: [0, len(ids)]
+
+    def interrupt(self):
+        self.is_interrupted = True
+
+
+def test_what_wraps_a_policy_forwards_all_that_a_policy_has(tmp_path) -> None:
+    names = {
+        name
+        for kind in (Policy, Capabilities)
+        for name in {*vars(kind), *kind.__annotations__}
+        if name[0] != "_"
+    }
+    assert len(names) == 14
+    assert names <= vars(ForwardingPolicy).keys()
+    poor = Poor([0.5, 0.5])
+    with RunFolder.create(tmp_path / "run", "pairs", {}) as folder:
+        for wrapped in (Remembered(poor, folder, {}), SharedPolicy(poor, Ranks())):
+            assert (wrapped.has_entropies, wrapped.counts) == (False, {"prefixes refused": 2})
+            assert wrapped.restartable(steps.newline())([1, 2, 3], poor.tokenizer) == [0, 3]
+            wrapped.version = poor.version + 1
+            assert (poor.version, wrapped.fingerprint) == (wrapped.version, poor.fingerprint)
+            poor.is_interrupted = False
+            wrapped.interrupt()
+            assert poor.is_interrupted
+
+
+def test_what_an_actor_sends_of_its_policy_asks_and_reads_without_the_engine() -> None:
+    policy = TransformersPolicy.load(gpo.DEMO_MODEL, max_tokens=32)
+    sent, fingerprint = pickle.loads(pickle.dumps(Worker(lambda: policy).face()))  # noqa: S301 - as Ray does
+    assert fingerprint == policy.fingerprint
+    assert not hasattr(sent, "model")
+    assert sent.has_entropies
+    ids = policy.prompt_ids("1 + 1 =")
+    assert sent.prompt_ids("1 + 1 =") == ids
+    state = State(Problem("p", ids, "2"))
+    said = tuple(policy.tokenizer.encode("1 + 1 = 2"))
+    assert sent.completion_text(state, said).seen == policy.completion_text(state, said).seen == "1 + 1 = 2"
+    assert sent.room(state) == 32

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gpo.types import CompletionText, Problem, Request, Sample, State, derive_seed
+from gpo.types import Capabilities, CompletionText, Problem, Request, Sample, State, derive_seed
 
 RIGHT, WRONG, NEWLINE, END = 1, 2, 3, 4
 TEXT = {0: "?", RIGHT: "r", WRONG: "w", NEWLINE: "\n", END: ""}
@@ -27,7 +27,7 @@ class Characters:
         return "".join(TEXT[i] for i in ids)
 
 
-class TablePolicy:
+class TablePolicy(Capabilities):
     def __init__(self, right: Sequence[float], max_lines: int | None = None) -> None:
         self.right, self.max_lines = list(right), max_lines or len(right)
         self.version = 0

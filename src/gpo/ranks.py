@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gpo.types import (
     UNJUDGED,
-    CompletionText,
+    ForwardingPolicy,
     Ids,
     InputError,
     Policy,
@@ -28,8 +28,6 @@ from gpo.types import (
     RunError,
     Sample,
     State,
-    Tokenizer,
-    Trace,
     Verifier,
     unjudged,
 )
@@ -114,37 +112,12 @@ def _together() -> Iterator[None]:
         raise RunError(f"another process of this run has ended or cannot be reached ({reason})") from error
 
 
-class SharedPolicy:
+class SharedPolicy(ForwardingPolicy):
     """A policy whose requests are shared out; every process gets all samples. `seconds` were spent here."""
 
     def __init__(self, policy: Policy, ranks: Ranks) -> None:
-        self.policy, self.ranks, self.seconds = policy, ranks, 0.0
-        self.tokenizer: Tokenizer = policy.tokenizer
-        self.max_tokens: int = policy.max_tokens
-
-    @property
-    def version(self) -> int:
-        return self.policy.version
-
-    @version.setter
-    def version(self, version: int) -> None:
-        self.policy.version = version
-
-    @property
-    def fingerprint(self) -> dict[str, Any]:
-        return self.policy.fingerprint
-
-    def prompt_ids(self, question: str) -> Ids:
-        return self.policy.prompt_ids(question)
-
-    def text(self, ids: Sequence[int]) -> str:
-        return self.policy.text(ids)
-
-    def completion_text(self, state: State, action_ids: Ids) -> CompletionText:
-        return self.policy.completion_text(state, action_ids)
-
-    def trace(self, problem: Problem, completion: object) -> Trace:
-        return self.policy.trace(problem, completion)
+        super().__init__(policy)
+        self.ranks, self.seconds = ranks, 0.0
 
     def sample(self, requests: Sequence[Request]) -> list[list[Sample]]:
         """Whole requests are shared out; a row draws the same tokens wherever it is sampled."""

@@ -308,7 +308,33 @@ class Tokenizer(Protocol):
     def decode(self, ids: Sequence[int]) -> str: ...
 
 
-class Policy(Protocol):
+Splitter = Callable[[Sequence[int], Tokenizer], list[int]]
+"""Token ids [T], T >= 1, to bounds [S+1]: 0 = first < ... < last = T."""
+
+
+class Capabilities(Protocol):
+    """What engines differ in. A class that inherits from this has what the plainest engine has."""
+
+    @property
+    def has_entropies(self) -> bool:
+        """Whether its samples say how spread the distribution was at each token."""
+        return True
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What had to be tried again or was refused so far, by reason."""
+        return {}
+
+    def restartable(self, splitter: Splitter) -> Splitter:
+        """The splitter without the bounds at which the engine cannot begin."""
+        return splitter
+
+    def interrupt(self) -> None:
+        """Ends a call of `sample` that another thread is in, where the engine can be stopped halfway."""
+        return
+
+
+class Policy(Capabilities, Protocol):
     """Anything that continues token ids: transformers, vLLM, a server, a pool of them."""
 
     version: int
@@ -345,6 +371,73 @@ class Policy(Protocol):
     def read(self, given: Sequence[tuple[State, Ids]]) -> list[Sample]:
         """What `sample` would have noted of these continuations, had it drawn them; none is generated."""
         ...
+
+
+class ForwardingPolicy:
+    """A policy that is another one, in all that a subclass does not change."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+
+    @property
+    def version(self) -> int:
+        return self.policy.version
+
+    @version.setter
+    def version(self, version: int) -> None:
+        self.policy.version = version
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self.policy.tokenizer
+
+    @tokenizer.setter
+    def tokenizer(self, tokenizer: Tokenizer) -> None:
+        self.policy.tokenizer = tokenizer
+
+    @property
+    def max_tokens(self) -> int:
+        return self.policy.max_tokens
+
+    @max_tokens.setter
+    def max_tokens(self, max_tokens: int) -> None:
+        self.policy.max_tokens = max_tokens
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        return self.policy.fingerprint
+
+    @property
+    def has_entropies(self) -> bool:
+        return self.policy.has_entropies
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        return self.policy.counts
+
+    def restartable(self, splitter: Splitter) -> Splitter:
+        return self.policy.restartable(splitter)
+
+    def interrupt(self) -> None:
+        self.policy.interrupt()
+
+    def prompt_ids(self, question: str) -> Ids:
+        return self.policy.prompt_ids(question)
+
+    def text(self, ids: Sequence[int]) -> str:
+        return self.policy.text(ids)
+
+    def completion_text(self, state: State, action_ids: Ids) -> CompletionText:
+        return self.policy.completion_text(state, action_ids)
+
+    def trace(self, problem: Problem, completion: object) -> Trace:
+        return self.policy.trace(problem, completion)
+
+    def sample(self, requests: Sequence[Request]) -> list[list[Sample]]:
+        return self.policy.sample(requests)
+
+    def read(self, given: Sequence[tuple[State, Ids]]) -> list[Sample]:
+        return self.policy.read(given)
 
 
 class StreamingPolicy(Policy, Protocol):
@@ -389,10 +482,6 @@ def unjudged(verifier: Verifier) -> dict[str, int]:
     """Answers of a verifier so far that got 0 without a verdict, by kind: those that it counts itself."""
     counts: Mapping[str, int] = getattr(verifier, "unjudged", None) or {"timeouts": verifier.num_timeouts}
     return {kind: counts.get(kind, 0) for kind in UNJUDGED}
-
-
-Splitter = Callable[[Sequence[int], Tokenizer], list[int]]
-"""Token ids [T], T >= 1, to bounds [S+1]: 0 = first < ... < last = T."""
 
 
 def as_html(kind: str, thing: object) -> str:

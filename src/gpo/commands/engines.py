@@ -13,7 +13,7 @@ from gpo.commands import setup
 from gpo.config import EngineSettings, ModelSettings
 from gpo.curve import VALUE_RULES
 from gpo.recipe import Recipe
-from gpo.types import DataWarning, InputError, Policy, Problem, State
+from gpo.types import DataWarning, ForwardingPolicy, InputError, Policy, Problem, State
 
 if TYPE_CHECKING:
     from gpo.policies.described import DescribedPolicy
@@ -95,6 +95,8 @@ def check_room(policy: Policy, problems: Sequence[Problem]) -> None:
     """InputError for a prompt that the engine has no room for: it may hold less than the model's context."""
     from gpo.policies.prompting import PromptedPolicy
 
+    if isinstance(policy, ForwardingPolicy):
+        policy = policy.policy
     if isinstance(policy, PromptedPolicy):
         for problem in problems:
             policy.room(State(problem))
@@ -106,17 +108,16 @@ def suited(recipe: Recipe, policy: Policy) -> Recipe:
     A DataWarning where its proposal needs entropies and the engine has none.
     """
     is_searched = recipe.rule in VALUE_RULES and recipe.search == "adaptive"
-    if is_searched and recipe.proposal is proposals.entropy and not getattr(policy, "has_entropies", True):
+    if is_searched and recipe.proposal is proposals.entropy and not policy.has_entropies:
         warnings.warn(
             "the engine gives no entropies, so its proposal has nothing to say; --proposal surprisal is free",
             DataWarning,
             stacklevel=2,
         )
-    restartable = getattr(policy, "restartable", None)
-    return replace(recipe, splitter=restartable(recipe.splitter)) if restartable else recipe
+    return replace(recipe, splitter=policy.restartable(recipe.splitter))
 
 
 def engine_counts(policy: Policy) -> dict[str, Any]:
     """For a summary: what an engine had to try again or refused; nothing if there is nothing to say."""
-    counts = {name: num for name, num in getattr(policy, "counts", {}).items() if num}
+    counts = {name: num for name, num in policy.counts.items() if num}
     return {"tried_again": counts} if counts else {}

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from gpo.record import Json, RunFolder, read_lines
 from gpo.record.schema import SampledLine
-from gpo.types import CompletionText, Ids, Policy, Problem, Request, Sample, State, Tokenizer, Trace
+from gpo.types import ForwardingPolicy, Policy, Request, Sample
 
 SLICE = 256
 """Rows of one call: what a killed run loses at most."""
@@ -18,54 +17,12 @@ Name = tuple[str, int, int, int]
 """State, seed, number of rows and policy version of a request."""
 
 
-class Remembered:
+class Remembered(ForwardingPolicy):
     """The policy, with what the run has sampled already."""
 
     def __init__(self, policy: Policy, folder: RunFolder, known: Mapping[Name, list[Sample]]) -> None:
-        self.policy, self.folder, self._known = policy, folder, dict(known)
-
-    @property
-    def version(self) -> int:
-        return self.policy.version
-
-    @version.setter
-    def version(self, version: int) -> None:
-        self.policy.version = version
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        return self.policy.tokenizer
-
-    @tokenizer.setter
-    def tokenizer(self, tokenizer: Tokenizer) -> None:
-        self.policy.tokenizer = tokenizer
-
-    @property
-    def max_tokens(self) -> int:
-        return self.policy.max_tokens
-
-    @max_tokens.setter
-    def max_tokens(self, max_tokens: int) -> None:
-        self.policy.max_tokens = max_tokens
-
-    @property
-    def fingerprint(self) -> dict[str, Any]:
-        return self.policy.fingerprint
-
-    def prompt_ids(self, question: str) -> Ids:
-        return self.policy.prompt_ids(question)
-
-    def text(self, ids: Sequence[int]) -> str:
-        return self.policy.text(ids)
-
-    def completion_text(self, state: State, action_ids: Ids) -> CompletionText:
-        return self.policy.completion_text(state, action_ids)
-
-    def trace(self, problem: Problem, completion: object) -> Trace:
-        return self.policy.trace(problem, completion)
-
-    def read(self, given: Sequence[tuple[State, Ids]]) -> list[Sample]:
-        return self.policy.read(given)
+        super().__init__(policy)
+        self.folder, self._known = folder, dict(known)
 
     def sample(self, requests: Sequence[Request]) -> list[list[Sample]]:
         """For each request its samples, in order; those that are known cost nothing."""

@@ -149,11 +149,9 @@ class Waves:
         with self._changed:
             self._is_closed = True
             self._changed.notify()
-        interrupt = getattr(self.policy, "interrupt", None)
         end_s = time.monotonic() + PATIENCE_S
         while self._thread.is_alive() and time.monotonic() < end_s:
-            if interrupt:  # again, as the wave may have begun only just now
-                interrupt()
+            self.policy.interrupt()  # again, as the wave may have begun only just now
             self._thread.join(0.05)
 
     def _run(self) -> None:

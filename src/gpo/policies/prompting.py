@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypedDict
 
 from gpo.policies.fingerprint import template_digest, vocabulary_digest
@@ -11,7 +11,7 @@ from gpo.policies.sampler import Sampling
 from gpo.policies.seen import Sight
 from gpo.policies.template import ChatTemplate
 from gpo.policies.traces import trace_of
-from gpo.types import CompletionText, Ids, InputError, Problem, State, Tokenizer, Trace
+from gpo.types import Capabilities, CompletionText, Ids, InputError, Problem, State, Tokenizer, Trace
 
 
 class Prompting(TypedDict, total=False):
@@ -46,7 +46,7 @@ class RawTokenizer:
         return str(self._tokenizer.decode(list(ids), clean_up_tokenization_spaces=False))
 
 
-class PromptedPolicy:
+class PromptedPolicy(Capabilities):
     """The half of a gpo.types.Policy that no engine does: prompts, texts, limits.
 
     A completion ends with one of `end_ids`, or as soon as its sampled text contains a string of `stop`; both
@@ -99,8 +99,15 @@ class PromptedPolicy:
             ChatTemplate(tokenizer, system_prompt, self._template_args) if self._chat_template else None
         )
         """The chat template that questions are asked through; None where they are asked as they stand."""
-        self.sight = Sight(tokenizer, self._generation_prompt, thinking_marks)
+        self.sight = Sight(tokenizer, partial(_generation_prompt, self.template), thinking_marks)
         """What a reader sees of a completion."""
+        self._own = frozenset(vars(self))
+
+    def face(self) -> PromptedPolicy:
+        """What asks and reads as this policy does, without its engine: it can be sent to another process."""
+        face = _Face.__new__(_Face)
+        vars(face).update({name: vars(self)[name] for name in self._own}, has_entropies=self.has_entropies)
+        return face
 
     @property
     def temperature(self) -> float:
@@ -129,9 +136,6 @@ class PromptedPolicy:
         else:
             ids = self._raw_prompt(question)
         return self._checked(tuple(ids), question)
-
-    def _generation_prompt(self) -> str:
-        return self.template.generation_prompt if self.template else ""
 
     def _raw_prompt(self, question: str) -> list[int]:
         bare, begin = self.tokenizer.encode(question), self._tokenizer.bos_token_id
@@ -188,6 +192,14 @@ class PromptedPolicy:
             "stop": list(self.stop),
             "max_tokens": self.max_tokens,
         }
+
+
+class _Face(PromptedPolicy):
+    has_entropies = True
+
+
+def _generation_prompt(template: ChatTemplate | None) -> str:
+    return template.generation_prompt if template else ""
 
 
 def context_of(config: Any) -> int | None:

@@ -7,25 +7,14 @@ an actor that died is started again and its waves with it, and nothing depends o
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from gpo.types import (
-    CompletionText,
-    Ids,
-    InputError,
-    Policy,
-    Problem,
-    Request,
-    Sample,
-    State,
-    Tokenizer,
-    Trace,
-)
+from gpo.policies.prompting import PromptedPolicy
+from gpo.types import ForwardingPolicy, Ids, InputError, Policy, Request, Sample, State
 
 WAVES = 2
 """That an actor has at once: one that it samples and one that waits for it."""
@@ -38,11 +27,9 @@ class Worker:
         self.policy = make()
 
     def face(self) -> tuple[Any, dict[str, Any]]:
-        """The policy without its weights, for prompts and texts, and its fingerprint."""
-        face = copy.copy(self.policy)
-        if hasattr(face, "model"):
-            face.model = None
-        return face, self.policy.fingerprint
+        """The policy without its engine, for prompts and texts, and its fingerprint."""
+        policy = self.policy
+        return policy.face() if isinstance(policy, PromptedPolicy) else policy, policy.fingerprint
 
     def sample(self, requests: Sequence[Request]) -> list[list[Sample]]:
         return self.policy.sample(requests)
@@ -54,7 +41,7 @@ class Worker:
 Asked = tuple[Request, "Future[list[Sample]]"]
 
 
-class RayPolicy:
+class RayPolicy(ForwardingPolicy):
     """`num` actors, each with the policy that `make` makes there; `slots` rows are a wave of one.
 
     `make` is sent to the actors, so what it names has to be there: the package, and a model that every
@@ -62,8 +49,6 @@ class RayPolicy:
     machine. `num_gpus` and `num_cpus` are what each
     actor keeps, by default a GPU where there is any. InputError if that is more than there is.
     """
-
-    version = 0
 
     def __init__(
         self,
@@ -94,9 +79,8 @@ class RayPolicy:
             num_gpus=num_gpus, num_cpus=num_cpus, max_restarts=-1, max_task_retries=-1
         )
         self._actors = [actor.remote(make) for _ in range(num)]
-        self._face, self._fingerprint = self._started(start_s)
-        self.tokenizer: Tokenizer = self._face.tokenizer
-        self.max_tokens: int = self._face.max_tokens
+        face, self._fingerprint = self._started(start_s)
+        super().__init__(face)
         self._wave, self.slots = slots, slots * num
         self._queue: deque[Asked] = deque()
         self._num_rows = 0
@@ -116,18 +100,6 @@ class RayPolicy:
     @property
     def fingerprint(self) -> dict[str, Any]:
         return self._fingerprint
-
-    def prompt_ids(self, question: str) -> Ids:
-        return self._face.prompt_ids(question)  # type: ignore[no-any-return]
-
-    def text(self, ids: Sequence[int]) -> str:
-        return str(self._face.text(ids))
-
-    def completion_text(self, state: State, action_ids: Ids) -> CompletionText:
-        return self._face.completion_text(state, action_ids)  # type: ignore[no-any-return]
-
-    def trace(self, problem: Problem, completion: object) -> Trace:
-        return self._face.trace(problem, completion)  # type: ignore[no-any-return]
 
     def sample(self, requests: Sequence[Request]) -> list[list[Sample]]:
         """For each request its samples, in order, by all actors together."""
