@@ -16,7 +16,7 @@ from typing import Any
 
 import mpmath
 
-from gpo.verifiers.expression import Node, Unreadable
+from gpo.verifiers.expression import TRIGONOMETRIC, Node, Unreadable
 
 NUM_POINTS = 3
 """Points at which expressions with symbols are compared."""
@@ -218,34 +218,7 @@ _RATIONAL: Mapping[str, Callable[..., Fraction | None]] = {
     "factorial": lambda one: Fraction(factorial(_whole(one, 3000))),
     "binom": lambda n, k: Fraction(comb(_whole(n, 20_000), _whole(k, 20_000))),
     **dict.fromkeys(
-        [
-            "sin",
-            "cos",
-            "tan",
-            "cot",
-            "sec",
-            "csc",
-            "sinh",
-            "cosh",
-            "tanh",
-            "coth",
-            "arcsin",
-            "arccos",
-            "arctan",
-            "arccot",
-            "arcsec",
-            "arccsc",
-            "ln",
-            "lg",
-            "exp",
-            "log",
-            "Re",
-            "Im",
-            "arcsinh",
-            "arccosh",
-            "arctanh",
-            "arccoth",
-        ],
+        [*TRIGONOMETRIC, *("arc" + name for name in TRIGONOMETRIC), "ln", "lg", "exp", "log", "Re", "Im"],
         lambda *_: None,
     ),
 }
@@ -304,26 +277,8 @@ _OPERATIONS: Mapping[str, Callable[..., Value]] = {
     "binom": lambda context, n, k: context.binomial(n, k),
 }
 _FUNCTIONS: Mapping[str, str] = {
-    **{
-        name: name
-        for name in [
-            "sin",
-            "cos",
-            "tan",
-            "cot",
-            "sec",
-            "csc",
-            "sinh",
-            "cosh",
-            "tanh",
-            "coth",
-            "exp",
-        ]
-    },
-    **{
-        "arc" + name: "a" + name
-        for name in ["sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth"]
-    },
+    **{name: name for name in (*TRIGONOMETRIC, "exp")},
+    **{"arc" + name: "a" + name for name in TRIGONOMETRIC},
     "ln": "log",
 }
 

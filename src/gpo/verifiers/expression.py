@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from gpo.verifiers import tidy
+
 MAX_DEPTH = 40
 """Brackets or functions inside each other; deeper nesting is no answer."""
 MAX_HEIGHT = 150
@@ -22,77 +24,17 @@ _TOKEN = re.compile(
     r"|(?P<words>\\text\s*\{[^{}]*\})|(?P<command>\\[A-Za-z]+)|(?P<escaped>\\.)|(?P<char>\S))",
     re.DOTALL,
 )
-GREEK = frozenset(
-    [
-        "alpha",
-        "beta",
-        "gamma",
-        "delta",
-        "epsilon",
-        "varepsilon",
-        "zeta",
-        "eta",
-        "theta",
-        "vartheta",
-        "iota",
-        "kappa",
-        "lambda",
-        "mu",
-        "nu",
-        "xi",
-        "rho",
-        "varrho",
-        "sigma",
-        "tau",
-        "upsilon",
-        "phi",
-        "varphi",
-        "chi",
-        "psi",
-        "omega",
-        "Gamma",
-        "Delta",
-        "Theta",
-        "Lambda",
-        "Xi",
-        "Pi",
-        "Sigma",
-        "Upsilon",
-        "Phi",
-        "Psi",
-        "Omega",
-        "ell",
-        "hbar",
-        "aleph",
-    ]
+_MORE_LETTERS = "varepsilon vartheta varrho varphi ell hbar aleph"
+_TRIGONOMETRIC = "sin cos tan cot sec csc sinh cosh tanh coth"
+_OTHERS = "arcsin arccos arctan arccot ln log lg exp Re Im det gcd"
+_DECORATING = (
+    "vec hat bar overline widehat widetilde tilde dot ddot overrightarrow mathbb mathcal mathfrak angle"
+    " triangle measuredangle overleftrightarrow wideparen overarc"
 )
-_TRIGONOMETRIC = frozenset(["sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth"])
-_FUNCTIONS = _TRIGONOMETRIC | frozenset(
-    ["arcsin", "arccos", "arctan", "arccot", "ln", "log", "lg", "exp", "Re", "Im", "det", "gcd"]
-)
-_DECORATIONS = frozenset(
-    [
-        "vec",
-        "hat",
-        "bar",
-        "overline",
-        "widehat",
-        "widetilde",
-        "tilde",
-        "dot",
-        "ddot",
-        "overrightarrow",
-        "mathbb",
-        "mathcal",
-        "mathfrak",
-        "angle",
-        "triangle",
-        "measuredangle",
-        "overleftrightarrow",
-        "wideparen",
-        "overarc",
-    ]
-)
+GREEK = frozenset(tidy.GREEK.values()) - {"pi"} | frozenset(_MORE_LETTERS.split())
+TRIGONOMETRIC = frozenset(_TRIGONOMETRIC.split())
+_FUNCTIONS = TRIGONOMETRIC | frozenset(_OTHERS.split())
+_DECORATIONS = frozenset(_DECORATING.split())
 _APPLIED = frozenset("fgFG")
 """Letters that name a function where a bracket follows."""
 _CLOSING = {"(": ")", "[": "]", "{": "}", "\\lfloor": "\\rfloor", "\\lceil": "\\rceil", "\\lvert": "\\rvert"}
@@ -385,7 +327,7 @@ class _Parser:
             base = Node("number", value=Fraction(10))
         argument = self._operand()
         if power == Node("neg", (Node("number", value=Fraction(1)),)):
-            if name not in _TRIGONOMETRIC:
+            if name not in TRIGONOMETRIC:
                 raise Unreadable("an inverse that is not trigonometric")
             return Node("arc" + name, (argument,))
         result = Node(name, (argument,) if base is None else (argument, base))

@@ -32,50 +32,20 @@ _CHARACTERS = {
     "\uff1c": "<", "\uff1e": ">", "\uff3b": "[", "\uff3d": "]", "\uff5c": "|", "\u2223": "|",
     "\uff0e": ".", "\uff0a": "*", "\u2217": "*", "\u3002": ".", "\uff04": "\\$",
 }  # fmt: skip
-_GREEK = dict(
+_NAMES = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi"
+    " chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
+)
+GREEK = dict(
     zip(
         "\u03b1\u03b2\u03b3\u03b4\u03b5\u03b6\u03b7\u03b8\u03b9\u03ba\u03bb\u03bc\u03bd\u03be\u03c0\u03c1\u03c3\u03c4\u03c5\u03c6\u03c7\u03c8\u03c9"
         "\u0393\u0394\u0398\u039b\u039e\u03a0\u03a3\u03a5\u03a6\u03a8\u03a9",
-        [
-            "alpha",
-            "beta",
-            "gamma",
-            "delta",
-            "epsilon",
-            "zeta",
-            "eta",
-            "theta",
-            "iota",
-            "kappa",
-            "lambda",
-            "mu",
-            "nu",
-            "xi",
-            "pi",
-            "rho",
-            "sigma",
-            "tau",
-            "upsilon",
-            "phi",
-            "chi",
-            "psi",
-            "omega",
-            "Gamma",
-            "Delta",
-            "Theta",
-            "Lambda",
-            "Xi",
-            "Pi",
-            "Sigma",
-            "Upsilon",
-            "Phi",
-            "Psi",
-            "Omega",
-        ],
+        _NAMES.split(),
         strict=True,
     )
 )
-_TABLE = str.maketrans({**_CHARACTERS, **{char: f"\\{name} " for char, name in _GREEK.items()}})
+"""Greek letters and their names in LaTeX."""
+_TABLE = str.maketrans({**_CHARACTERS, **{char: f"\\{name} " for char, name in GREEK.items()}})
 _ROOTS = re.compile(r"([\u221a\u221b\u221c])\s*(?:(\d+(?:\.\d+)?|[A-Za-z\u03c0])|\(([^()]*)\))?")
 _DEGREES = {"\u221a": "", "\u221b": "[3]", "\u221c": "[4]"}
 _SUPERSCRIPTS = re.compile(r"[\u2070\u00b9\u00b2\u00b3\u2074-\u207f\u1d43-\u1d5b\u02e3]+")
