@@ -134,11 +134,11 @@ DENIAL = re.compile(
 """What stands before an answer and takes it back."""
 
 CONTRAST = re.compile(
-    r"\A(?:not|no|nicht|pas|non|não|niet|не)\s[^\n.]{1,40}?,?\s"
+    r"\A(?:not|no|nicht|pas|non|não|niet|не)\s[^\s\w]{0,3}[0-9\\][^\n]{0,40}?,?\s"
     r"(?:but(?: rather)?|rather|sino|sondern|mais|ma|bensì|mas|maar|\u0430)\s(?=\S)",
     re.IGNORECASE,
 )
-"""What an answer begins with that says first what it is not: "not 18 but" 19."""
+"""What a number begins with that says first what it is not: "not 18 but" 19."""
 
 _WRONG = (
     r"not\b|n['\u2019]t\b|wrong\b|incorrect\b|false\b|untrue\b|mistaken\b|implausible\b|unlikely\b|irrelevant\b"
