@@ -22,7 +22,6 @@ _SPACED_WORD = re.compile(rf"[ {DRESS}]*-?((?:{_LETTER}|[\u0900-\u0dff])+)")
 _GLUED_WORD = re.compile(rf"{_LETTER}+|[°{_SIGNS}]")
 _UNSPACED_WORD = re.compile(" ?(" + "|".join(sorted(magnitudes.UNSPACED, key=len, reverse=True)) + ")")
 _UNKNOWN_MAGNITUDE = re.compile(r"illi?on|illiard|ill[oó]n|ilh[aã]o|илли|ільй", re.IGNORECASE)
-_MULTIPLES = "|".join(word for word, factor in magnitudes.WORDS.items() if factor >= 12 and len(word) > 3)
 _DIGITS = r"\(?[-+\u2013]? ?\.?[0-9]"
 _EXPONENT = r"(?:\^?\(?-?[0-9]\)?|\^\(-?[0-9]\))?"
 _UNIT = re.compile(
@@ -53,15 +52,13 @@ _OPERATION = re.compile(
     r"[)\] ]*(?:[+\u00d7\u00f7^=\u2248<>\u2264\u2265\u2260\u00b1\u221a\u221e!\\]|\*|/ ?(?:[0-9(]|[A-Za-z]\b)"
     r"|: ?[0-9]|[-\u2013] ?(?:[0-9(.]|[A-Za-z]\b)|\( ?[-0-9.,]+ ?\)|\(?(?:in )?base\b)"
 )
-_CHANGED = re.compile(
-    rf"[-, ]*(?:\(?{modifiers.CHANGES}\b|[B-HJ-Zb-zJ](?![\w'-]|\.\w)|a(?= ?[-+^*/=])"
-    rf"|{_LETTER}+(?:-|(?:[ '\u2019]s)? (?:of )?)(?:{_MULTIPLES})\b)",
-)
+_CHANGED = re.compile(rf"[-, ]*(?:\(?{modifiers.CHANGES}\b|[B-HJ-Zb-zJ](?![\w'-]|\.\w)|a(?= ?[-+^*/=]))")
 _ANOTHER = re.compile(
     rf"[) ]*(?:{_LETTER}+\.? ){{0,2}}?(?:(?:[,;&\u2013-]|{modifiers.JOINTS}\b) ?)+{_DIGITS}"
     rf"| ?(?!{modifiers.EXPLAINS}\b)(?:{_LETTER}+\.? )?{_DIGITS}",
     re.IGNORECASE,
 )
+_MULTIPLE = re.compile(rf"[-, ]*{_LETTER}+(?:-|(?:[ '\u2019]s)? (?:of )?)({_LETTER}+)")
 _UNSPACED_CHANGE = re.compile(rf" ?(?:{modifiers.UNSPACED_CHANGES}|[{UNSPACED}、]{{0,4}} ?[0-9])")
 
 
@@ -141,6 +138,9 @@ def is_open_after(line: str, end: int) -> bool:
         return False
     start = touching.end() if touching.group().endswith("!") else end
     rest = _DRESSING.sub(" ", line[start : start + NEAR])
+    multiple = _MULTIPLE.match(rest)  # 18 half dozen, 18 tens of thousands
+    if multiple and len(multiple[1]) > 3 and magnitudes.WORDS.get(multiple[1].casefold(), 0) >= 12:
+        return False
     return not any(one.match(rest) for one in (_OPERATION, _CHANGED, _ANOTHER, _UNSPACED_CHANGE))
 
 
