@@ -107,6 +107,7 @@ class Job:
     changes: str
     """The recipe's name and settings, as JSON."""
     is_grid: bool
+    algorithm: str = "rloo"
 
     @property
     def key(self) -> tuple:
@@ -203,7 +204,7 @@ def one_run(job: Job) -> dict:
     recipe = recipe_of(job)
     if json.loads(job.changes).get("is_oracle"):
         policy.sample = told_the_decision(policy)
-    settings = gpo.Optimisation(learning_rate=job.lr)
+    settings = gpo.Optimisation(learning_rate=job.lr, algorithm=job.algorithm)
     learner = gpo.PolicyGradient(policy.model, settings, temperature=1.0, seed=job.seed)
 
     def accuracy() -> float:
@@ -285,6 +286,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--budget", choices=("tokens", "rounds"), default="tokens", help="what is equal")
     parser.add_argument("--learning-rates", nargs="+", type=float, help="another grid")
+    parser.add_argument("--algorithm", default="rloo", help="of all arms; give each an --output of its own")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--try", dest="tried", nargs="*", default=[], help="ARM=JSON: further arms to try")
     parser.add_argument("--output", type=Path, default=Path("runs/online-benchmark"))
@@ -301,7 +303,9 @@ def main() -> None:
     pairs = list(itertools.product(args.tasks, arms))
 
     def job(task: str, arm: str, seed: int, lr: float, *, is_grid: bool = False) -> Job:
-        return Job(task, arm, seed, lr, args.budget, TASKS[task][args.budget], changes[arm], is_grid)
+        return Job(
+            task, arm, seed, lr, args.budget, TASKS[task][args.budget], changes[arm], is_grid, args.algorithm
+        )
 
     rated = {pair: (pair[0], VARIANTS.get(pair[1], pair[1])) for pair in pairs}
     grid = {pair: args.learning_rates or LEARNING_RATES[pair[0]] for pair in dict.fromkeys(rated.values())}

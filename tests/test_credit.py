@@ -1,7 +1,9 @@
 """What a split trajectory is credited with, summed over everything that can happen on a table."""
 
+import json
 import math
 from collections import defaultdict
+from dataclasses import asdict
 from itertools import product
 
 import numpy as np
@@ -12,7 +14,7 @@ from toy import WRONG as TOY_WRONG
 
 from gpo import steps
 from gpo.credit import split
-from gpo.gpo import run_round
+from gpo.gpo import Memory, run_round
 from gpo.locate import reset_state, without_search
 from gpo.pool import Kept, Pool
 from gpo.recipe import Recipe
@@ -102,6 +104,7 @@ def test_a_round_of_the_pivot_shape_has_one_trajectory_a_prompt_and_seven_rollou
     tokens = sum(len(r.action_ids) for g in data.groups for r in g.rollouts)
     assert tokens == sum(data.tokens.values())  # every sampled token trains once
     assert all(-0.5 <= ease <= 0.5 for ease in data.memory.ease.values())
+    assert Memory.from_json(json.loads(json.dumps(asdict(data.memory)))) == data.memory
     again = run_round(policy, AllRight(), problems(6), recipe(), index=1, seed=0, memory=data.memory)
     baselines = {g.state.problem.id: g.baselines[0] for g in again.groups if g.baselines}
     assert len(set(baselines.values())) > 2  # a problem that was easier than the others is expected to be so

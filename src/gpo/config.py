@@ -482,6 +482,11 @@ class TrainSettings(EngineSettings, AdapterSettings, LearningDataSettings, RunSe
                 "top_p and top_k: a token that they make likelier would train as if it were not; "
                 "training samples from all tokens, so leave them out"
             )
+        if self.credit == "split" and self.kl_in == "reward":
+            raise ValueError(
+                "kl_in: the head of a split trajectory would not be charged for divergence after it; "
+                "use loss, or the credit group"
+            )
         return self
 
 
