@@ -144,7 +144,7 @@ def measured(
         method=method,
         learning_rate=lr,
         epochs=args.epochs,
-        batch=args.batch,
+        minibatch=args.batch,
         microbatch=args.batch,
         warmup_updates=4,
         nll_weight=args.nll_weight if method in NLL_METHODS else 0.0,

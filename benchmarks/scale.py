@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import gpo
-from gpo.lockstep import Event, Found, Lessons, Lockstep, Task
+from gpo.explore import Event, Explorer, Found, Lessons, Task
 from gpo.policies import decoding
 from gpo.types import Request, Sample, derive_seed
 
@@ -88,7 +88,7 @@ def compare(policy: Any, verifier: Any, num: int, slots: int, num_alone: int) ->
     tasks = tasks_of(policy, verifier, num)
     rows = Rows(slots)
     start = time.perf_counter()
-    together = Lockstep(policy, verifier, RECIPE, seed=0, slots=slots)
+    together = Explorer(policy, verifier, RECIPE, seed=0, slots=slots)
     fill, drained = together.engine.fill, []
 
     def queue() -> Iterator[Task]:
@@ -107,7 +107,7 @@ def compare(policy: Any, verifier: Any, num: int, slots: int, num_alone: int) ->
         print(f"  at least 80 % of them for {rows.full_s / rows.total_s:.1%} of its time")
     start, alone, lessons, tokens = time.perf_counter(), [], Lessons(), 0
     for task in tasks[:num_alone]:
-        one = Lockstep(policy, verifier, RECIPE, seed=0, slots=slots, lessons=lessons)
+        one = Explorer(policy, verifier, RECIPE, seed=0, slots=slots, lessons=lessons)
         alone += list(one.run([task]))
         tokens += one.tokens
     single_s = time.perf_counter() - start

@@ -106,8 +106,8 @@ def printed(output: dict[str, Any]) -> list[str]:
 
 SETTINGS_HEAD = """# Settings
 
-Every setting of every command, as the code has it now: this page is made from `gpo.config` and
-`gpo.offline` when the site is built. A setting is a key of the YAML file that `--config` names, and a flag
+Every setting of every command: this page is made from the settings classes
+when the site is built. A setting is a key of the YAML file that `--config` names, and a flag
 with hyphens for underscores: `group_size: 8` is `--group-size 8`. Flags win over the file. Yes-or-no
 settings are `--chat` and `--no-chat`; a setting of several values is given as often as wanted.
 `gpo COMMAND --help` prints the same. A dash as default means: not set.
@@ -124,7 +124,7 @@ def settings_page() -> str:
         own = {
             key: cls.model_fields[key]
             for key in vars(cls).get("__annotations__", {})
-            if key != "model_config"
+            if key in cls.model_fields
         }
         if own and users:
             title = f"`{commands[cls]}`" if cls in commands else title_of(cls)
@@ -135,9 +135,7 @@ def settings_page() -> str:
 
 def settings_classes() -> list[type[Settings]]:
     """All classes of settings, each after those that it is made of."""
-    for path in sorted((ROOT / "src" / "gpo").glob("*.py")):
-        if re.search(r"^class \w+\(.*Settings\b.*\):", path.read_text(), re.MULTILINE):
-            import_module(f"gpo.{path.stem}")
+    import_module("gpo.config")
     found: dict[type[Settings], None] = {}
 
     def visit(cls: type[Settings]) -> None:

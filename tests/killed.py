@@ -1,4 +1,4 @@
-"""What tests/test_lockstep.py kills: locates on a table into a run folder, as `gpo locate` does, slowly."""
+"""What tests/test_explore.py kills: locates on a table into a run folder, as `gpo locate` does, slowly."""
 
 import sys
 import time
@@ -8,7 +8,7 @@ from toy import AllRight, TablePolicy, problems
 
 from gpo import steps
 from gpo.commands.progress import Recorded, Writer
-from gpo.lockstep import Lockstep, Task
+from gpo.explore import Explorer, Task
 from gpo.recipe import Recipe
 from gpo.record import RunFolder
 
@@ -28,12 +28,12 @@ def locate(path: Path, num: int, wave_s: float, policy: Slow | None = None) -> S
     with RunFolder.resume(path) if path.exists() else RunFolder.create(path, "locate", {}) as folder:
         folder.repair()
         recorded = Recorded.read(path, version=0)
-        lockstep = Lockstep(
+        explorer = Explorer(
             policy, verifier, RECIPE, seed=7, slots=12,
             recorded=lambda task: recorded.of(task, 7), lessons=recorded.lessons(),
         )  # fmt: skip
         writer = Writer(folder, policy, verifier, recorded, success_at=1.0)
-        for event in lockstep.run(task for task in tasks if task.problem.id not in recorded.done):
+        for event in explorer.run(task for task in tasks if task.problem.id not in recorded.done):
             writer.write(event)
     return policy
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gpo.cli import main
 from gpo.commands import ending, engines, setup
-from gpo.lockstep import engine
+from gpo.explore import engine
 
 engine.PATIENCE_S = 0.5
 PART, NOTED = sys.argv[1], Path(sys.argv[2])

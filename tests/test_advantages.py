@@ -126,26 +126,32 @@ def test_padding_stays_under_a_tenth_and_batches_under_their_limit() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"algorithm": "ppo2"}, "one of ppo, grpo, dr-grpo, rloo, reinforce"),
+        (
+            {"algorithm": "ppo2"},
+            "algorithm: must be 'ppo', 'grpo', 'dr-grpo', 'rloo' or 'reinforce', got 'ppo2'",
+        ),
         ({"gae_lambda": 0.9}, "gae_lambda: only ppo has a critic; rloo does not use it"),
-        ({"schedule": "cosine"}, "num_rounds: the schedule cosine needs it"),
+        ({"schedule": "cosine"}, "rounds: the schedule cosine needs it"),
         ({"algorithm": "dr-grpo"}, "loss_constant: the normalisation `constant` needs it"),
         ({"loss_constant": 5.0}, "loss_constant: the normalisation `tokens` does not use it"),
         ({"kl_in": "reward"}, "kl_in: there is nothing"),
         ({"clip_high": 0.1}, "clip_high: must be at least clip"),
         ({"importance_cap": 0.5}, "importance_cap: must be at least 1"),
-        ({"normalisation": "batch"}, "one of tokens, rollouts, constant"),
+        (
+            {"normalisation": "batch"},
+            "normalisation: must be 'tokens', 'rollouts' or 'constant', got 'batch'",
+        ),
         ({"epochs": 0}, "epochs: must be at least 1, got 0"),
     ],
 )
 def test_settings_without_a_meaning_are_refused(changes, message) -> None:
     with pytest.raises(InputError, match=message):
-        Optimisation(**changes)
+        Optimisation(**changes).check_complete()
 
 
 def test_the_learning_rate_rises_over_updates_and_falls_over_rounds() -> None:
-    linear = Optimisation(schedule="linear", num_rounds=4, warmup_updates=2)
+    linear = Optimisation(schedule="linear", rounds=4, warmup_updates=2)
     assert [linear.rate_factor(u, r) for u, r in ((0, 1), (1, 1), (2, 2), (9, 4))] == [0.5, 1.0, 0.75, 0.25]
-    cosine = Optimisation(schedule="cosine", num_rounds=4, warmup_updates=0)
+    cosine = Optimisation(schedule="cosine", rounds=4, warmup_updates=0)
     assert cosine.rate_factor(0, 3) == pytest.approx(0.5)
     assert Optimisation(warmup_updates=0).rate_factor(0, 99) == 1.0

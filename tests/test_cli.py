@@ -328,9 +328,9 @@ def test_bad_rows_are_named(capsys, content, args, message) -> None:
         (["sample", *SMALL, "--model", "./nowhere"], "'./nowhere' does not exist"),
         (
             ["sample", *SMALL, "--temperature", "-1"],
-            "--temperature: input should be greater than or equal to 0, got '-1'",
+            "--temperature: must be at least 0, got '-1'",
         ),
-        (["train", *SMALL, "--rule", "largest"], "--rule: input should be 'signed', 'absolute'"),
+        (["train", *SMALL, "--rule", "largest"], "--rule: must be 'signed', 'absolute'"),
         (
             ["train", *SMALL, "--lerning-rate", "1"],
             "No such option .--lerning-rate.*--learning-rate",
@@ -358,7 +358,7 @@ def test_bad_rows_are_named(capsys, content, args, message) -> None:
             "--template-args: messages is set by gpo itself",
         ),
         (["sample", *SMALL, "--device", "bogus"], "device 'bogus' cannot be used"),
-        (["sample", *SMALL, "--size", "99999999999"], "--size: input should be less than or equal"),
+        (["sample", *SMALL, "--size", "99999999999"], "--size: must be at most 10,000,000"),
     ],
 )
 def test_bad_settings_are_named(capsys, args, message) -> None:

@@ -267,7 +267,7 @@ def test_the_harness_gets_bare_answers_and_the_templates_arguments(capsys, tmp_p
         (["--num", "4", "--k", "x"], "--k: must be whole numbers"),
         (["--num", "4", "--temperature", "0"], "--num 4: greedy samples of a problem are all alike"),
         (["--export", "lm-eval"], "the harness has no like of the verifier 'exact'"),
-        (["--export", "helm"], "--export: input should be 'lm-eval'"),
+        (["--export", "helm"], "--export: must be 'lm-eval'"),
         (["--prompt", "few-shot"], "--prompt few-shot: is there for the benchmarks only"),
         (["--prompt", "no.jinja"], "--prompt no.jinja: no such file"),
         (["--split", "dev"], "modchain: split is 'dev'; it must be 'train' or 'test'"),

@@ -200,7 +200,7 @@ def test_the_command_writes_files_once_and_says_what_comes_next(pairs_run, capsy
         == "--push: has no effect without --to hub; leave it out"
     )
     assert refusal(capsys, str(pairs_run), "--to", "hub").startswith("--repo: give OWNER/NAME")
-    assert "input should be 'trl', 'llama-factory'" in refusal(capsys, str(pairs_run), "--to", "nobody")
+    assert "must be 'trl', 'llama-factory'" in refusal(capsys, str(pairs_run), "--to", "nobody")
     located = str(pairs_run / "located")
     assert (
         refusal(capsys, located, "--to", "trl")

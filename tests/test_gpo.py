@@ -11,8 +11,9 @@ from toy import AllRight, TablePolicy, problems
 
 from gpo import steps
 from gpo.evaluation import evaluate, mean_and_stderr
+from gpo.explore.waves import locate
 from gpo.gpo import Memory, problem_order, reset, reset_state, rounds, run_round
-from gpo.locate import choose, locate
+from gpo.locate import choose
 from gpo.paths import PathPrior
 from gpo.pool import Pool
 from gpo.recipe import Recipe

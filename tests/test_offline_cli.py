@@ -10,14 +10,18 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gpo.cli import main
+from gpo.config import PreferenceSettings, load_settings
+from gpo.learn.optimisation import Optimisation
 from gpo.record import read_json, read_lines, write_json, write_lines
+from gpo.settings import check_stored
+from gpo.types import DataWarning
 
 TRAIN = [
     "--max-tokens",
     "96",
     "--learning-rate",
     "1e-4",
-    "--batch",
+    "--minibatch",
     "4",
     "--microbatch",
     "4",
@@ -252,14 +256,14 @@ def test_what_a_method_or_given_pairs_cannot_honour_is_refused(edited, capsys) -
     )
     assert "rounds: the rows of --pairs are made already" in refused(capsys, edited, "--rounds", "2")
     assert "at: the rows of --pairs are made already" in refused(capsys, edited, "--at", "prompt")
-    assert "nll_weight: orpo has a log-likelihood term" in refused(
+    assert "--nll-weight: orpo has a log-likelihood term" in refused(
         capsys, edited, "--nll-weight", "1", method="orpo"
     )
     assert "rows exceed --max-length 2" in refused(capsys, edited, "--max-length", "2")
     located = str(edited / "located")
     assert "is a run of `gpo locate`, not of `gpo pairs`" in refused(capsys, Path(located))
     message = error_of(capsys, "train", "--method", "kto", "--weight", "lower", *ROUNDS)
-    assert message == "weight: kto cannot weigh a row; use none, or a method that trains pairs"
+    assert message == "--weight: kto cannot weigh a row; use none, or a method that trains pairs"
 
 
 def test_rows_of_questions_to_be_evaluated_on_are_kept_out(pairs_run, capsys) -> None:
@@ -285,3 +289,15 @@ def test_given_pairs_of_a_test_at_hand_are_left_out(edited, capsys, tmp_path) ->
     given = ["train", "--method", "dpo", "--pairs", str(edited), "--data-dir", "data", *TRAIN]
     assert gpo(capsys, *given, "--output", "out")["left_out"]["held out"] == 2
     assert gpo(capsys, *given, "--no-decontaminate", "--output", "all")["left_out"].get("held out", 0) == 0
+
+
+def test_names_of_the_version_before_still_work_and_say_so() -> None:
+    with pytest.warns(DataWarning, match="--batch: is called minibatch now"):
+        settings = load_settings(
+            PreferenceSettings, None, {"task": "chain_sum", "method": "dpo", "batch": "16"}
+        )
+    assert settings.minibatch == 16
+    stored = {"task": "chain_sum", "method": "dpo", "bf16": True, "batch": 16}
+    assert check_stored(PreferenceSettings, Path("run"), stored).mixed_precision == "bf16"
+    with pytest.warns(DataWarning, match="num_rounds: is called rounds now"):
+        assert Optimisation(num_rounds=3).rounds == 3

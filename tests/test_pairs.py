@@ -154,7 +154,7 @@ def test_a_step_only_answer_is_the_first_step_without_an_end() -> None:
 
 def test_the_first_step_by_the_splitter_takes_the_end_token_along_only_when_nothing_else_is_left() -> None:
     from gpo.commands.pairs import first_step_of
-    from gpo.offline import PairsSettings
+    from gpo.config import PairsSettings
 
     settings = PairsSettings(task="chain_sum", min_step_tokens=1)
     first_step = first_step_of(settings, TablePolicy([1.0]).tokenizer)
@@ -189,7 +189,7 @@ def test_settings_that_a_baseline_cannot_honour_are_refused() -> None:
         Options(at="prompt", weight="lower")
     with pytest.raises(InputError, match="min_credibility: only a critical step has one"):
         Options(at="random", min_credibility=0.5)
-    with pytest.raises(InputError, match="at: 'here' is unknown"):
+    with pytest.raises(InputError, match=r"at: must be 'critical', 'both'.*, got 'here'"):
         Options(at="here")
 
 

@@ -13,7 +13,8 @@ import gpo
 from gpo import DEMO_MODEL, Request, State
 from gpo.learn import preference
 from gpo.learn.adapter import new_adapter
-from gpo.learn.preference import METHODS, PreferenceOptimisation, check_trl, make_trainer, train
+from gpo.learn.optimisation import METHODS, PreferenceOptimisation
+from gpo.learn.preference import check_trl, make_trainer, train
 from gpo.types import InputError, Labelled, Preference
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # TRL's own, while its trainer is looked at
@@ -60,7 +61,7 @@ def settings(method: str, **changes) -> PreferenceOptimisation:
             "learning_rate": 1e-4,
             "warmup_updates": 0,
             "epochs": 1,
-            "batch": 4,
+            "minibatch": 4,
             "microbatch": 4,
         }
         | changes
@@ -74,7 +75,7 @@ def test_the_log_probabilities_that_are_trained_are_those_of_the_sampled_tokens(
     state, chosen, rejected = sampled[1][1]
     assert state.prefix_ids
     pair = Preference(state.ids, chosen.action_ids, rejected.action_ids)
-    optimisation = settings(method, batch=2, microbatch=2)
+    optimisation = settings(method, minibatch=2, microbatch=2)
     model, tokenizer = one_model(sampled)
     metrics = train(model, tokenizer, given_to(method, [pair]), optimisation, folder=tmp_path, seed=0)
     for name, sample in (("chosen", chosen), ("rejected", rejected)):
@@ -277,7 +278,7 @@ def test_the_first_of_many_warm_up_updates_learns_already(sampled, rows, tmp_pat
 def test_training_that_was_stopped_goes_on_from_its_last_checkpoint_to_the_same_weights(
     sampled, rows, tmp_path
 ) -> None:
-    optimisation = settings("dpo", epochs=4, batch=2, microbatch=2, save_every=3)
+    optimisation = settings("dpo", epochs=4, minibatch=2, microbatch=2, save_every=3)
     whole, tokenizer = one_model(sampled)
     train(whole, tokenizer, rows, optimisation, folder=tmp_path / "whole", seed=0)
 
@@ -336,9 +337,9 @@ def test_what_a_method_cannot_honour_is_refused() -> None:
             PreferenceOptimisation(method=method, nll_weight=1.0)
     with pytest.raises(InputError, match="microbatch: kto estimates its reference point from a batch"):
         PreferenceOptimisation(method="kto", microbatch=1)
-    with pytest.raises(InputError, match="batch: 6 is no multiple of microbatch, 4"):
-        PreferenceOptimisation(batch=6, microbatch=4)
-    with pytest.raises(InputError, match="method: 'ppo' is unknown; one of dpo, ipo, kto, simpo, orpo"):
+    with pytest.raises(InputError, match="minibatch: must be a multiple of microbatch, got 6 and 4"):
+        PreferenceOptimisation(minibatch=6, microbatch=4)
+    with pytest.raises(InputError, match="method: must be 'dpo', 'ipo', 'kto', 'simpo' or 'orpo', got 'ppo'"):
         PreferenceOptimisation(method="ppo")
 
 

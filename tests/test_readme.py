@@ -108,12 +108,12 @@ def test_the_settings_page_has_every_setting_of_every_command() -> None:
     page = site_pages.settings_page()
     for name in ("sample", "locate", "train", "eval", "pairs", "export", "demo"):
         for option in build_command(name).params:
-            if option.name not in ("as_json", "config", "resume"):
+            if option.name not in ("as_json", "config", "resume") and not getattr(option, "hidden", False):
                 assert f"| `{option.name}` |" in page, f"{name}: {option.name}"
     assert (
-        "| `verifier_limit_s` | `10.0` | number above 0, seconds | processor seconds for one answer" in page
+        "| `verifier_limit_s` | `10.0` | number above 0, seconds | Processor seconds for one answer" in page
     )
-    assert "| `repo` | - | text | for hub" in page
+    assert "| `repo` | - | text | For hub" in page
 
 
 def test_the_navigation_leaves_out_pages_that_are_not_there() -> None:

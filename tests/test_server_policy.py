@@ -454,7 +454,7 @@ def test_eval_and_pairs_sample_from_a_server_too(stub, capsys) -> None:
             ["eval", "--engine", "server", "--server", "http://x", "--against", "demo"],
             "--against demo: engine",
         ),
-        (["sample", "--engine", "gguf"], "--engine: input should be 'transformers', 'vllm' or 'server'"),
+        (["sample", "--engine", "gguf"], "--engine: must be 'transformers', 'vllm' or 'server'"),
     ],
 )
 def test_settings_that_contradict_each_other_are_one_line(arguments, reason, capsys) -> None:

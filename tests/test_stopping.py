@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from gpo import DEMO_MODEL
-from gpo.lockstep.engine import Streams, Waves
+from gpo.explore.engine import Streams, Waves
 from gpo.policies.decoding import Ending, Row, StoppedError, decode
 from gpo.policies.sampler import Sampling
 from gpo.policies.transformers import TransformersPolicy

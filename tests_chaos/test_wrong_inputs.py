@@ -12,15 +12,16 @@ from typing import Any, Literal, Union, get_args, get_origin
 import driver
 import pytest
 
-from gpo import config, offline
+from gpo import config
+from gpo.settings import Settings
 
-SETTINGS: dict[str, type[config.Settings]] = {
+SETTINGS: dict[str, type[Settings]] = {
     "sample": config.SampleSettings,
     "eval": config.EvalSettings,
     "locate": config.LocateSettings,
     "train": config.TrainSettings,
-    "dpo": offline.PreferenceSettings,
-    "pairs": offline.PairsSettings,
+    "dpo": config.PreferenceSettings,
+    "pairs": config.PairsSettings,
 }
 BASES = {
     **{name: (name, "--task", "chain_sum", "--limit", "1") for name in ("sample", "eval", "locate", "pairs")},

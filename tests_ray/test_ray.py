@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import ray
-from test_lockstep import CHANCES, curves, recipe, tasks
+from test_explore import CHANCES, curves, recipe, tasks
 from toy import AllRight, TablePolicy, problems
 
 from gpo.cli import main
-from gpo.lockstep import Lockstep
+from gpo.explore import Explorer
 from gpo.policies.ray import RayPolicy
 from gpo.policies.transformers import TransformersPolicy
 from gpo.record import read_lines
@@ -44,7 +44,7 @@ def test_actors_sample_and_read_what_the_policy_alone_does(policy) -> None:
 
 def test_searches_on_actors_find_what_they_find_in_one_process(policy) -> None:
     found = [
-        curves(Lockstep(one, AllRight(), recipe(), seed=1).run(tasks(20)))
+        curves(Explorer(one, AllRight(), recipe(), seed=1).run(tasks(20)))
         for one in (policy, TablePolicy(CHANCES))
     ]
     assert found[0] == found[1]

@@ -19,7 +19,7 @@ from gpo.commands import ending
 from gpo.types import DataWarning, InputError
 
 if TYPE_CHECKING:
-    from gpo.config import Settings
+    from gpo.settings import Settings
 
 COMMANDS = {
     "demo": "Learn from critical steps in half a minute: a tiny model, end to end.",
@@ -92,50 +92,29 @@ def build_command(name: str) -> click.Command:
         return views[name]()
     if name == "data":
         return data_group()
-    from gpo import config, offline
+    from gpo import config, flags
 
-    classes: dict[str, type[Settings]] = {
-        "demo": config.DemoSettings,
-        "sample": config.SampleSettings,
-        "locate": config.LocateSettings,
-        "train": config.TrainSettings,
-        "eval": config.EvalSettings,
-        "pairs": offline.PairsSettings,
-        "export": offline.ExportSettings,
+    classes: dict[str, tuple[type[Settings], ...]] = {
+        "demo": (config.DemoSettings,),
+        "sample": (config.SampleSettings,),
+        "locate": (config.LocateSettings,),
+        "train": (config.TrainSettings, config.PreferenceSettings),
+        "eval": (config.EvalSettings,),
+        "pairs": (config.PairsSettings,),
+        "export": (config.ExportSettings,),
     }
-    cls = classes[name]
-    fields = train_fields() if name == "train" else config.fields(cls)
-    options: list[click.Parameter] = [setting_option(*field) for field in fields]
-    options.append(click.Option(["--json", "as_json"], is_flag=True, help="print one JSON object last"))
-    if name == "export":
-        options = [click.Argument(["run"]), *(option for option in options if option.name != "run")]
-    elif name != "demo":
-        options.append(click.Option(["--config"], type=UsablePath(), help="YAML file with settings"))
-        options.append(click.Option(["--resume"], type=UsablePath(), help="go on with this run folder"))
-    return click.Command(name, params=options, help=COMMANDS[name], callback=caller(name, cls))
-
-
-def train_fields() -> list[tuple[str, Any, str]]:
-    """Settings of `gpo train`, with and without --method; --method decides which of them there are."""
-    from gpo import config, offline
-
-    online = list(config.fields(config.TrainSettings))
-    given = {key: default for key, default, _ in config.fields(offline.PreferenceSettings)}
-    found = []
-    for key, default, description in online:
-        if key not in given:
-            description = f"online: {description}"
-        elif given[key] != default:
-            description += f"  [with --method: {given[key]}]"
-        found.append((key, default, description))
-    known = {key for key, _, _ in online}
-    return found + [field for field in config.fields(offline.PreferenceSettings) if field[0] not in known]
+    own = [click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object last")]
+    if name not in ("demo", "export"):
+        own.append(click.Option(["--config"], type=UsablePath(), help="YAML file with settings"))
+        own.append(click.Option(["--resume"], type=UsablePath(), help="Continue the run in this folder"))
+    return flags.command(name, COMMANDS[name], caller(name, classes[name]), *classes[name], own=own)
 
 
 def new_settings(name: str, cls: type[Settings], config: Path | None, flags: dict[str, Any]) -> Settings:
     """The settings of a new run; InputError for a wrong one, and for one that has no effect."""
     from gpo.commands.unused import check_known, check_used
-    from gpo.config import load_settings, origins, read_yaml
+    from gpo.config import load_settings
+    from gpo.settings import origins, read_yaml
 
     values = read_yaml(config) if config else {}
     origin = origins(config, values, flags)
@@ -149,68 +128,30 @@ def new_settings(name: str, cls: type[Settings], config: Path | None, flags: dic
 def settings_class(name: str, cls: type[Settings], values: Mapping[str, Any]) -> type[Settings]:
     """The class of a command's settings: that of offline training where a method is named."""
     if name == "train" and values.get("method"):
-        from gpo.offline import PreferenceSettings
+        from gpo.config import PreferenceSettings
 
         return PreferenceSettings
     return cls
 
 
-def setting_option(key: str, default: Any, description: str) -> click.Option:
-    """The flag of one setting; values go to the settings class as text, which checks them."""
-    flag = "--" + key.replace("_", "-")
-    if isinstance(default, bool):
-        return click.Option([f"{flag}/--no-{flag[2:]}", key], default=None, help=description)
-    is_many = isinstance(default, list | dict)
-    shown = "" if default in (None, [], {}) else f"  [default: {default}]"
-    metavar = "KEY=VALUE" if isinstance(default, dict) else None
-    is_pair = key == "thinking_marks"
-    return click.Option(
-        [flag, key],
-        help=description + shown,
-        multiple=is_many,
-        metavar="OPEN CLOSE" if is_pair else metavar,
-        nargs=2 if is_pair else 1,
-        default=None,
-    )
-
-
-def caller(name: str, cls: type[Settings]) -> Callable[..., None]:
+def caller(name: str, classes: tuple[type[Settings], ...]) -> Callable[..., None]:
     """What click calls: flags to settings, settings to the command."""
 
     def call(as_json: bool, config: Path | None = None, resume: Path | None = None, **options: Any) -> None:
+        from gpo import flags
         from gpo.commands.ui import Ui
 
-        flags = {key: parsed(key, value) for key, value in options.items() if value not in (None, ())}
+        given = flags.given(classes, options)
         ui = Ui(as_json)
         ending.STAGE.command = "train" if name == "demo" else name
         ending.STAGE.kept, ending.STAGE.resumed = partial(ui.kept, UNITS.get(name, "")), resume
         if resume is not None:
-            settings = resumed(name, cls, resume, config, flags)
+            settings = resumed(name, classes[0], resume, config, given)
         else:
-            settings = new_settings(name, cls, config, flags)
+            settings = new_settings(name, classes[0], config, given)
         finish(start(name, settings, ui, resume), as_json)
 
     return call
-
-
-def parsed(key: str, value: Any) -> Any:
-    """A flag's value; repeated KEY=VALUE flags become a mapping whose values are read as YAML."""
-    if key not in ("template_args", "task_options", "vllm_args"):
-        return list(value) if isinstance(value, tuple) else value
-    from gpo.yaml_text import parse_yaml
-
-    flag, pairs = f"--{key.replace('_', '-')}", {}
-    for item in value:
-        name, equals, text = item.partition("=")
-        if not equals or not name.strip():
-            raise InputError(f"{flag}: must be KEY=VALUE, got {item[:60]!r}; write it as in max_terms=4")
-        if name in pairs:
-            raise InputError(f"{flag}: gives {name[:40]!r} twice; give it once")
-        try:
-            pairs[name] = parse_yaml(text)
-        except ValueError:
-            raise InputError(f"{flag}: the value of {item[:60]!r} is not YAML; put it in quotes") from None
-    return pairs
 
 
 def resumed(
@@ -225,7 +166,7 @@ def resumed(
     stored = RunFolder.stored_settings(path, name)
     settings = load_settings(settings_class(name, cls, stored), None, {**stored, **flags})
     # A setting that is newer than the run had its default there.
-    then = {**load_settings(type(settings), None, dict(stored)).model_dump(), **stored}
+    then = load_settings(type(settings), None, dict(stored)).model_dump()
     for key, value in settings.model_dump().items():
         if key not in EXTENDABLE and value != then[key]:
             raise InputError(
@@ -358,31 +299,28 @@ def data_group() -> click.Group:
     about = "Whether every gold answer of a benchmark is accepted, and another row's is refused."
     compared = "Which rows of a training file are in the tests of the benchmarks at hand."
     group = click.Group("data", help=COMMANDS["data"])
-    group.add_command(data_command("check", "task", CheckSettings, about))
-    group.add_command(data_command("overlap", "file", OverlapSettings, compared))
+    group.add_command(data_command("check", CheckSettings, about))
+    group.add_command(data_command("overlap", OverlapSettings, compared))
     return group
 
 
-def data_command(name: str, argument: str, cls: type[Settings], about: str) -> click.Command:
+def data_command(name: str, cls: type[Settings], about: str) -> click.Command:
     """One of the commands of `gpo data`."""
-    from gpo.config import fields
+    from gpo import flags
 
     def call(as_json: bool, **options: Any) -> None:
         from gpo.commands import check, overlap, quiet
         from gpo.commands.ui import Ui
 
-        given = {key: value for key, value in options.items() if value is not None}
-        settings: Any = new_settings(name, cls, None, given)
+        settings: Any = new_settings(name, cls, None, flags.given((cls,), options))
         quiet()
         summary = (check if name == "check" else overlap).run(settings, Ui(as_json))
         finish(summary, as_json)
         if name == "check" and not check.is_clean(summary):
             raise SystemExit(1)
 
-    options = [setting_option(*field) for field in fields(cls) if field[0] != argument]
-    json_flag = click.Option(["--json", "as_json"], is_flag=True, help="print one JSON object last")
-    params: list[click.Parameter] = [click.Argument([argument]), *options, json_flag]
-    return click.Command(name, params=params, help=about, callback=call)
+    own = [click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object last")]
+    return flags.command(name, about, call, cls, own=own)
 
 
 def finish(summary: dict[str, Any], as_json: bool) -> None:

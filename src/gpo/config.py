@@ -1,39 +1,21 @@
-"""Typed settings of every command, read from a YAML file and from flags; flags win.
-
-One class per command. Each field is at once a key of the YAML file and a flag (`group_size` and
-`--group-size`), and its description is the flag's help.
-"""
+"""The settings of every command, made of those of the parts that it runs."""
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core.core_schema import ValidationInfo
+from pydantic import Field, field_validator, model_validator
 
-from gpo.files import check_path, read_text
-from gpo.limits import check_given, check_number, shown
-from gpo.recipe import RECIPES
-from gpo.types import InputError
-from gpo.yaml_text import parse_yaml
+from gpo.files import check_path
+from gpo.learn.optimisation import Method, Optimisation, PreferenceOptimisation
+from gpo.pairs.parts import Options
+from gpo.recipe import RECIPES, Locating, Reading, Recipe, Success
+from gpo.settings import Settings, checked, origins, read_yaml, with_new_names
 
 RecipeName = Literal["default", "base", "random", "paper", "as-released", "tree", "pivot"]
-Purpose = Literal["explore", "values", "resets", "archive"]
-Explored = Literal["failed", "mixed", "unsolved", "succeeded", "all"]
-EXPLORED_HELP = (
-    "trajectories to explore: a failed one of every group, only of mixed groups, only of groups that are all "
-    "wrong; a successful one of mixed groups; any"
-)
-Rule = Literal["signed", "absolute", "drop", "as-released", "entropy", "random", "base"]
-SplitterName = Literal["newline", "as-released", "sentence", "fixed"]
-
-
-Pair = Annotated[list[str], Field(min_length=2, max_length=2)]
-MAX_CONFIG_BYTES = 2**20
 TEMPLATE_OWN = (
     *("conversation", "messages", "tools", "documents", "chat_template", "add_generation_prompt"),
     *("continue_final_message", "tokenize", "padding", "truncation", "max_length", "return_tensors"),
@@ -42,67 +24,41 @@ TEMPLATE_OWN = (
 """What this program tells a chat template itself."""
 TASK_OWN = ("name", "split", "size", "seed", "data_dir")
 """Settings of a task that have flags of their own."""
+NO_TEST = "Train on rows of a test split, which is refused otherwise"
 
 
-class Settings(BaseModel):
-    """Frozen, and no key is accepted that is not known."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _usable(cls, value: Any, info: ValidationInfo) -> Any:
-        key = str(info.field_name)
-        check_given(key, value, cls.model_fields[key].annotation)
-        return value
-
-    @field_validator("*", mode="after")
-    @classmethod
-    def _within_bounds(cls, value: Any, info: ValidationInfo) -> Any:
-        check_number(str(info.field_name), value)
-        return value
-
-
-class ModelSettings(Settings):
+class ModelSettings(Reading):
     """The policy and how it samples."""
 
+    section = "Model and sampling"
+
     model: str = Field(
-        "demo", description="path or hub name of a causal LM; `demo` is the tiny model in this package"
+        "demo", description="Path or hub name of a causal LM; `demo` is the tiny model in this package"
     )
-    adapter: str | None = Field(None, description="path or hub name of a PEFT adapter for it")
-    trust_remote_code: bool = Field(False, description="run code that comes with the model")
-    device: str | None = Field(None, description="torch device; cuda where there is one, else cpu")
+    adapter: str | None = Field(None, description="Path or hub name of a PEFT adapter for the model")
+    trust_remote_code: bool = Field(False, description="Run code that comes with the model")
+    device: str | None = Field(None, description="Torch device; by default cuda where there is one, else cpu")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="dtype of the weights"
+        "auto", description="Dtype of the weights"
     )
     threads: int | None = Field(
-        None, ge=1, description="CPU threads of torch; its own choice, but 1 for the demo model"
+        None, ge=1, description="CPU threads of torch; 1 for the demo model and torch's choice for others"
     )
-    temperature: float = Field(1.0, ge=0, le=10, description="of sampling; 0 is greedy")
-    top_p: float = Field(1.0, gt=0, le=1, description="nucleus of sampling")
-    top_k: int = Field(0, ge=0, description="most likely tokens to sample from; 0 is all")
-    max_tokens: int = Field(512, ge=1, description="tokens of a completion, given prefix included")
-    stop: list[str] = Field([], description="strings that end a completion")
+    temperature: float = Field(1.0, ge=0, le=10, description="Sampling temperature; 0 decodes greedily")
+    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus sampling: probability mass to sample from")
+    top_k: int = Field(0, ge=0, description="Number of likeliest tokens to sample from; 0 is all")
+    max_tokens: int = Field(512, ge=1, description="Maximum completion length, given prefix included")
+    stop: list[str] = Field([], description="String that ends a completion; repeat it for several")
     batch_tokens: int = Field(
-        65_536, ge=1, description="tokens of one sampling batch: rows times padded length"
+        65_536,
+        ge=1,
+        description="Tokens of one sampling batch: rows times padded length",
     )
-    chat: bool = Field(True, description="ask through the model's chat template, where it has one")
-    system_prompt: str | None = Field(None, description="system prompt for the chat template")
+    chat: bool = Field(True, description="Ask through the model's chat template, where it has one")
+    system_prompt: str | None = Field(None, description="System prompt for the chat template")
     template_args: dict[str, Any] = Field(
-        {}, description="arguments for the chat template, such as enable_thinking=false"
+        {}, description="Argument for the chat template, such as enable_thinking=false"
     )
-    thinking_marks: list[Pair] = Field(
-        [],
-        description="further marks of thinking, which no reader sees: what opens it and what closes it",
-    )
-
-    @field_validator("thinking_marks")
-    @classmethod
-    def _two_marks(cls, pairs: list[list[str]]) -> list[list[str]]:
-        for opened, closed in pairs:
-            if not opened.strip() or not closed.strip() or opened == closed:
-                raise ValueError(f"{opened!r} {closed!r} are not two different marks; give a pair of them")
-        return pairs
 
     @field_validator("template_args")
     @classmethod
@@ -115,39 +71,40 @@ class ModelSettings(Settings):
 class EngineSettings(ModelSettings):
     """The policy, and the engine that samples from it."""
 
+    section = "Engine"
+
     engine: Literal["transformers", "vllm", "server"] = Field(
         "transformers",
-        description="what samples: transformers or vLLM in this process, or servers that run already",
+        description="Engine that samples: transformers or vLLM in this process, or servers that are running",
     )
     server: list[str] = Field(
         [],
-        description="base URL of a server of the model, as often as there are servers; its key, if it wants "
-        "one, is read from $GPO_API_KEY",
+        description="Base URL of a server of the model; repeat it for several; $GPO_API_KEY holds the key",
     )
     served_model: str | None = Field(
-        None, description="the model's name there, or its adapter's; by default the only one it serves"
+        None, description="Name of the model or adapter on the server; by default the only one it serves"
     )
     slots: int | None = Field(
         None,
         ge=1,
         le=65_536,
-        description="rows that the engine works on at once: 64 of each server and of vLLM, and as many as "
-        "batch_tokens surely hold of transformers",
+        description="Rows that the engine works on at once; by default 64 per server and for vLLM, and for "
+        "transformers as many as batch_tokens surely hold",
     )
     vllm_args: dict[str, Any] = Field(
-        {}, description="further arguments of vLLM's engine, such as tensor_parallel_size=2"
+        {}, description="Further argument of vLLM's engine, such as tensor_parallel_size=2"
     )
-    request_timeout_s: float = Field(600.0, gt=0, description="time limit of one call of a server")
-    retries: int = Field(8, ge=0, description="times that a failed call of a server is tried again")
+    request_timeout_s: float = Field(600.0, gt=0, description="Seconds that one call to a server may take")
+    retries: int = Field(8, ge=0, description="Number of retries of a failed call to a server")
     patience_s: float = Field(
-        300.0, ge=0, description="how long to wait for servers that are all gone, before giving up"
+        300.0, ge=0, description="Seconds to wait for servers that are all gone before giving up"
     )
     text_only: bool = Field(
-        False, description="use servers that know no token ids; log-probabilities are then unknown"
+        False, description="Use servers that return no token ids; log-probabilities are then unknown"
     )
 
     @model_validator(mode="after")
-    def _one_engine(self) -> EngineSettings:
+    def _one_engine(self) -> Self:
         if self.engine == "server" and not self.server:
             raise ValueError("engine: server needs the URL of one; give server")
         if self.engine != "server":
@@ -164,8 +121,11 @@ class EngineSettings(ModelSettings):
 class BenchmarkSettings(Settings):
     """Where the benchmarks' rows are."""
 
+    section = "Data and verifier"
+
     data_dir: str | None = Field(
-        None, description="folder with benchmark files in upstream's schema; $GPO_DATA, else the hub"
+        None,
+        description="Folder with benchmark files as published; by default $GPO_DATA, else the hub",
     )
 
     @property
@@ -177,46 +137,63 @@ class BenchmarkSettings(Settings):
         return folder
 
 
+class ColumnSettings(Settings):
+    """Which columns of a user's rows hold what."""
+
+    section = "Data and verifier"
+
+    prompt_column: str = Field("prompt", description="Column with the question")
+    answer_column: str = Field("answer", description="Column with the known answer")
+
+
 class CheckSettings(BenchmarkSettings):
     """Settings of `gpo data check`."""
 
-    task: str = Field(description="the benchmark")
-    split: str | None = Field(None, description="one split; all by default")
-    limit: int | None = Field(None, ge=1, description="only so many rows of a split, evenly spread")
-    verifier_limit_s: float = Field(20.0, gt=0, description="seconds for one answer")
-    seed: int = Field(0, ge=0, description="of the choice of other rows' answers")
+    section = "Check"
+    arguments = ("task",)
+
+    task: str = Field(description="Benchmark to check")
+    split: str | None = Field(None, description="Split to check; all by default")
+    limit: int | None = Field(None, ge=1, description="Maximum number of rows per split, evenly spread")
+    verifier_limit_s: float = Field(20.0, gt=0, description="Processor seconds for one answer")
+    seed: int = Field(0, ge=0, description="Seed of the choice of other rows' answers")
 
 
-class DataSettings(BenchmarkSettings):
+class DataSettings(BenchmarkSettings, ColumnSettings):
     """The problems and how their answers are verified."""
 
+    section = "Data and verifier"
+
     task: str | None = Field(
-        None, description="a benchmark, an embedded task, or gym/NAME for a reasoning-gym generator"
+        None, description="Benchmark, embedded task, or gym/NAME for a reasoning-gym generator"
     )
     data: str | None = Field(
         None,
-        description="your own problems: FILE.jsonl, FILE.parquet or hub:OWNER/NAME[:CONFIG[:SPLIT]]; "
-        "for sample and locate also ray:PATH, read as it is needed",
+        description="Your own problems: FILE.jsonl, FILE.parquet or hub:OWNER/NAME[:CONFIG[:SPLIT]]; "
+        "sample and locate also take ray:PATH, read while they run",
     )
-    prompt_column: str = Field("prompt", description="column with the question")
-    answer_column: str = Field("answer", description="column with the known answer")
     verifier: str | None = Field(
         None,
-        description="exact, number, option, math, bbh, gym, module:function or file.py:function; "
-        "default: the task's own",
+        description="How answers are verified: exact, number, option, math, bbh, gym, module:function or "
+        "file.py:function; by default the task's own",
     )
-    verifier_limit_s: float = Field(10.0, gt=0, description="processor seconds for one answer")
+    verifier_limit_s: float = Field(10.0, gt=0, description="Processor seconds for one answer")
     prompt: str | None = Field(
         None,
-        description="plain, zero-shot, few-shot or FILE.jinja; a benchmark's own is zero-shot, else plain",
+        description="Prompt: plain, zero-shot, few-shot or FILE.jinja; by default zero-shot for benchmarks, "
+        "else plain",
     )
-    shots: int | None = Field(None, ge=0, description="examples of a few-shot prompt; as in the literature")
+    shots: int | None = Field(
+        None, ge=0, description="Examples of a few-shot prompt; by default as many as in the literature"
+    )
     limit: int | None = Field(
-        None, ge=1, description="use only so many problems: the first, or of a benchmark evenly spread ones"
+        None,
+        ge=1,
+        description="Maximum number of problems: the first, or evenly spread ones of a benchmark",
     )
-    size: int = Field(512, ge=1, le=10_000_000, description="problems to draw from an embedded task")
+    size: int = Field(512, ge=1, le=10_000_000, description="Problems to draw from an embedded task")
     task_options: dict[str, Any] = Field(
-        {}, description="options of a reasoning-gym generator, such as max_terms=4"
+        {}, description="Option of a reasoning-gym generator, such as max_terms=4"
     )
 
     @field_validator("task_options")
@@ -227,81 +204,76 @@ class DataSettings(BenchmarkSettings):
         return value
 
     @model_validator(mode="after")
-    def _one_source(self) -> DataSettings:
+    def _one_source(self) -> Self:
+        self._check_source()
+        return self
+
+    def _check_source(self) -> None:
         if (self.task is None) == (self.data is None):
             raise ValueError(
                 "--task or --data: give one of them, such as --task chain_sum or --data FILE.jsonl"
             )
-        return self
 
 
-class OverlapSettings(BenchmarkSettings):
+class OverlapSettings(BenchmarkSettings, ColumnSettings):
     """Settings of `gpo data overlap`."""
 
-    file: str = Field(description="the training file")
-    prompt_column: str = Field("prompt", description="column with the question")
-    answer_column: str = Field("answer", description="column with the known answer")
+    section = "Overlap"
+    arguments = ("file",)
+
+    file: str = Field(description="Training file to compare with the benchmarks at hand")
 
 
-class RunSettings(Settings):
-    """Where results go, and what bounds the run."""
+class OutputSettings(Settings):
+    """Where results go."""
+
+    section = "Run"
 
     output: str | None = Field(
-        None, description="folder for results; by default the next free runs/COMMAND-SEED"
+        None, description="Folder for the results; by default the next free runs/COMMAND-SEED"
     )
-    seed: int = Field(0, ge=0, description="of every random choice")
-    success_at: float = Field(1.0, gt=0, le=1, description="a reward of at least this is a success")
+    seed: int = Field(0, ge=0, description="Seed of every random choice")
+
+
+class RunSettings(OutputSettings):
+    """Where results go, and what bounds the run."""
+
+    section = "Run"
+
     budget_tokens: int | None = Field(
         None,
         ge=1,
-        description="generated tokens, evaluation not counted; training never exceeds them",
+        description="Maximum number of generated tokens, evaluation not counted; training never exceeds it",
     )
-
-
-class StepSettings(Settings):
-    """How a trajectory is cut into steps and its critical step is named."""
-
-    splitter: SplitterName = Field("newline", description="how completions are cut into steps")
-    min_step_tokens: int = Field(30, ge=1, description="shorter steps are merged")
-    max_steps: int = Field(30, ge=1, description="the rest is one step")
-    fixed_step_tokens: int = Field(64, ge=1, description="length of a step of the splitter `fixed`")
-    rule: Rule = Field("absolute", description="which step is critical; `base` looks for none")
-    search: Literal["adaptive", "uniform", "bisect"] = Field(
-        "adaptive", description="how rollouts are spread over step boundaries; `uniform` is the paper's"
-    )
-    search_traces: float = Field(8.0, gt=0, description="budget of a search, in lengths of its trajectory")
-    values: int = Field(4, ge=1, description="rollouts per boundary of the searches `uniform` and `bisect`")
-    proposal: str = Field(
-        "entropy",
-        description="cheap look at the steps from which the adaptive search starts: entropy, surprisal, "
-        "forced-answer, none, or module:function, your own judge",
-    )
-    forced_answer: str = Field(
-        "\nThe answer is {answer}", description="what the proposal `forced-answer` puts after each step"
-    )
-    explored: Explored = Field("failed", description=EXPLORED_HELP)
-    group_size: int = Field(8, ge=1, description="rollouts from a prompt, and from a reset state")
 
 
 class SplitSettings(Settings):
     """Which part of a task."""
 
-    split: str = Field("test", description="of a task: test, train or what else a benchmark has")
+    section = "Data and verifier"
+
+    split: str = Field("test", description="Split of a task: test, train or another one that a benchmark has")
 
 
 class ActorSettings(Settings):
+    """Sampling on Ray actors."""
+
+    section = "Engine"
+
     actors: int = Field(
         0, ge=0, description="Ray actors that sample, each with the whole model; 0 samples in this process"
     )
     actor_gpus: float | None = Field(
-        None, ge=0, description="GPUs of each actor; by default 1 where the cluster has any"
+        None, ge=0, description="GPUs per actor; by default 1 where the cluster has any"
     )
 
 
-class SampleSettings(EngineSettings, DataSettings, SplitSettings, RunSettings, ActorSettings):
+class SampleSettings(EngineSettings, DataSettings, SplitSettings, RunSettings, Success, ActorSettings):
     """Settings of `gpo sample`."""
 
-    num: int = Field(4, ge=1, le=100_000, description="completions of each problem")
+    section = "Sampling"
+
+    num: int = Field(4, ge=1, le=100_000, description="Completions per problem")
 
     @model_validator(mode="after")
     def _differing(self) -> Self:
@@ -310,50 +282,62 @@ class SampleSettings(EngineSettings, DataSettings, SplitSettings, RunSettings, A
         return self
 
 
-class EvalSettings(EngineSettings, DataSettings, SplitSettings, RunSettings):
+class EvalSettings(EngineSettings, DataSettings, SplitSettings, RunSettings, Success):
     """Settings of `gpo eval`."""
 
-    num: int = Field(1, ge=1, le=100_000, description="completions of each problem")
-    k: list[str] = Field([], description="of pass@k and maj@k, as often as wanted; by default 1 and num")
+    section = "Evaluation"
+
+    num: int = Field(1, ge=1, le=100_000, description="Completions per problem")
+    k: list[str] = Field([], description="k of pass@k and maj@k; repeat it for several; by default 1 and num")
     against: str | None = Field(
-        None, description="another model, checkpoint or finished `gpo eval` folder to compare with"
+        None, description="Model, checkpoint or finished `gpo eval` folder to compare with"
     )
-    against_adapter: str | None = Field(None, description="PEFT adapter for that model")
+    against_adapter: str | None = Field(None, description="PEFT adapter for the model to compare with")
     export: Literal["lm-eval"] | None = Field(
-        None, description="also write the same evaluation for EleutherAI's harness"
+        None, description="Also write the same evaluation for EleutherAI's harness"
     )
 
 
-class LocateSettings(EngineSettings, DataSettings, SplitSettings, RunSettings, StepSettings, ActorSettings):
+class LocateSettings(EngineSettings, DataSettings, SplitSettings, RunSettings, Locating, ActorSettings):
     """Settings of `gpo locate`."""
+
+    section = "Given trajectories"
 
     completion_column: str | None = Field(
         None,
-        description="column with your own trajectories, as text or token ids, to search instead",
+        description="Column with your own trajectories, as text or token ids; they are searched instead of "
+        "sampled ones",
     )
-    reward_column: str | None = Field(None, description="column with their rewards; verified if not given")
-
-
-ALLOW_TEST = "train on rows of a test split all the same, which is otherwise refused"
+    reward_column: str | None = Field(
+        None, description="Column with the rewards of your trajectories; without it they are verified"
+    )
 
 
 class LearningDataSettings(DataSettings):
     """The problems of anything that learns."""
 
-    allow_test: bool = Field(False, description=ALLOW_TEST)
+    section = "Data and verifier"
+
+    allow_test: bool = Field(False, description=NO_TEST)
     decontaminate: bool = Field(
-        True, description="leave out questions that resemble one of the evaluation or of a benchmark at hand"
+        True, description="Leave out questions that resemble one of the evaluation or of a benchmark at hand"
     )
 
 
 class AdapterSettings(ModelSettings):
     """A model whose weights are trained, or a new adapter of it."""
 
-    lora_rank: int | None = Field(None, ge=1, description="train a new LoRA adapter of this rank instead")
-    lora_alpha: float | None = Field(
-        None, gt=0, description="its scale times its rank; twice the rank by default"
+    section = "LoRA"
+
+    lora_rank: int | None = Field(
+        None, ge=1, description="Rank of a new LoRA adapter to train in place of the weights"
     )
-    lora_targets: list[str] = Field([], description="modules it adapts; all linear ones by default")
+    lora_alpha: float | None = Field(
+        None, gt=0, description="LoRA alpha, its scale times its rank; by default twice the rank"
+    )
+    lora_targets: list[str] = Field(
+        [], description="Module that the adapter adapts; repeat it for several; by default all linear ones"
+    )
 
     @model_validator(mode="after")
     def _one_adapter(self) -> Self:
@@ -366,112 +350,56 @@ class AdapterSettings(ModelSettings):
         return self
 
 
-class TrainSettings(EngineSettings, AdapterSettings, LearningDataSettings, RunSettings, StepSettings):
+class EvaluatingSettings(Settings):
+    """How a model that learns is evaluated, and what is kept of it."""
+
+    section = "Evaluation and checkpoints"
+
+    eval_task: str | None = Field(
+        None, description="Task to evaluate on; by default the training task's test split"
+    )
+    eval_data: str | None = Field(None, description="File to evaluate on, with the same columns")
+    eval_problems: int = Field(200, ge=1, description="Held-out problems of an evaluation")
+    eval_num: int = Field(1, ge=1, le=100_000, description="Completions per held-out problem")
+    keep_checkpoints: int = Field(2, ge=1, description="Number of latest checkpoints to keep")
+    track: list[Literal["tensorboard", "wandb", "trackio"]] = Field(
+        [], description="Tracker that also gets the metrics; rounds.jsonl always has them"
+    )
+
+
+class TrainSettings(
+    EngineSettings,
+    AdapterSettings,
+    LearningDataSettings,
+    RunSettings,
+    Recipe,
+    Optimisation,
+    EvaluatingSettings,
+):
     """Settings of `gpo train`."""
 
-    rounds: int = Field(100, ge=1, description="rounds of sampling and learning")
-    problems_per_round: int = Field(16, ge=1, description="fresh prompts of a round")
-    max_located: int = Field(8, ge=1, description="trajectories explored in a round, at most")
-    explored: Explored = Field("succeeded", description=EXPLORED_HELP)
+    section = "Training"
+
+    rounds: int = Field(100, ge=1, description="Rounds of sampling and learning")
     recipe: RecipeName = Field(
-        "default", description="named settings of what is explored, reset and trained; others given win"
-    )
-    reset_size: int = Field(8, ge=1, description="rollouts from a reset or archived state")
-    reset_at: Literal["critical", "signal"] = Field(
-        "critical", description="reset before the critical step, or near it where V(1 - V) is highest"
-    )
-    max_reset_frac: float = Field(
-        0.5, ge=0, lt=1, description="share of a round's groups at reset and archived states, at most"
-    )
-    archived: int = Field(8, ge=0, description="groups of a round at states of earlier rounds, at most")
-    archive_of: Literal["succeeded", "all"] = Field(
-        "succeeded", description="keep states of successful trajectories, or of all explored ones"
-    )
-    archive_at: Literal["backward", "signal"] = Field(
-        "backward",
-        description="sample the last state of a kept trajectory that is not mastered, or of most V(1 - V)",
-    )
-    archive_per_problem: int = Field(2, ge=1, description="trajectories kept of a problem")
-    archive_decay: float = Field(0.7, ge=0, le=1, description="of old counts, each round")
-    share: Literal["auto", "signal", "fixed"] = Field(
-        "auto",
-        description="search, resets and archive get tokens while they bring more signal for them than fresh "
-        "prompts, or always; auto is the former with a token budget and the latter without",
-    )
-    trained: list[Purpose] = Field(
-        ["explore", "values", "resets", "archive"], description="rollouts of these purposes train"
-    )
-    credit: Literal["group", "split"] = Field(
-        "group",
-        description="compare a prompt's rollouts with each other, or split an explored one at its reset",
-    )
-    splice: bool = Field(
-        False,
-        description="the best rollout at the reset state replaces the explored one and trains, prefix too",
-    )
-    budget_samples: int | None = Field(None, ge=1, description="trained rollouts, never exceeded")
-    algorithm: Literal["ppo", "grpo", "dr-grpo", "rloo", "reinforce"] = Field(
-        "rloo", description="what an advantage is: a critic's, or a comparison within a group or the round"
-    )
-    learning_rate: float = Field(1e-6, gt=0, description="of AdamW")
-    schedule: Literal["constant", "linear", "cosine"] = Field(
-        "constant", description="how the learning rate falls over the rounds, to 0 at their end"
-    )
-    warmup_updates: int = Field(8, ge=0, description="updates over which the learning rate rises")
-    minibatch: int = Field(32, ge=1, description="rollouts of one update, over all processes")
-    epochs: int = Field(1, ge=1, description="passes over the rollouts of a round")
-    clip: float = Field(0.2, gt=0, description="bound of the importance ratio")
-    clip_high: float | None = Field(None, gt=0, description="its upper bound where it differs (clip-higher)")
-    normalisation: Literal["tokens", "rollouts", "constant"] | None = Field(
-        None, description="what a loss is divided by; by default tokens, and the constant for dr-grpo"
-    )
-    loss_constant: float | None = Field(
-        None, gt=0, description="that constant, in tokens; minibatch times max_tokens by default"
-    )
-    kl_coef: float = Field(0.0, ge=0, description="weight of the divergence from the policy at the start")
-    kl_in: Literal["loss", "reward"] = Field(
-        "loss", description="where it goes: k3 of each token in the loss, or k1 in the reward"
-    )
-    mask_truncated: bool = Field(
-        False, description="do not train on rollouts that the limit cut; they still count as failures"
+        "default", description="Named settings of what is explored, reset and trained; settings you give win"
     )
     step_credit: bool = Field(
         False,
-        description="explored trajectories: credit each step by its searched values; ppo fits its critic",
+        description="Credit each step of an explored trajectory by its searched values; ppo fits its critic",
     )
-    importance_cap: float = Field(
-        2.0, ge=1, description="bound of the weights that correct for an engine unlike the trainer"
+    budget_samples: int | None = Field(
+        None, ge=1, description="Maximum number of trained rollouts; training never exceeds it"
     )
-    critic: Literal["head", "model"] = Field(
-        "head", description="ppo's values: a head on the policy's hidden states, or a model of their own"
+    eval_every: int = Field(
+        10, ge=0, description="Rounds between evaluations; 0 evaluates before and after training only"
     )
-    critic_learning_rate: float = Field(1e-3, gt=0, description="of ppo's critic")
-    gae_lambda: float = Field(0.95, ge=0, le=1, description="of ppo's advantages; 1 is the whole return")
-    value_clip: float | None = Field(0.2, gt=0, description="how far ppo's values move in a round")
-    max_grad_norm: float = Field(0.5, gt=0, description="gradients are scaled down to this norm")
-    weight_decay: float = Field(0.0, ge=0, description="of AdamW")
-    microbatch_tokens: int = Field(16_384, ge=1, description="tokens of one forward and backward pass")
-    gradient_checkpointing: bool = Field(False, description="recompute activations to save memory")
-    mixed_precision: Literal["no", "bf16"] = Field(
-        "no", description="bf16: compute in bfloat16, keep float32 weights"
-    )
-    eval_task: str | None = Field(
-        None, description="task to evaluate on; the training task's test split by default"
-    )
-    eval_data: str | None = Field(None, description="file to evaluate on, with the same columns")
-    eval_problems: int = Field(200, ge=1, description="held-out problems of an evaluation")
-    eval_num: int = Field(1, ge=1, le=100_000, description="completions of each of them")
-    eval_every: int = Field(10, ge=0, description="rounds between evaluations; 0 is only before and after")
     patience: int | None = Field(
-        None, ge=1, description="stop after so many evaluations without a new best, and keep the best model"
-    )
-    keep_checkpoints: int = Field(2, ge=1, description="latest checkpoints to keep")
-    track: list[Literal["tensorboard", "wandb", "trackio"]] = Field(
-        [], description="also send metrics there; rounds.jsonl always has them"
+        None, ge=1, description="Stop after this many evaluations without a new best, and keep the best model"
     )
 
     @model_validator(mode="after")
-    def _trainable(self) -> TrainSettings:
+    def _trainable(self) -> Self:
         if self.engine == "server":
             raise ValueError(
                 "engine: a server's weights cannot be updated, so what it samples would soon be another "
@@ -490,14 +418,109 @@ class TrainSettings(EngineSettings, AdapterSettings, LearningDataSettings, RunSe
         return self
 
 
-class DemoSettings(Settings):
+class DemoSettings(OutputSettings):
     """Settings of `gpo demo`."""
 
-    output: str | None = Field(
-        None, description="folder for results; by default the next free runs/demo-SEED"
+    section = "Run"
+
+    rounds: int = Field(20, ge=1, description="Rounds of sampling and learning")
+
+
+class RowSettings(Options):
+    """How rows for offline training are built."""
+
+    section = "Rows"
+
+    fill: int = Field(
+        8, ge=0, description="Rollouts to sample where a trajectory has only right or only wrong answers"
     )
-    seed: int = Field(0, ge=0, description="of every random choice")
-    rounds: int = Field(20, ge=1, description="rounds of sampling and learning")
+
+
+class PairsSettings(LocateSettings, RowSettings):
+    """Settings of `gpo pairs`."""
+
+    section = "Pairs"
+
+    run: str | None = Field(
+        None, description="Finished `gpo locate` run to build from; without it, one is run first"
+    )
+    split: str = Field("train", description="Split of a task: train, or with --allow-test another one")
+    allow_test: bool = Field(False, description=NO_TEST)
+    match_budget: bool = Field(
+        True, description="With --run, let a baseline sample as many tokens as the search spent"
+    )
+    hold_out: float = Field(
+        0.0, ge=0, lt=1, description="Share of the problems to keep out, written to held_out.jsonl"
+    )
+    exclude: str | None = Field(
+        None, description="File with questions to keep out, such as the evaluation's, in the prompt column"
+    )
+
+    def _check_source(self) -> None:
+        if self.run is None and (self.task is None) == (self.data is None):
+            raise ValueError("--run, --task or --data: give one of them, such as --run runs/located")
+
+
+class ExportSettings(Settings):
+    """Settings of `gpo export`."""
+
+    section = "Export"
+    arguments = ("run",)
+
+    run: str = Field(description="Finished `gpo pairs` run")
+    to: Literal["trl", "llama-factory", "openrlhf", "ms-swift", "verl", "axolotl", "hub"] = Field(
+        description="Trainer, or hub, whose format is written"
+    )
+    rows: Literal["pairs", "unpaired", "steps", "sft"] = Field("pairs", description="Rows to write")
+    allow_test: bool = Field(False, description=NO_TEST)
+    output: str | None = Field(None, description="Folder for the files; by default RUN/export-TARGET")
+    repo: str | None = Field(None, description="For hub: OWNER/NAME of the dataset")
+    push: bool = Field(False, description="For hub: upload to the repo, which needs your token")
+    private: bool = Field(False, description="For hub: make the repo private")
+    license: str | None = Field(None, description="For hub: licence in the card, as the hub names it")
+
+
+class PreferenceSettings(
+    AdapterSettings,
+    LearningDataSettings,
+    RunSettings,
+    Locating,
+    RowSettings,
+    PreferenceOptimisation,
+    EvaluatingSettings,
+):
+    """Settings of `gpo train --method`."""
+
+    section = "Training"
+
+    method: Method = Field(description="Offline loss, by TRL; without it, training is online")
+    pairs: str | None = Field(
+        None, description="Finished `gpo pairs` run to train on; without it, every round builds its own"
+    )
+    rounds: int = Field(
+        1, ge=1, description="Rounds of sampling, locating, pairing and training; one with --pairs"
+    )
+    problems_per_round: int = Field(64, ge=1, description="Fresh prompts per round")
+    max_length: int | None = Field(
+        None, ge=2, description="Leave out rows with more tokens of prompt and answer than this"
+    )
+    eval_problems: int = Field(200, ge=0, description="Held-out problems of an evaluation; 0 does none")
+
+    @model_validator(mode="after")
+    def _weighable(self) -> Self:
+        if self.weight != "none" and self.method == "kto":
+            raise ValueError("weight: kto cannot weigh a row; use none, or a method that trains pairs")
+        return self
+
+    def _check_source(self) -> None:
+        if self.task is not None and self.data is not None:
+            raise ValueError("--task or --data: give only one of them")
+        if self.pairs is None and self.task is None and self.data is None:
+            raise ValueError("--pairs, --task or --data: give one of them, such as --pairs runs/pairs")
+        if self.pairs is not None:
+            for key in ("rounds", "problems_per_round", *RowSettings.model_fields):
+                if getattr(self, key) != type(self).model_fields[key].default:
+                    raise ValueError(f"{key}: the rows of --pairs are made already; leave it out")
 
 
 SAMPLED_HOW = ("server", "slots", "request_timeout_s", "retries", "patience_s", "actors", "actor_gpus")
@@ -509,9 +532,6 @@ MEMORY = ("batch_tokens", "microbatch_tokens", "microbatch")
 EXTENDABLE = ("rounds", "budget_tokens", "budget_samples", "allow_test", *SAMPLED_HOW, *MEMORY)
 """Settings that may change when a run is resumed: nothing that was sampled depends on them."""
 
-ARGUMENTS = {("ExportSettings", "run"), ("CheckSettings", "task"), ("OverlapSettings", "file")}
-"""Settings that are arguments on the command line, not flags."""
-
 S = TypeVar("S", bound=Settings)
 
 
@@ -519,26 +539,8 @@ def load_settings(cls: type[S], config: Path | None, flags: Mapping[str, Any]) -
     """The settings of a YAML file overlaid by flags; InputError names the first wrong key and value."""
     values = read_yaml(config) if config else {}
     origin = origins(config, values, flags)
-    values = _recipe(cls, {**values, **flags}) | values
-    try:
-        return cls(**{**values, **flags})
-    except ValidationError as error:
-        raise InputError(_message(error, cls, origin)) from None
-
-
-def check_stored(cls: type[S], run: Path, stored: Mapping[str, Any]) -> S:
-    """The settings in a run's run.json that are of this kind; InputError names file, setting and value."""
-    origin = {key: f"{run / 'run.json'}: settings.{key}" for key in stored}
-    try:
-        return cls(**{key: value for key, value in stored.items() if key in cls.model_fields})
-    except ValidationError as error:
-        raise InputError(_message(error, cls, origin)) from None
-
-
-def origins(config: Path | None, values: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, str]:
-    """Where each setting was given, as messages name it: '--group-size', or 'FILE: group_size'."""
-    flagged = {key: "--" + key.replace("_", "-") for key in flags}
-    return {key: f"{config}: {key}" for key in values} | flagged
+    given = with_new_names(cls, {**values, **flags}, origin)
+    return checked(cls, _recipe(cls, given) | given, origin)
 
 
 def _recipe(cls: type[Settings], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -547,54 +549,3 @@ def _recipe(cls: type[Settings], values: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     name = values.get("recipe", cls.model_fields["recipe"].default)
     return RECIPES.get(name, {}) if isinstance(name, str) else {}
-
-
-def _message(error: ValidationError, cls: type[Settings], origin: Mapping[str, str]) -> str:
-    first = error.errors()[0]
-    if not first["loc"]:
-        return str(first["msg"]).removeprefix("Value error, ")
-    key = str(first["loc"][0])
-    if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, cls.model_fields, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(cls.model_fields)}"
-        return f"{origin.get(key, key)}: unknown setting{hint}"
-    message = str(first["msg"]).removeprefix("Value error, ")
-    if first["type"] == "missing":
-        return f"{_flag(cls, key)}: is required; give {_choices(cls, key)}"
-    got = "" if key == "server" else f", got {shown(first['input'])}"  # a URL may hold a key
-    return f"{origin.get(key, key)}: {message[0].lower()}{message[1:]}{got}"
-
-
-def _flag(cls: type[Settings], key: str) -> str:
-    """How a setting is given on the command line; those of `ARGUMENTS` stand there without a flag."""
-    return key.upper() if (cls.__name__, key) in ARGUMENTS else "--" + key.replace("_", "-")
-
-
-def _choices(cls: type[Settings], key: str) -> str:
-    """What a setting may be, or what it is."""
-    values = get_args(cls.model_fields[key].annotation)
-    return f"one of {', '.join(map(str, values))}" if values else str(cls.model_fields[key].description)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The keys and values of a settings file; InputError if it holds anything else."""
-    name = f"--config {path}"
-    text = read_text(path, name, MAX_CONFIG_BYTES)
-    try:
-        content = parse_yaml(text)
-    except ValueError as error:
-        raise InputError(f"{name}: cannot be read as YAML ({error}); correct that line") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise InputError(
-            f"{name}: must hold `key: value` lines, found {type(content).__name__}; write one setting a line"
-        )
-    return content
-
-
-def fields(cls: type[Settings]) -> Iterator[tuple[str, Any, str]]:
-    """(key, default, description) of every setting."""
-    for key, info in cls.model_fields.items():
-        default = None if info.is_required() else info.get_default(call_default_factory=True)
-        yield key, default, info.description or ""

@@ -74,7 +74,7 @@ def _outcome(rollout: Rollout, place: State | None, pool: Pool, recipe: Recipe) 
 
 
 def _is_named(whole: Rollout, place: State, pool: Pool, recipe: Recipe) -> bool:
-    bounds = bounds_of(whole, recipe.splitter, pool.policy)
+    bounds = bounds_of(whole, recipe.step_splitter(), pool.policy)
     seed = derive_seed(pool.seed, "rule", whole.state.key)
     index = named_step(unsampled(whole, bounds), recipe.rule, seed=seed)
     return index is not None and bounds[index] == len(place.prefix_ids)

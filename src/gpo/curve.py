@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -168,7 +169,8 @@ ADVANTAGE_RULES = ("signed", "absolute", "drop")
 FREE_RULES = ("entropy", "random")
 """Rules that cost no rollouts: the highest mean token entropy; any step (Satori's restart)."""
 
-RULES = (*VALUE_RULES, *FREE_RULES, "base")
+Rule = Literal["signed", "absolute", "drop", "as-released", "entropy", "random", "base"]
+RULES: tuple[Rule, ...] = get_args(Rule)
 """All rules; base names no step, so that nothing is reset and the base algorithm remains."""
 
 

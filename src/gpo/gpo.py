@@ -22,7 +22,8 @@ import numpy as np
 
 from gpo.archive import Archive, Trace
 from gpo.credit import spliced, split
-from gpo.locate import Located, bounds_of, choose, locate, reset_state
+from gpo.explore.waves import locate
+from gpo.locate import Located, bounds_of, choose, reset_state
 from gpo.paths import PathPrior
 from gpo.pool import Kept, Pool, Watch
 from gpo.recipe import Recipe
@@ -244,7 +245,7 @@ def _into_archive(
             is_success = rollout.reward >= recipe.success_at
             if not is_success and (recipe.archive_of == "succeeded" or rollout not in counts):
                 continue
-            bounds = tuple(bounds_of(rollout, recipe.splitter, policy))
+            bounds = tuple(bounds_of(rollout, recipe.step_splitter(), policy))
             curve, num = counts.get(rollout), len(bounds) - 1
             # Without a search there are the others of its group, at the first boundary.
             wins = curve.successes[:-1] if curve else (num_right - is_success, *(0,) * (num - 1))

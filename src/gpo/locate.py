@@ -1,4 +1,4 @@
-"""Which trajectories are explored, and where their critical steps are: all searched in lock-step."""
+"""Which trajectories are explored, and what a search starts from and says of one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 from gpo import curve as curves
 from gpo import search as searches
 from gpo.paths import PathPrior
-from gpo.pool import Pool
 from gpo.proposals import Scores
 from gpo.recipe import Recipe
 from gpo.types import (
@@ -27,10 +26,6 @@ from gpo.types import (
     as_html,
     derive_seed,
 )
-
-WIDTH = 2
-"""Boundaries that a search may ask for at once. One finds a little more with the same tokens (67 against
-66 % of first errors, and 59 % with four), but halves the batches that the searches share."""
 
 
 @dataclass(frozen=True)
@@ -76,33 +71,6 @@ def _explorable(group: Group, recipe: Recipe) -> list[Rollout]:
         "unsolved": [] if succeeded else failed,
         "succeeded": succeeded if is_mixed else [],
     }[recipe.explored]
-
-
-def locate(
-    pool: Pool, trajectories: Sequence[Rollout], recipe: Recipe, prior: PathPrior | None = None
-) -> tuple[list[Located], PathPrior]:
-    """Each trajectory's value curve and critical step, all searched in lock-step, and what they taught.
-
-    Rules that need no values cost no rollouts: their curves hold the outcome alone.
-    """
-    prior = prior or PathPrior()
-    bounds = [bounds_of(rollout, recipe.splitter, pool.policy) for rollout in trajectories]
-    if recipe.rule not in curves.VALUE_RULES:
-        return [
-            without_search(one, b, recipe, pool.seed) for one, b in zip(trajectories, bounds, strict=True)
-        ], prior
-    traces = [unsampled(one, b) for one, b in zip(trajectories, bounds, strict=True)]
-    proposed = recipe.proposal(pool.policy, traces) if recipe.search == "adaptive" else [None] * len(traces)
-    runs = [
-        start_search(trace, scores, recipe, prior) for trace, scores in zip(traces, proposed, strict=True)
-    ]
-    _run_searches(pool, trajectories, bounds, runs, recipe.success_at)
-    found = []
-    for rollout, b, run in zip(trajectories, bounds, runs, strict=True):
-        found.append(result_of(run, rollout, b))
-        if isinstance(run, searches.Adaptive):
-            prior = prior.learn(run.path)
-    return found, prior
 
 
 def unsampled(rollout: Rollout, bounds: Sequence[int]) -> ValueCurve:
@@ -169,44 +137,6 @@ def _most_signal(one: Located, critical: int) -> int:
     ]
     values = one.estimate.values
     return max(near, key=lambda i: values[i] * (1 - values[i]) if math.isfinite(values[i]) else -1.0)
-
-
-def _run_searches(
-    pool: Pool,
-    trajectories: Sequence[Rollout],
-    bounds: Sequence[Sequence[int]],
-    runs: Sequence[searches.Search],
-    success_at: float,
-) -> None:
-    """Answer the asks of all searches until all are done; equal states are sampled once.
-
-    What was sampled at a state before, by whomever, is told to a search for nothing.
-    """
-    read: dict[tuple[int, int], int] = {}  # how far each search has read each state's rollouts
-
-    def tell(i: int, boundary: int, num: int | None, tokens: int | None) -> None:
-        evidence = pool.at(trajectories[i].state_at(bounds[i][boundary]))
-        seen = read.get((i, boundary), first_evidence(evidence, trajectories[i]))
-        news = evidence[seen:] if num is None else evidence[seen : seen + num]
-        read[i, boundary] = seen + len(news)
-        runs[i].tell(boundary, sum(r.reward >= success_at for r in news), len(news), tokens)
-
-    for i, run in enumerate(runs):
-        for boundary in range(run.num_steps):
-            tell(i, boundary, None, 0)
-    while asks := [(i, b, num) for i, run in enumerate(runs) for b, num in run.ask(width=WIDTH)]:
-        wanted: dict[State, int] = {}
-        believed: dict[State, float | None] = {}
-        for i, boundary, num in asks:
-            state = trajectories[i].state_at(bounds[i][boundary])
-            wanted[state] = max(wanted.get(state, 0), read[i, boundary] + num)
-            believed.setdefault(state, runs[i].believed(boundary))
-        denied = pool.num_denied
-        pool.fill(wanted, "values", baselines=believed)
-        for i, boundary, num in asks:
-            tell(i, boundary, num, None)
-        if pool.num_denied > denied:
-            return  # the budget is spent; what was found so far stands
 
 
 def first_evidence(rollouts: Sequence[Rollout], trajectory: Rollout) -> int:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from gpo.types import Group, Policy, Request, Rollout, Sample, State, Verifier, derive_seed
 
-PURPOSES = ("explore", "values", "resets", "archive")
+Purpose = Literal["explore", "values", "resets", "archive"]
+PURPOSES: tuple[str, ...] = get_args(Purpose)
 """What a rollout was sampled for, in the order of a round; evaluation is counted apart."""
 
 Watch = Callable[[str, int, int], None]

@@ -2,130 +2,204 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
 
 from gpo import proposals, steps
-from gpo.curve import ADVANTAGE_RULES, FREE_RULES, RULES, VALUE_RULES
-from gpo.pool import PURPOSES
+from gpo.curve import ADVANTAGE_RULES, FREE_RULES, VALUE_RULES, Rule
+from gpo.pool import Purpose
 from gpo.proposals import Proposal
+from gpo.settings import Settings
 from gpo.types import InputError, Splitter
 
-EXPLORED = ("failed", "mixed", "unsolved", "succeeded", "all")
-"""Whose trajectory is explored: one failed of every group, only of groups that also succeeded, only of
-groups that are all wrong, one successful of groups that also failed, any."""
-SEARCHES = ("adaptive", "uniform", "bisect")
-RESETS_AT = ("critical", "signal")
-"""Before the critical step; or, of the states near it, the one with the most signal, V(1 - V)."""
-ARCHIVES = ("succeeded", "all")
-ARCHIVE_AT = ("backward", "signal")
-"""The last state that is not mastered, so that resets move backward; or the one with the most V(1 - V)."""
-CREDITS = ("group", "split")
-"""group: a prompt's rollouts are compared with each other, so one alone trains a critic's policy only.
-split: an explored one is cut at its reset state; its head earns what the rollouts there earned, against the
-round's other prompts (gpo.credit)."""
-SHARES = ("auto", "signal", "fixed")
-"""signal: search, resets and archive get tokens while they bring more signal for them than fresh prompts;
-fixed: always all that their settings allow; auto: signal where tokens are the budget, else fixed."""
+Explored = Literal["failed", "mixed", "unsolved", "succeeded", "all"]
+EXPLORED = (
+    "Trajectories to explore: a failed one of every group (failed), of groups that also succeeded (mixed) or "
+    "of all-wrong groups (unsolved); a successful one of groups that also failed (succeeded); any one (all)"
+)
+Search = Literal["adaptive", "uniform", "bisect"]
+SplitterName = Literal["newline", "as-released", "sentence", "fixed"]
+Pair = Annotated[list[str], Field(min_length=2, max_length=2)]
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Reading(Settings):
+    """What a reader sees of a completion."""
+
+    section = "Model and sampling"
+
+    thinking_marks: list[Pair] = Field(
+        [], description="Further marks around thinking, which readers do not see: its opening and its closing"
+    )
+
+    @field_validator("thinking_marks")
+    @classmethod
+    def _two_marks(cls, pairs: list[list[str]]) -> list[list[str]]:
+        for opened, closed in pairs:
+            if not opened.strip() or not closed.strip() or opened == closed:
+                raise ValueError(f"{opened!r} {closed!r} are not two different marks; give a pair of them")
+        return pairs
+
+
+class Success(Settings):
+    """What counts as a success."""
+
+    section = "Data and verifier"
+
+    success_at: float = Field(
+        1.0, gt=0, le=1, description="Lowest reward that counts as a success; learners use the raw reward"
+    )
+
+
+class Locating(Reading, Success):
+    """How trajectories are cut into steps and how the critical step is found."""
+
+    section = "Critical step"
+
+    group_size: int = Field(8, ge=1, description="Rollouts from every prompt")
+    splitter: SplitterName | Callable[..., Any] = Field(
+        "newline", description="How completions are cut into steps"
+    )
+    min_step_tokens: int = Field(
+        steps.MIN_TOKENS, ge=1, description="Steps shorter than this are merged with the next one"
+    )
+    max_steps: int = Field(
+        steps.MAX_STEPS, ge=1, description="Maximum number of steps; the remaining text becomes the last one"
+    )
+    fixed_step_tokens: int = Field(
+        steps.NUM_TOKENS, ge=1, description="Length of a step for the splitter `fixed`"
+    )
+    rule: Rule = Field(
+        "absolute", description="Rule that names the critical step; `base` looks for none, and resets nowhere"
+    )
+    search: Search = Field(
+        "adaptive",
+        description="How rollouts are spread over step boundaries; `uniform` is the paper's",
+    )
+    search_traces: float = Field(
+        8.0, gt=0, description="Token budget of a search, in multiples of its trajectory's length"
+    )
+    values: int = Field(
+        4, ge=1, description="Rollouts per step boundary for the searches `uniform` and `bisect`"
+    )
+    proposal: str | Callable[..., Any] = Field(
+        "entropy",
+        description="Cheap score of every step that the adaptive search starts from: entropy, surprisal, "
+        "forced-answer, none, or your own module:function",
+    )
+    forced_answer: str = Field(
+        proposals.FORCED_ANSWER, description="Text that the proposal `forced-answer` appends to each step"
+    )
+    explored: Explored = Field("failed", description=EXPLORED)
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        """Refuses an unknown splitter or proposal now, not when it is first used."""
+        self.step_splitter()
+        self.step_proposal()
+        return self
+
+    def step_splitter(self) -> Splitter:
+        """What cuts a completion into steps."""
+        if callable(self.splitter):
+            return self.splitter
+        return steps.by_name(
+            self.splitter,
+            min_tokens=self.min_step_tokens,
+            max_steps=self.max_steps,
+            num_tokens=self.fixed_step_tokens,
+            thinking_marks=self.thinking_marks,
+        )
+
+    def step_proposal(self) -> Proposal:
+        """What scores the steps before an adaptive search."""
+        if callable(self.proposal):
+            return self.proposal
+        return proposals.by_name(self.proposal, template=self.forced_answer)
+
+
+class Recipe(Locating):
     """The settings of the algorithm; see `RECIPES` for the combinations that have a name."""
 
-    group_size: int = 8
-    """G rollouts from every prompt."""
-    reset_size: int = 8
-    """Rollouts from every reset state and every archived one, value rollouts there included."""
-    problems_per_round: int = 16
-    search: str = "adaptive"
-    """How rollouts are spread over step boundaries, one of SEARCHES; `uniform` is the paper's."""
-    search_traces: float = 8.0
-    """Tokens of an adaptive search or a bisection, in lengths of its trajectory."""
-    values: int = 4
-    """Rollouts per step boundary of the uniform search and of bisection (paper: n = 4)."""
-    proposal: Proposal = proposals.entropy
-    """The cheap look at the steps that an adaptive search starts from; see gpo.proposals."""
-    rule: str = "absolute"
-    """How the critical step is named, one of curve.RULES; `base` locates nothing."""
-    explored: str = "succeeded"
-    """Whose trajectories are explored, one of EXPLORED. The rare successes teach most for their tokens; to
-    see where reasoning breaks, explore failed ones."""
-    max_located: int = 8
-    """At most this many trajectories are explored in a round, one of a problem."""
-    resets: bool = True
-    """Whether a group is sampled at the reset states, or steps are only located."""
-    reset_at: str = "critical"
-    """Which state that is, one of RESETS_AT."""
-    max_reset_frac: float = 0.5
-    """Resets and archived states make up at most so much of a round's groups."""
-    archived: int = 8
-    """Groups sampled in a round at states kept from earlier rounds, at most; 0 keeps none."""
-    archive_of: str = "succeeded"
-    """Whose states are kept: successful trajectories', or all explored ones'."""
-    archive_at: str = "backward"
-    """Which state of a kept trajectory is sampled, one of ARCHIVE_AT."""
-    archive_per_problem: int = 2
-    archive_decay: float = 0.7
-    """Of old counts each round, as the policy they were counted under changes."""
-    share: str = "auto"
-    """How many tokens search, resets and archive get, one of SHARES."""
-    trained: tuple[str, ...] = PURPOSES
-    """Rollouts of these purposes train; the paper's value rollouts do not."""
-    credit: str = "group"
-    """How rollouts at prompts are credited, one of CREDITS."""
-    splice: bool = False
-    """The best rollout at the reset state replaces the explored trajectory and trains, prefix and all."""
-    success_at: float = 1.0
-    """A rollout is a success for V if its reward is at least this; learners use the raw reward."""
-    splitter: Splitter = field(default_factory=steps.newline)
+    section = "Recipe"
 
-    def __post_init__(self) -> None:
-        choices = {
-            "rule": RULES,
-            "explored": EXPLORED,
-            "search": SEARCHES,
-            "reset_at": RESETS_AT,
-            "archive_of": ARCHIVES,
-            "archive_at": ARCHIVE_AT,
-            "share": SHARES,
-            "credit": CREDITS,
-        }
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise InputError(f"{name}: {getattr(self, name)!r} is unknown; one of {', '.join(known)}")
-        for name in ("group_size", "reset_size", "problems_per_round", "values", "max_located"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name}: must be at least 1, got {getattr(self, name)}")
-        if not self.search_traces > 0:
-            raise InputError(f"search_traces: must be above 0, got {self.search_traces}")
-        if not 0 <= self.max_reset_frac < 1:
-            raise InputError(f"max_reset_frac: must be from 0 to below 1, got {self.max_reset_frac}")
-        self._check_meaning()
+    explored: Explored = Field("succeeded", description=EXPLORED)
+    """The rare successes teach most for their tokens; to see where reasoning breaks, explore failed ones."""
+    reset_size: int = Field(8, ge=1, description="Rollouts from every reset state and every archived state")
+    problems_per_round: int = Field(16, ge=1, description="Fresh prompts per round")
+    max_located: int = Field(
+        8, ge=1, description="Maximum number of trajectories explored per round, one per problem"
+    )
+    resets: bool = Field(
+        True, description="Sample a group at each critical step; without it, steps are only located"
+    )
+    reset_at: Literal["critical", "signal"] = Field(
+        "critical", description="Reset to before the critical step, or near it where V(1 - V) is highest"
+    )
+    max_reset_frac: float = Field(
+        0.5, ge=0, lt=1, description="Maximum share of a round's groups at reset and archived states"
+    )
+    archived: int = Field(
+        8,
+        ge=0,
+        description="Maximum number of groups per round at states of earlier rounds; 0 keeps none",
+    )
+    archive_of: Literal["succeeded", "all"] = Field(
+        "succeeded", description="Keep states of successful trajectories, or of all explored ones"
+    )
+    archive_at: Literal["backward", "signal"] = Field(
+        "backward",
+        description="Sample a kept trajectory at its last state that is not mastered, so that resets move "
+        "backward, or where V(1 - V) is highest",
+    )
+    archive_per_problem: int = Field(2, ge=1, description="Trajectories kept per problem")
+    archive_decay: float = Field(
+        0.7, ge=0, le=1, description="Factor on old counts each round, because the policy changes"
+    )
+    share: Literal["auto", "signal", "fixed"] = Field(
+        "auto",
+        description="Give tokens to search, resets and archive while they bring more signal than fresh "
+        "prompts (signal), or always (fixed); auto is `signal` with a token budget and `fixed` without",
+    )
+    trained: tuple[Purpose, ...] = Field(
+        ("explore", "values", "resets", "archive"),
+        description="Purposes whose rollouts train; the paper's value rollouts do not",
+    )
+    credit: Literal["group", "split"] = Field(
+        "group",
+        description="Compare a prompt's rollouts with each other (group), or split an explored one at its "
+        "reset state and credit its head with what the rollouts there earned (split)",
+    )
+    """With `group`, one rollout alone trains a critic's policy only; gpo.credit has `split`."""
+    splice: bool = Field(
+        False,
+        description="Replace the explored trajectory by the best rollout at the reset state, prefix included",
+    )
 
-    def _check_meaning(self) -> None:
+    @model_validator(mode="after")
+    def _algorithm(self) -> Self:
         """Refuses settings that contradict each other."""
-        if unknown := set(self.trained) - set(PURPOSES):
-            raise InputError(f"trained: {min(unknown)!r} is unknown; of {', '.join(PURPOSES)}")
         if not self.trained:
-            raise InputError(
+            raise ValueError(
                 "trained: names nothing, so there is nothing to learn from; give explore at least"
             )
         if self.reset_at == "signal" and self.rule not in ADVANTAGE_RULES:
-            raise InputError(
+            raise ValueError(
                 f"reset_at: 'signal' needs values, and the rule {self.rule!r} has none to offer; use "
                 f"critical, or one of {', '.join(ADVANTAGE_RULES)}"
             )
         if self.splice and (self.rule not in VALUE_RULES or not self.resets):
-            raise InputError(
+            raise ValueError(
                 f"splice: needs resets and a rule on values, not {self.rule!r}; use one of "
                 f"{', '.join(VALUE_RULES)}"
             )
         self._check_split()
         if self.share == "signal" and self.rule == "base" and not self.archived:
-            raise InputError(
+            raise ValueError(
                 "share: 'signal' weighs search and archive against prompts, and there is neither; use fixed"
             )
+        return self
 
     def _check_split(self) -> None:
         """Refuses what would bias the credit of a split trajectory."""
@@ -139,12 +213,12 @@ class Recipe:
         }
         for name, known in needed.items():
             if (value := getattr(self, name)) not in known:
-                raise InputError(
+                raise ValueError(
                     f"credit: 'split' needs {name} to be {' or '.join(map(str, known))}, not {value!r}, as "
                     "rewards must not decide where it splits; change it, or use the credit 'group'"
                 )
         if not {"explore", "resets"} <= set(self.trained):
-            raise InputError(
+            raise ValueError(
                 "credit: 'split' trains explore and resets; name both in trained, or use the credit 'group'"
             )
 
@@ -153,10 +227,7 @@ class Recipe:
         """The recipe of that name in `RECIPES`, with changes; InputError for an unknown one."""
         if name not in RECIPES:
             raise InputError(f"recipe: {name!r} is unknown; one of {', '.join(RECIPES)}")
-        settings = {**RECIPES[name], **changes}
-        if isinstance(settings.get("splitter"), str):
-            settings["splitter"] = steps.by_name(settings["splitter"])
-        return cls(**settings)
+        return cls(**{**RECIPES[name], **changes})
 
 
 RECIPES: dict[str, dict[str, Any]] = {

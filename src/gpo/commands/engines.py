@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,13 +107,14 @@ def suited(recipe: Recipe, policy: Policy) -> Recipe:
     A DataWarning where its proposal needs entropies and the engine has none.
     """
     is_searched = recipe.rule in VALUE_RULES and recipe.search == "adaptive"
-    if is_searched and recipe.proposal is proposals.entropy and not policy.has_entropies:
+    is_blind = recipe.proposal in ("entropy", proposals.entropy) and not policy.has_entropies
+    if is_searched and is_blind:
         warnings.warn(
             "the engine gives no entropies, so its proposal has nothing to say; --proposal surprisal is free",
             DataWarning,
             stacklevel=2,
         )
-    return replace(recipe, splitter=policy.restartable(recipe.splitter))
+    return recipe.changed(splitter=policy.restartable(recipe.step_splitter()))
 
 
 def engine_counts(policy: Policy) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from gpo.commands import outputs
 from gpo.commands.held_out import check_training_rows
 from gpo.commands.rows import FILES
 from gpo.commands.ui import Ui
+from gpo.config import ExportSettings
 from gpo.export import KINDS, Export, Source, export, write
-from gpo.offline import ExportSettings
 from gpo.record import Json, RunFolder, read_json, read_lines
 from gpo.record.schema import MadeLine, PairLine, PairsSummary, StepsLine, TunedLine, UnpairedLine
 from gpo.tasks.splits import held_out_rows

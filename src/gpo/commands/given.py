@@ -10,7 +10,7 @@ from typing import Any
 
 from gpo.commands.setup import Asking
 from gpo.config import LocateSettings
-from gpo.lockstep import Task
+from gpo.explore import Task
 from gpo.tasks.columns import column_of, shown, without
 from gpo.tasks.rows import ID_COLUMNS
 from gpo.types import (

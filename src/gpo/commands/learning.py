@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +10,12 @@ import torch
 
 from gpo import checksums
 from gpo.commands import engines, setup
-from gpo.config import TrainSettings
+from gpo.config import PreferenceSettings, TrainSettings
 from gpo.learn.checkpoint import RESTORE
 from gpo.learn.logprobs import check_temperature
 from gpo.learn.network import check_precision, check_sharded, layers_of
 from gpo.learn.optimisation import Optimisation
 from gpo.learn.policy_gradient import PolicyGradient
-from gpo.offline import PreferenceSettings
 from gpo.ranks import Ranks
 from gpo.types import InputError, derive_seed
 
@@ -113,11 +111,6 @@ def load_learner(
 def optimisation(settings: TrainSettings) -> Optimisation:
     """The learner's settings; the constant of a loss is a minibatch of the longest rollouts by default."""
     check_temperature(settings.temperature)
-    values: dict[str, Any] = {name.name: getattr(settings, name.name, None) for name in fields(Optimisation)}
-    values["num_rounds"] = settings.rounds
-    is_constant = settings.normalisation == "constant" or (
-        settings.algorithm == "dr-grpo" and settings.normalisation is None
-    )
-    if is_constant and settings.loss_constant is None:
-        values["loss_constant"] = float(settings.minibatch * settings.max_tokens)
-    return Optimisation(**values)
+    if settings.norm == "constant" and settings.loss_constant is None:
+        return settings.part(Optimisation, loss_constant=float(settings.minibatch * settings.max_tokens))
+    return settings.part(Optimisation)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from contextlib import nullcontext
-from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from rich.console import RenderableType
 
-from gpo import pairs, steps, tasks
+from gpo import pairs, tasks
 from gpo.commands import engines, setup, sweep
 from gpo.commands.begin import begun
 from gpo.commands.filling import filled, matched
@@ -21,8 +20,8 @@ from gpo.commands.located import check_same_prompts, fingerprint_of, read_trajec
 from gpo.commands.remembered import Remembered, read_samples
 from gpo.commands.rows import FILES, Writer
 from gpo.commands.ui import Ui
-from gpo.config import SAMPLED_HOW, LocateSettings, check_stored
-from gpo.offline import PairsSettings, PreferenceSettings, RowSettings
+from gpo.config import SAMPLED_HOW, LocateSettings, PairsSettings, PreferenceSettings
+from gpo.curve import Rule
 from gpo.pairs import SEARCHED, FirstStep, Options, Rows, Trajectory
 from gpo.pool import Pool, Watch
 from gpo.record import (
@@ -38,6 +37,7 @@ from gpo.record import (
 from gpo.record.schema import LocatedSummary
 from gpo.report import terminal
 from gpo.report.unjudged import told
+from gpo.settings import check_stored
 from gpo.types import Ids, InputError, Problem, State, Tokenizer, derive_seed, unjudged
 
 PLACES = ("model", "adapter", "trust_remote_code", "device", "dtype", "threads", "batch_tokens", *SAMPLED_HOW)
@@ -95,10 +95,6 @@ def with_settings_of(run: Path, settings: PairsSettings) -> PairsSettings:
     return settings.model_copy(update={**fixed, **given})
 
 
-def options_of(settings: RowSettings) -> Options:
-    return Options(**{field.name: getattr(settings, field.name) for field in fields(Options)})
-
-
 def locate_first(settings: PairsSettings, path: Path, ui: Ui) -> None:
     """Runs the locate that the pairs are built from, or what is left of it."""
     values = {key: getattr(settings, key) for key in LocateSettings.model_fields}
@@ -106,9 +102,14 @@ def locate_first(settings: PairsSettings, path: Path, ui: Ui) -> None:
     sweep.locate(located, ui, resume=path if (path / "run.json").is_file() else None)
 
 
-def rule_for(settings: PairsSettings | PreferenceSettings) -> str:
+def rule_for(settings: PairsSettings | PreferenceSettings) -> Rule:
     """The rule to locate by for rows parted where the settings say: a baseline searches nothing."""
-    own = {"as-released": "as-released", "entropy": "entropy", "random": "random", "prompt": "random"}
+    own: dict[str, Rule] = {
+        "as-released": "as-released",
+        "entropy": "entropy",
+        "random": "random",
+        "prompt": "random",
+    }
     return own.get(settings.at, settings.rule)
 
 
@@ -120,7 +121,6 @@ class Wanted:
     maker: Maker | None = None
 
     def __init__(self, settings: PairsSettings, source: Path, path: Path) -> None:
-        options_of(settings)
         self.excluded = excluded_questions(settings)
         self.asking = engines.load_asking(settings)
         self.known = read_samples(path, self.asking.num_known)
@@ -134,7 +134,7 @@ class Maker:
     """Rows from a located run; the model is loaded only if something has to be sampled."""
 
     def __init__(self, settings: PairsSettings, source: Path, wanted: Wanted) -> None:
-        self.settings, self.source, self.options = settings, source, options_of(settings)
+        self.settings, self.source, self.options = settings, source, settings.part(Options)
         self.known = wanted.known
         self.asking = wanted.asking
         self.tokenizer = self.asking.raw_tokenizer
@@ -262,13 +262,7 @@ class Maker:
 
 def first_step_of(settings: PairsSettings | PreferenceSettings, tokenizer: Tokenizer) -> FirstStep:
     """Tokens of a continuation's first step, by the splitter; what ends it is never a step of its own."""
-    splitter = steps.by_name(
-        settings.splitter,
-        min_tokens=settings.min_step_tokens,
-        max_steps=settings.max_steps,
-        num_tokens=settings.fixed_step_tokens,
-        thinking_marks=settings.thinking_marks,
-    )
+    splitter = settings.step_splitter()
 
     def first_step(ids: Ids) -> int:
         bounds = splitter(ids[:-1] if len(ids) > 1 else ids, tokenizer)

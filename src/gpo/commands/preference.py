@@ -21,18 +21,20 @@ from gpo.commands.filling import filled
 from gpo.commands.held_out import check_training_rows
 from gpo.commands.located import check_same_prompts, fingerprint_of, of_round
 from gpo.commands.overlap import contaminated
-from gpo.commands.pairs import OUTCOMES, first_step_of, nothing_left, options_of, rule_for
+from gpo.commands.pairs import OUTCOMES, first_step_of, nothing_left, rule_for
 from gpo.commands.records import write_round
 from gpo.commands.rows import FILES, Writer, check_vocabulary, fitting, read_labelled, read_preferences
 from gpo.commands.setup import Asking
 from gpo.commands.tally import Tally
 from gpo.commands.trackers import Trackers
 from gpo.commands.ui import Ui
+from gpo.config import PreferenceSettings
 from gpo.evaluation import evaluate
 from gpo.gpo import Memory, problem_order, run_round
 from gpo.learn import trainer_checkpoints
-from gpo.learn.preference import PreferenceOptimisation, check_one_side, check_rows, check_trl, train
-from gpo.offline import PreferenceSettings
+from gpo.learn.optimisation import PreferenceOptimisation
+from gpo.learn.preference import check_one_side, check_rows, check_trl, train
+from gpo.pairs import Options
 from gpo.paths import PathPrior
 from gpo.pool import Watch
 from gpo.ranks import Ranks
@@ -93,8 +95,8 @@ class Parts:
     def __init__(self, settings: PreferenceSettings, folder: RunFolder | None) -> None:
         self.settings = settings
         trackers.check(settings.track)
-        self.optimisation = optimisation_of(settings)
-        self.options = options_of(settings)
+        self.optimisation = settings.part(PreferenceOptimisation)
+        self.options = settings.part(Options)
         self.made = made_rows(settings)
         self.recipe = recipe_of(settings)
         if settings.task or settings.data or settings.eval_task or settings.eval_data:
@@ -312,22 +314,14 @@ def made_rows(settings: PreferenceSettings) -> Sequence[tuple[str, Preference | 
 
 def recipe_of(settings: PreferenceSettings) -> Recipe:
     """How a round of the run's own samples and locates."""
-    return setup.load_recipe(
-        settings.model_copy(update={"rule": rule_for(settings)}),
-        problems_per_round=settings.problems_per_round,
+    return settings.part(
+        Recipe,
+        rule=rule_for(settings),
         max_located=settings.problems_per_round,
         resets=False,
         archived=0,
         share="fixed",
     )
-
-
-def optimisation_of(settings: PreferenceSettings) -> PreferenceOptimisation:
-    values = {key: getattr(settings, key) for key in PreferenceOptimisation.__dataclass_fields__}
-    found = PreferenceOptimisation(**values)
-    if settings.weight != "none" and settings.method == "kto":
-        raise InputError("weight: kto cannot weigh a row; use none, or a method that trains pairs")
-    return found
 
 
 def held_out_problems(settings: PreferenceSettings, asking: Asking, verifier: Verifier) -> list[Problem]:

@@ -14,9 +14,9 @@ from pathlib import Path
 from gpo.commands.records import curve_line
 from gpo.commands.tally import Tally
 from gpo.evaluation import mean_and_stderr, success_rate
-from gpo.lockstep import Drawn, Event, Finished, Found, Lessons, Task
-from gpo.lockstep.lessons import LAST
-from gpo.lockstep.schedule import Row
+from gpo.explore import Drawn, Event, Finished, Found, Lessons, Task
+from gpo.explore.lessons import LAST
+from gpo.explore.stream import Row
 from gpo.paths import PathPosterior, PathPrior
 from gpo.pool import PURPOSES
 from gpo.record import Json, RunFolder, read_lines, rollout_of, rollout_record

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from gpo import DEMO_MODEL, proposals, steps, tasks, verifiers
+from gpo import DEMO_MODEL, tasks, verifiers
 from gpo.commands import outputs
 from gpo.commands.held_out import check_training_rows
 from gpo.commands.overlap import without_overlaps
 from gpo.commands.routing import Routed
-from gpo.config import DataSettings, LocateSettings, ModelSettings, TrainSettings
-from gpo.offline import PreferenceSettings
-from gpo.recipe import Recipe
+from gpo.config import DataSettings, ModelSettings, PreferenceSettings, TrainSettings
 from gpo.tasks.splits import has_training
 from gpo.types import CompletionText, Ids, InputError, Problem, State, Trace, Verifier, derive_seed
 
@@ -204,48 +202,3 @@ def hold_out(problems: list[Problem], most: int, seed: int) -> tuple[list[Proble
     order = np.random.default_rng(derive_seed(seed, "hold out")).permutation(len(problems))
     held = {problems[i].question for i in order[:num]}
     return [p for p in problems if p.question not in held], [p for p in problems if p.question in held]
-
-
-def load_recipe(settings: LocateSettings | TrainSettings | PreferenceSettings, **changes: Any) -> Recipe:
-    """The algorithm's settings; `changes` are those that only one command has."""
-    return Recipe(
-        group_size=settings.group_size,
-        values=settings.values,
-        search=settings.search,
-        search_traces=settings.search_traces,
-        proposal=proposals.by_name(settings.proposal, template=settings.forced_answer),
-        rule=settings.rule,
-        explored=settings.explored,
-        success_at=settings.success_at,
-        splitter=steps.by_name(
-            settings.splitter,
-            min_tokens=settings.min_step_tokens,
-            max_steps=settings.max_steps,
-            num_tokens=settings.fixed_step_tokens,
-            thinking_marks=settings.thinking_marks,
-        ),
-        **changes,
-    )
-
-
-ONLY_TRAINING = (
-    "problems_per_round",
-    "max_located",
-    "reset_size",
-    "reset_at",
-    "max_reset_frac",
-    "archived",
-    "archive_of",
-    "archive_at",
-    "archive_per_problem",
-    "archive_decay",
-    "share",
-    "credit",
-    "splice",
-)
-"""Settings of a recipe that `gpo train` has and `gpo locate` has not."""
-
-
-def training_changes(settings: TrainSettings) -> dict[str, Any]:
-    """Those settings, for `load_recipe`."""
-    return {key: getattr(settings, key) for key in ONLY_TRAINING} | {"trained": tuple(settings.trained)}

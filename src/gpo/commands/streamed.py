@@ -12,7 +12,7 @@ from gpo import tasks
 from gpo.commands.given import given_rollouts
 from gpo.commands.setup import Asking
 from gpo.config import LocateSettings, SampleSettings
-from gpo.lockstep import Task
+from gpo.explore import Task
 from gpo.record import RunFolder, check_begun_rows, read_lines, row_lines
 from gpo.record.schema import RowLine
 from gpo.tasks.rows import ID_COLUMNS, row_of

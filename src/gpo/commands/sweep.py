@@ -16,8 +16,8 @@ from gpo.commands.progress import Recorded, Writer
 from gpo.commands.streamed import is_streamed, noted, open_data, streamed
 from gpo.commands.ui import Ui
 from gpo.config import LocateSettings, SampleSettings
-from gpo.lockstep import Finished, Lockstep, Task
-from gpo.lockstep.engine import FULL, Fill
+from gpo.explore import Explorer, Finished, Task
+from gpo.explore.engine import FULL, Fill
 from gpo.recipe import Recipe
 from gpo.record import Json, RunFolder, read_lines, row_lines, write_json
 from gpo.record.schema import CurveLine
@@ -56,7 +56,7 @@ def locate(settings: LocateSettings, ui: Ui, *, resume: Path | None = None) -> J
     summary = sweep(
         "locate",
         settings,
-        setup.load_recipe(settings, resets=False, archived=0),
+        settings.part(Recipe, resets=False, archived=0),
         ui,
         resume,
     )
@@ -70,7 +70,7 @@ def locate(settings: LocateSettings, ui: Ui, *, resume: Path | None = None) -> J
         _rate(summary),
         *told(summary["unjudged"]),
         *_signal(settings, summary),
-        *_found(summary, settings.splitter),
+        *_found(summary, str(settings.splitter)),
         terminal.ledger(summary["tokens"]),
         _busy(summary),
         f"written to {summary['run']}",
@@ -209,7 +209,7 @@ def _run(
     if num := sum(map(len, recorded.rollouts.values())):
         ui.log(f"{folder.path}: {num} rollouts of unfinished problems are there already")
     done = recorded.done
-    lockstep = Lockstep(
+    explorer = Explorer(
         policy,
         verifier,
         recipe,
@@ -223,11 +223,11 @@ def _run(
     with ui.progress() as bar:
         shown = bar.add_task(command, total=queue.num_tasks, completed=len(done), note="")
         tasks = queue.tasks if is_known else noted(folder, queue.tasks)
-        for event in lockstep.run(task for task in tasks if task.problem.id not in done):
+        for event in explorer.run(task for task in tasks if task.problem.id not in done):
             writer.write(event)
             if isinstance(event, Finished):
-                bar.update(shown, advance=1, note=f"{lockstep.tokens:,} tokens")
-    return writer.totals.summary() | {"fill": _filled(lockstep.engine.fill)}
+                bar.update(shown, advance=1, note=f"{explorer.tokens:,} tokens")
+    return writer.totals.summary() | {"fill": _filled(explorer.engine.fill)}
 
 
 def _filled(fill: Fill) -> Json:

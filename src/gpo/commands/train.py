@@ -93,7 +93,7 @@ class Parts:
 def prepared(settings: TrainSettings, ranks: Ranks, folder: RunFolder | None) -> Parts:
     """Everything that the user gave, read and checked; `folder` is that of a run that goes on."""
     trackers.check(settings.track)
-    recipe = setup.load_recipe(settings, **setup.training_changes(settings))
+    recipe = settings.part(Recipe)
     optimisation = learning.optimisation(settings)
     verifier = setup.load_verifier(settings)
     checkpoint = folder.last_checkpoint() if folder else None

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gpo import tasks
-from gpo.config import LearningDataSettings, Settings, StepSettings, TrainSettings
-from gpo.offline import PairsSettings, PreferenceSettings
+from gpo.config import LearningDataSettings, PairsSettings, PreferenceSettings, TrainSettings
+from gpo.recipe import Locating, Reading, Success
+from gpo.settings import Settings
 from gpo.types import DataWarning, InputError
 
 Used = Callable[[Any], bool]
@@ -39,6 +40,7 @@ def _has_benchmarks(settings: Any) -> bool:
     return named or (is_learned and not _is_drawn(settings))
 
 
+LOCATING = Locating.model_fields.keys() - Reading.model_fields.keys() - Success.model_fields.keys()
 RULES: tuple[tuple[tuple[str, ...], Used, str], ...] = (
     (("shots",), lambda s: s.prompt == "few-shot", "without --prompt few-shot"),
     (("data_dir",), _has_benchmarks, "without a benchmark to read"),
@@ -67,12 +69,6 @@ RULES: tuple[tuple[tuple[str, ...], Used, str], ...] = (
     (("device", "dtype", "threads"), lambda s: getattr(s, "engine", "") != "server", "with --engine server"),
     (("against_adapter",), lambda s: s.against is not None, "without --against"),
     (
-        ("loss_constant",),
-        lambda s: (s.normalisation or {"dr-grpo": "constant"}.get(s.algorithm)) == "constant",
-        "without --normalisation constant",
-    ),
-    (("kl_in",), lambda s: s.kl_coef > 0, "without --kl-coef"),
-    (
         ("archive_of", "archive_at", "archive_per_problem", "archive_decay"),
         lambda s: s.archived > 0,
         "with --archived 0",
@@ -82,7 +78,13 @@ RULES: tuple[tuple[tuple[str, ...], Used, str], ...] = (
     (("eval_num",), lambda s: s.eval_problems > 0, "with --eval-problems 0"),
     (("simpo_gamma",), lambda s: s.method == "simpo", "without --method simpo"),
     (
-        (*StepSettings.model_fields, "data", "limit", "size", "budget_tokens"),
+        (
+            *LOCATING,
+            "data",
+            "limit",
+            "size",
+            "budget_tokens",
+        ),
         lambda s: getattr(s, "pairs", None) is None,
         "with --pairs, whose rows are made already",
     ),

@@ -58,6 +58,7 @@ class PolicyGradient:
         reference: Any = None,
         ranks: Ranks | None = None,
     ) -> None:
+        settings.check_complete()
         self.model, self.settings, self.seed = model, settings, seed
         self.ranks = ranks or Ranks()
         self.network = Network(model, settings, temperature, self.ranks, reference)

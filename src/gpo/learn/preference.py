@@ -20,7 +20,6 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,56 +28,21 @@ import numpy as np
 from transformers import PrinterCallback, TrainerCallback
 
 from gpo.learn import trainer_checkpoints
+from gpo.learn.optimisation import PreferenceOptimisation
 from gpo.rope import switch_of
 from gpo.types import InputError, Labelled, Preference, derive_seed
 
-METHODS = ("dpo", "ipo", "kto", "simpo", "orpo")
 BETAS = {"dpo": 0.1, "ipo": 0.1, "kto": 0.1, "simpo": 2.0, "orpo": 0.1}
 """Each method's own default; SimPO's is that of its paper."""
 
 TESTED = "1.16"
 """The minor version of TRL that the tests ran with."""
 
-NLL_METHODS = ("dpo", "ipo", "simpo")
-
 Watch = Callable[[int, int], None]
 """Told (updates done, updates in all)."""
 
 Note = Callable[[int, dict[str, float]], None]
 """Told (updates done, TRL's metrics of the last one)."""
-
-
-@dataclass(frozen=True)
-class PreferenceOptimisation:
-    """Settings of offline training."""
-
-    method: str = "dpo"
-    beta: float | None = None
-    simpo_gamma: float = 0.5
-    nll_weight: float = 0.0
-    learning_rate: float = 1e-6
-    warmup_updates: int = 8
-    epochs: int = 2
-    batch: int = 32
-    """Rows of one update."""
-    microbatch: int = 8
-    """Rows of one forward and backward pass; KTO estimates its reference point from one."""
-    max_grad_norm: float = 0.5
-    weight_decay: float = 0.0
-    gradient_checkpointing: bool = False
-    bf16: bool = False
-    save_every: int = 0
-
-    def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise InputError(f"method: {self.method!r} is unknown; one of {', '.join(METHODS)}")
-        if self.nll_weight and self.method not in NLL_METHODS:
-            reason = "has a log-likelihood term of weight 1 already" if self.method == "orpo" else "has none"
-            raise InputError(f"nll_weight: {self.method} {reason}; it is for {', '.join(NLL_METHODS)}")
-        if self.method == "kto" and self.microbatch < 2:
-            raise InputError("microbatch: kto estimates its reference point from a batch; give at least 2")
-        if self.batch % self.microbatch:
-            raise InputError(f"batch: {self.batch} is no multiple of microbatch, {self.microbatch}")
 
 
 Row = TypeVar("Row", Preference, Labelled)
@@ -209,12 +173,12 @@ def common(settings: PreferenceOptimisation, model: Any, folder: Path, seed: int
         "warmup_steps": settings.warmup_updates,
         "num_train_epochs": settings.epochs,
         "per_device_train_batch_size": settings.microbatch,
-        "gradient_accumulation_steps": settings.batch // settings.microbatch,
+        "gradient_accumulation_steps": settings.minibatch // settings.microbatch,
         "max_grad_norm": settings.max_grad_norm,
         "weight_decay": settings.weight_decay,
         "adam_beta2": 0.99,
         "gradient_checkpointing": settings.gradient_checkpointing,
-        "bf16": settings.bf16,
+        "bf16": settings.mixed_precision == "bf16",
         "seed": derive_seed(seed, "trl") % 2**31,
         "use_cpu": is_cpu,
         "dataloader_pin_memory": not is_cpu,

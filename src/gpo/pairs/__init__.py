@@ -8,7 +8,6 @@ says nothing for the other outcome: it stands only on the side that the trajecto
 
 from gpo.pairs.build import build, missing_side, weight_of, with_fresh
 from gpo.pairs.parts import (
-    AT,
     SEARCHED,
     Answer,
     FirstStep,
@@ -21,7 +20,6 @@ from gpo.pairs.parts import (
 from gpo.pairs.sides import sides, step_before_which
 
 __all__ = [
-    "AT",
     "SEARCHED",
     "Answer",
     "FirstStep",

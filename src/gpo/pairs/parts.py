@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
 
 from gpo.curve import Estimate
+from gpo.recipe import Success
 from gpo.types import (
     CriticalStep,
     Ids,
-    InputError,
     Labelled,
     Preference,
     Rollout,
@@ -17,54 +20,62 @@ from gpo.types import (
     ValueCurve,
 )
 
-AT = ("critical", "both", "every", "prompt", "random", "entropy", "as-released")
-"""Where the two continuations part. critical: before the critical step. both: there and nowhere, so that the
-first rollouts part whole trajectories too. every: before each step that rollouts were sampled at, the
-critical one first. prompt: nowhere, these are whole trajectories. random: before any.
-entropy: before the step of the highest mean token entropy. as-released: before the step whose start has the
-highest value (the authors' code)."""
+At = Literal["critical", "both", "every", "prompt", "random", "entropy", "as-released"]
 
 SEARCHED = ("critical", "both", "every", "as-released")
 """Those that the search pays for, and that may use its rollouts."""
-
-WEIGHTS = ("none", "advantage", "lower")
-"""none: every pair counts 1. advantage: |A| of its step. lower: the bound of its 95 % interval next to 0."""
 
 FirstStep = Callable[[Ids], int]
 """A continuation that ended by itself, to the number of tokens of its first step."""
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(Success):
     """How rows are built."""
 
-    at: str = "critical"
-    pairs_per_problem: int = 1
-    """Of one trajectory, at most; with `both` and `every` they are spread over its states."""
-    rows_per_problem: int = 8
-    """Unpaired and fine-tuning rows of one trajectory, at most."""
-    target: str = "full"
-    """full: all that follows the state. step: the first step after it, which never ends the answer early."""
-    length_ratio: float | None = None
-    """Tokens of the longer answer over those of the shorter, at most; the closest lengths come first."""
-    weight: str = "none"
-    min_credibility: float = 0.0
-    label_at: float = 0.2
-    """A step of a process-reward row is good if the value after it is at least this."""
-    success_at: float = 1.0
+    section = "Rows"
 
-    def __post_init__(self) -> None:
-        for name, known in (("at", AT), ("weight", WEIGHTS), ("target", ("full", "step"))):
-            if getattr(self, name) not in known:
-                raise InputError(f"{name}: {getattr(self, name)!r} is unknown; one of {', '.join(known)}")
+    at: At = Field(
+        "critical",
+        description="Where the two answers of a pair diverge: before the critical step (critical), there and "
+        "at the prompt (both), before every searched step (every); the others are baselines",
+    )
+    """random: before any step. entropy: before the step of the highest mean token entropy. as-released:
+    before the step whose start has the highest value (the authors' code)."""
+    pairs_per_problem: int = Field(1, ge=1, description="Maximum number of pairs per trajectory")
+    """With `both` and `every` they are spread over its states."""
+    rows_per_problem: int = Field(
+        8, ge=1, description="Maximum number of unpaired and of fine-tuning rows per trajectory"
+    )
+    target: Literal["full", "step"] = Field(
+        "full", description="Train on all text after the state (full), or only on the next step (step)"
+    )
+    """The first step never ends the answer early."""
+    length_ratio: float | None = Field(
+        None, ge=1, description="Maximum length ratio of the two answers; the closest lengths come first"
+    )
+    weight: Literal["none", "advantage", "lower"] = Field(
+        "none",
+        description="Weight of a pair: 1 (none), its step's |A| (advantage), or the end of A's 95 % interval "
+        "that is closer to 0 (lower)",
+    )
+    min_credibility: float = Field(
+        0.0, ge=0, le=1, description="Minimum credibility of a critical step that rows are built at"
+    )
+    label_at: float = Field(
+        0.2, gt=0, le=1, description="Lowest value after a step that a process-reward row labels as good"
+    )
+
+    @model_validator(mode="after")
+    def _searched_only(self) -> Self:
         if self.weight != "none" and self.at not in SEARCHED:
-            raise InputError(
+            raise ValueError(
                 f"weight: {self.weight!r} needs a searched step, so not with at = {self.at!r}; use none"
             )
         if self.min_credibility > 0 and self.at != "critical":
-            raise InputError(
+            raise ValueError(
                 f"min_credibility: only a critical step has one, so not with at = {self.at!r}; leave it out"
             )
+        return self
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from gpo.locate import Located, choose, locate, reset_state
+from gpo.explore.waves import locate
+from gpo.locate import Located, choose, reset_state
 from gpo.paths import PathPrior
 from gpo.pool import Pool
 from gpo.recipe import Recipe

@@ -103,6 +103,8 @@ def _obey(control: socket.socket, parent: int, judge: judges.Judge, memory_bytes
                 workers.remove(pid)
                 _kill(pid)
             control.sendall(ORDER.pack(pid or -errno.EMFILE))  # 0: the socket could not be received
+    except ConnectionError:
+        return  # whoever gave the orders is gone
     finally:
         for pid in workers:
             _kill(pid)
@@ -151,13 +153,14 @@ def _work(
     os.setpgid(0, 0)
     control.close()
     _limit_memory(memory_bytes)
-    while (request := wire.receive(connection)) is not None:
-        try:
-            reply = wire.encode(judge(request))
-        except MemoryError:
-            connection.sendall(_LAST_WORDS)
-            return
-        connection.sendall(reply)
+    with contextlib.suppress(ConnectionError):  # whoever asked is gone, and nobody waits for the answer
+        while (request := wire.receive(connection)) is not None:
+            try:
+                reply = wire.encode(judge(request))
+            except MemoryError:
+                connection.sendall(_LAST_WORDS)
+                return
+            connection.sendall(reply)
 
 
 def _kill(pid: int) -> None:

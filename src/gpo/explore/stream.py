@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from gpo.explore.engine import Engine, engine_of
+from gpo.explore.lessons import Lessons
+from gpo.explore.work import Ask, Await, Look, Need, Searched, Work, chosen, explored, searched
 from gpo.locate import Located
-from gpo.lockstep.engine import Engine, engine_of
-from gpo.lockstep.lessons import Lessons
-from gpo.lockstep.work import Ask, Await, Look, Need, Searched, Work, chosen, explored, searched
 from gpo.pool import PURPOSES, verified
 from gpo.proposals import Scores
 from gpo.recipe import Recipe
@@ -101,7 +101,7 @@ class _Active:
         return dict(ledger)
 
 
-class Lockstep:
+class Explorer:
     """Explores and searches problems together; `run` yields what there is to record, as it comes.
 
     `recorded` gives the rollouts of a task that are there already, by state and row: they are not sampled
@@ -186,7 +186,7 @@ class Lockstep:
     def _searched(
         self, active: _Active, index: int, rollout: Rollout, group: Sequence[Rollout]
     ) -> Work[Searched]:
-        found = yield from searched(rollout, group, self.recipe, self.policy, self.seed)
+        found = yield from searched(rollout, group, self.recipe, self.policy, self.seed, is_ahead=True)
         active.searches[index] = found
         self._events.append(Found(active.task, index, found.located, found.scores))
         return found
@@ -244,7 +244,7 @@ class Lockstep:
         if self._looks and not self._is_looking:
             looks, self._looks, self._is_looking = self._looks, [], True
             traces = [look.trace for _, look in looks]
-            future = self.engine.call(lambda: self.recipe.proposal(self.policy, traces))
+            future = self.engine.call(lambda: self.recipe.step_proposal()(self.policy, traces))
             jobs = [job for job, _ in looks]
             future.add_done_callback(lambda done: self._answers.put((jobs, done)))
 

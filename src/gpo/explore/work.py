@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 from gpo.curve import VALUE_RULES
 from gpo.locate import (
-    WIDTH,
     Located,
     bounds_of,
     choose,
@@ -29,6 +28,10 @@ from gpo.proposals import Scores
 from gpo.recipe import Recipe
 from gpo.search import Adaptive, Search
 from gpo.types import Group, Policy, Problem, Rollout, State, ValueCurve
+
+WIDTH = 2
+"""Boundaries that a search may ask for at once. One finds a little more with the same tokens (67 against
+66 % of first errors, and 59 % with four), but halves the batches that the searches share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,9 @@ class Await:
 Need = tuple[Ask, ...] | Look | Await
 T = TypeVar("T")
 Work = Generator[Need, Any, T]
-"""Sent a rollout for each Ask, in their order, the scores for a Look, the prior for an Await."""
+"""Sent a rollout for each Ask, in their order, the scores for a Look, the prior for an Await.
+
+A rollout that no budget is left for is None: then the search ends with what it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +86,21 @@ def chosen(group: Group, recipe: Recipe) -> list[Rollout]:
 
 
 def searched(
-    trajectory: Rollout, group: Sequence[Rollout], recipe: Recipe, policy: Policy, seed: int
+    trajectory: Rollout,
+    group: Sequence[Rollout],
+    recipe: Recipe,
+    policy: Policy,
+    seed: int,
+    *,
+    is_ahead: bool,
 ) -> Work[Searched]:
-    """The search of one trajectory; `group` are the rollouts at its first state that are there already."""
-    bounds = bounds_of(trajectory, recipe.splitter, policy)
+    """The search of one trajectory; `group` are the rollouts at its first state that are there already.
+
+    With `is_ahead` the next ask is made as soon as the oldest is answered, with the others still on their
+    way, which keeps a streaming engine busy; without it, when all are, which fits waves. Rules that need no
+    values ask for nothing: their curves hold the outcome alone.
+    """
+    bounds = bounds_of(trajectory, recipe.step_splitter(), policy)
     if recipe.rule not in VALUE_RULES:
         return Searched(without_search(trajectory, bounds, recipe, seed))
     trace, scores, prior = unsampled(trajectory, bounds), None, PathPrior()
@@ -92,18 +108,20 @@ def searched(
         scores = yield Look(trace)
         prior = yield Await()
     run = start_search(trace, scores, recipe, prior)
-    yield from _answered(run, trajectory, bounds, group, recipe.success_at)
+    yield from _answered(run, trajectory, bounds, group, recipe.success_at, is_ahead)
     path = run.path if isinstance(run, Adaptive) else None
     return Searched(result_of(run, trajectory, bounds), scores, path)
 
 
 def _answered(
-    run: Search, trajectory: Rollout, bounds: Sequence[int], group: Sequence[Rollout], success_at: float
+    run: Search,
+    trajectory: Rollout,
+    bounds: Sequence[int],
+    group: Sequence[Rollout],
+    success_at: float,
+    is_ahead: bool,
 ) -> Work[None]:
-    """Answers the search's asks one after the other until it asks for nothing more.
-
-    The next ask is made as soon as the oldest is answered, with the others still on their way.
-    """
+    """Answers the search's asks one after the other until it asks for nothing more."""
 
     def tell(boundary: int, rollouts: Sequence[Rollout], tokens: int | None = None) -> None:
         run.tell(boundary, sum(one.reward >= success_at for one in rollouts), len(rollouts), tokens)
@@ -121,17 +139,19 @@ def _answered(
         return tuple(needs)
 
     tell(0, group[first_evidence(group, trajectory) :], tokens=0)
-    needs = asked()
+    needs, is_spent = asked(), False
     while waiting:
         boundary, num = waiting.popleft()
-        tell(boundary, (yield from _given(needs, num)))
-        needs = asked()
+        rollouts = yield from _given(needs, num)
+        tell(boundary, rollouts)
+        is_spent |= len(rollouts) < num
+        needs = asked() if not is_spent and (is_ahead or not waiting) else ()
 
 
 def _given(needs: tuple[Ask, ...], num: int | None = None) -> Work[tuple[Rollout, ...]]:
-    """Sends out what is needed and takes the next `num` rollouts, by default as many."""
+    """Sends out what is needed and takes the next `num` rollouts, by default as many; fewer at a budget's end."""
     rollouts = []
     for _ in range(len(needs) if num is None else num):
         rollouts.append((yield needs))
         needs = ()
-    return tuple(rollouts)
+    return tuple(one for one in rollouts if one is not None)

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import killed
@@ -17,14 +19,16 @@ import pytest
 from toy import NEWLINE, RIGHT, WRONG, AllRight, TablePolicy, problems
 
 from gpo import steps
-from gpo.locate import bounds_of, start_search, unsampled
-from gpo.lockstep import Drawn, Finished, Found, Lessons, Lockstep, Task
-from gpo.lockstep.engine import Fill, Waves, engine_of
-from gpo.lockstep.lessons import num_taught
+from gpo.explore import Drawn, Explorer, Finished, Found, Lessons, Task
+from gpo.explore.engine import Fill, Waves, engine_of
+from gpo.explore.lessons import num_taught
+from gpo.explore.waves import locate
+from gpo.locate import bounds_of, choose, start_search, unsampled
 from gpo.paths import PathPosterior, PathPrior
+from gpo.pool import Pool
 from gpo.recipe import Recipe
 from gpo.record import read_lines
-from gpo.types import OFF_POLICY, InputError, Request, Rollout, State, derive_seed
+from gpo.types import OFF_POLICY, Group, InputError, Request, Rollout, State, derive_seed
 
 CHANCES = [0.95, 0.95, 0.5, 0.95]
 
@@ -40,9 +44,9 @@ def tasks(num: int) -> list[Task]:
 
 def run(policy=None, num=12, settings=None, **changes):
     policy = policy or TablePolicy(CHANCES)
-    lockstep = Lockstep(policy, AllRight(), settings or recipe(), seed=1, **changes)
-    events = list(lockstep.run(tasks(num) if isinstance(num, int) else num))
-    return lockstep, events
+    explorer = Explorer(policy, AllRight(), settings or recipe(), seed=1, **changes)
+    events = list(explorer.run(tasks(num) if isinstance(num, int) else num))
+    return explorer, events
 
 
 def curves(events) -> dict:
@@ -85,23 +89,23 @@ def test_what_is_found_does_not_depend_on_the_size_of_the_waves_nor_on_the_order
     assert len(expected) == 12
     assert all(sum(located.curve.trials) > 6 for located, _ in expected.values())
     for changes in ({"slots": 7}, {"slots": 500}, {"policy": Streaming(1)}, {"policy": Streaming(2)}):
-        lockstep, events = run(**changes)
+        explorer, events = run(**changes)
         assert curves(events) == expected
         drawn = [(event.ask.state, event.ask.row) for event in events if isinstance(event, Drawn)]
-        assert len(drawn) == len(set(drawn)) == len(lockstep.policy.requests)
-        assert lockstep.tokens == sum(sum(e.tokens.values()) for e in events if isinstance(e, Finished))
+        assert len(drawn) == len(set(drawn)) == len(explorer.policy.requests)
+        assert explorer.tokens == sum(sum(e.tokens.values()) for e in events if isinstance(e, Finished))
 
 
 def test_a_search_in_lock_step_is_the_search_alone() -> None:
-    lockstep, events = run(num=40, settings=recipe(proposal=lambda policy, traces: [None] * len(traces)))
+    explorer, events = run(num=40, settings=recipe(proposal=lambda policy, traces: [None] * len(traces)))
     policy = TablePolicy(CHANCES)
     for event in events:
         if not isinstance(event, Found):
             continue
         rollout = event.located.curve.rollout
         group = next(e.groups[0] for e in events if isinstance(e, Finished) and e.task == event.task)
-        bounds = bounds_of(rollout, lockstep.recipe.splitter, policy)
-        alone = start_search(unsampled(rollout, bounds), None, lockstep.recipe, PathPrior())
+        bounds = bounds_of(rollout, explorer.recipe.step_splitter(), policy)
+        alone = start_search(unsampled(rollout, bounds), None, explorer.recipe, PathPrior())
         after = group.rollouts[group.rollouts.index(rollout) + 1 :]
         alone.tell(0, sum(r.reward == 1 for r in after), len(after), 0)
         rows = {0: len(group.rollouts)}
@@ -120,8 +124,8 @@ def test_a_search_in_lock_step_is_the_search_alone() -> None:
 
 
 def test_an_engine_with_a_hundred_searches_is_kept_full() -> None:
-    lockstep, events = run(policy=Streaming(3), num=60)
-    assert lockstep.policy.most_open == 16
+    explorer, events = run(policy=Streaming(3), num=60)
+    assert explorer.policy.most_open == 16
     assert sum(isinstance(event, Finished) for event in events) == 60
     waves = TablePolicy(CHANCES)
     sizes = []
@@ -210,10 +214,10 @@ def test_an_engine_that_fails_ends_the_run_and_what_was_found_stands() -> None:
                 raise InputError("the engine is gone")
             return super().sample(requests)
 
-    lockstep = Lockstep(Failing(CHANCES), AllRight(), recipe(), seed=1, slots=10)
+    explorer = Explorer(Failing(CHANCES), AllRight(), recipe(), seed=1, slots=10)
     events = []
     with pytest.raises(InputError, match="the engine is gone"):
-        events.extend(iter_into(events, lockstep.run(tasks(50))))
+        events.extend(iter_into(events, explorer.run(tasks(50))))
     assert sum(isinstance(event, Drawn) for event in events) >= 90
     assert threading.active_count() <= 40
 
@@ -289,3 +293,36 @@ def size_of(path: Path) -> int:
 def lines(path: Path, name: str) -> list[str]:
     """In an order that does not depend on when they came; so no line is there twice unless in both."""
     return sorted(json.dumps(line, sort_keys=True) for line in read_lines(path / f"{name}.jsonl"))
+
+
+@pytest.mark.parametrize("search", ["adaptive", "uniform", "bisect"])
+def test_waves_on_a_pool_and_a_stream_on_an_engine_find_the_same(monkeypatch, search) -> None:
+    """One boundary at a time, as with more the stream asks again before a whole wave is answered."""
+    monkeypatch.setattr("gpo.explore.work.WIDTH", 1)
+    settings = recipe(search=search, values=3, proposal="none", explored="all")
+
+    class Counted(TablePolicy):
+        """The k-th continuation of a state is the same whoever asks for it, and with which seed."""
+
+        def sample(self, requests):
+            rows = [self._row(request.state) for request in requests for _ in range(request.num)]
+            samples = iter(super().sample([replace(one, num=1, seed=seed) for one, seed in rows]))
+            return [[next(samples)[0] for _ in range(request.num)] for request in requests]
+
+        def _row(self, state):
+            self.rows = Counter(getattr(self, "rows", ()))
+            self.rows[state] += 1
+            return Request(state, 1, 0), derive_seed("row", state.key, self.rows[state])
+
+    explorer, events = run(policy=Counted(CHANCES), num=10, settings=settings)
+    pool = Pool(Counted(CHANCES), AllRight(), seed=1)
+    prompts = [State(problem) for problem in problems(10)]
+    pool.fill(dict.fromkeys(prompts, settings.group_size), "explore")
+    groups = [Group(state, tuple(pool.at(state))) for state in prompts]
+    located, _ = locate(pool, [choose([g], settings, 0, 1)[0] for g in groups], settings)
+    assert len(located) == 10
+    streamed = {one.located.curve.rollout.state: one.located for one in events if isinstance(one, Found)}
+    for one in located:
+        other = streamed[one.curve.rollout.state]
+        assert (one.curve.successes, one.curve.trials) == (other.curve.successes, other.curve.trials)
+        assert (one.critical, one.tokens) == (other.critical, other.tokens)

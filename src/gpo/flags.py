@@ -1,0 +1,157 @@
+"""Settings as command-line flags: type, choices, default, section and help come from their declaration.
+
+A flag's value goes to the settings class as text, which checks it: one place refuses, in one wording, what a
+flag, a YAML file or Python gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, get_args, get_origin
+
+import click
+from click.shell_completion import CompletionItem
+from pydantic.fields import FieldInfo
+
+from gpo.settings import Settings, default_of, flag_of, section_of
+from gpo.types import InputError
+from gpo.yaml_text import parse_yaml
+
+SECTIONS = (
+    *("Training", "Sampling", "Evaluation", "Pairs", "Rows", "Export", "Check", "Overlap"),
+    *("Data and verifier", "Model and sampling", "Critical step", "Given trajectories", "Recipe"),
+    *("Optimisation", "LoRA", "Evaluation and checkpoints", "Engine", "Run"),
+)
+"""In the order in which `--help` shows them."""
+
+KINDS = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
+
+
+class SettingsCommand(click.Command):
+    """A command whose `--help` shows its settings by section."""
+
+    def __init__(self, *args: Any, sections: dict[str, str], **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.sections = sections
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            if record := param.get_help_record(ctx):
+                rows.setdefault(self.sections.get(param.name or "", "Command line"), []).append(record)
+        for section in (*SECTIONS, "Command line"):
+            if section in rows:
+                with formatter.section(section):
+                    formatter.write_dl(rows[section])
+
+
+def command(
+    name: str, about: str, call: Any, *classes: type[Settings], own: list[click.Option]
+) -> click.Command:
+    """The command whose settings are those of `classes`, of which the first is the usual one."""
+    options: dict[str, click.Parameter] = {}
+    for cls in classes:
+        for key, info in cls.model_fields.items():
+            if key not in options:
+                notes = _notes(key, classes)
+                options[key] = click.Argument([key]) if key in cls.arguments else option(key, info, notes)
+        options |= {old: _old_name(old) for old in cls.renamed if old not in options}
+    sections = {key: section_of(cls, key) for cls in reversed(classes) for key in cls.model_fields}
+    return SettingsCommand(
+        name, params=[*options.values(), *own], help=about, callback=call, sections=sections
+    )
+
+
+def _notes(key: str, classes: tuple[type[Settings], ...]) -> str:
+    """What the help adds where a command has settings of two kinds: `gpo train` with and without --method."""
+    having = [cls for cls in classes if key in cls.model_fields]
+    if len(classes) == 1 or key == "method":
+        return ""
+    if len(having) == 1:
+        return "  [without --method]" if having[0] is classes[0] else "  [with --method]"
+    first, second = (default_of(cls.model_fields[key]) for cls in having)
+    return f"  [with --method: {second}]" if first != second else ""
+
+
+def option(key: str, info: FieldInfo, notes: str = "") -> click.Option:
+    """The flag of one setting."""
+    flag, default = flag_of(key), default_of(info)
+    has_none = default in (None, [], (), {})
+    about = f"{info.description}{'' if has_none else f'  [default: {shown(default)}]'}{notes}"
+    if info.annotation is bool:
+        return click.Option([f"{flag}/--no-{flag[2:]}", key], default=None, help=about)
+    choices = list(choices_of(info.annotation))
+    is_pair = key == "thinking_marks"
+    return click.Option(
+        [flag, key],
+        help=about,
+        multiple=get_origin(info.annotation) in (list, tuple, dict),
+        metavar="OPEN CLOSE" if is_pair else metavar(info.annotation, choices),
+        nargs=2 if is_pair else 1,
+        default=None,
+        shell_complete=lambda _ctx, _param, begun: (
+            [CompletionItem(choice) for choice in choices if choice.startswith(begun)]
+            or [CompletionItem(begun, type="file")] * (not choices)
+        ),
+    )
+
+
+def _old_name(key: str) -> click.Option:
+    """The flag of a name that is no longer used, which `--help` does not show."""
+    names = [f"{flag_of(key)}/--no-{flag_of(key)[2:]}" if key == "bf16" else flag_of(key), key]
+    return click.Option(names, default=None, hidden=True)
+
+
+def shown(default: Any) -> str:
+    """A default as it would be typed."""
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    if isinstance(default, list | tuple):
+        return " ".join(map(str, default))
+    return repr(default)[1:-1] if isinstance(default, str) else str(default)
+
+
+def metavar(annotation: Any, choices: list[str]) -> str:
+    """What a value looks like: its choices, or its kind."""
+    if choices:
+        return f"[{'|'.join(choices)}]"
+    if get_origin(annotation) is dict:
+        return "KEY=VALUE"
+    inner = [one for one in (annotation, *get_args(annotation)) if one in KINDS]
+    return KINDS[inner[0]] if inner else "TEXT"
+
+
+def choices_of(annotation: Any) -> Iterator[str]:
+    """The values of a Literal, wherever it stands in the annotation."""
+    if get_origin(annotation) is Literal:
+        yield from map(str, get_args(annotation))
+    else:
+        for one in get_args(annotation):
+            yield from choices_of(one)
+
+
+def given(classes: tuple[type[Settings], ...], options: dict[str, Any]) -> dict[str, Any]:
+    """The settings that were given on the command line, as the settings classes read them."""
+    fields = {key: info for cls in classes for key, info in cls.model_fields.items()}
+    mappings = {key for key, info in fields.items() if get_origin(info.annotation) is dict}
+    found = {key: value for key, value in options.items() if value not in (None, ())}
+    return {
+        key: parsed(key, value) if key in mappings else list(value) if isinstance(value, tuple) else value
+        for key, value in found.items()
+    }
+
+
+def parsed(key: str, value: tuple[str, ...]) -> dict[str, Any]:
+    """Repeated KEY=VALUE flags as a mapping whose values are read as YAML; InputError names the flag."""
+    flag, pairs = flag_of(key), {}
+    for item in value:
+        name, equals, text = item.partition("=")
+        if not equals or not name.strip():
+            raise InputError(f"{flag}: must be KEY=VALUE, got {item[:60]!r}; write it as in max_terms=4")
+        if name in pairs:
+            raise InputError(f"{flag}: gives {name[:40]!r} twice; give it once")
+        try:
+            pairs[name] = parse_yaml(text)
+        except ValueError:
+            raise InputError(f"{flag}: the value of {item[:60]!r} is not YAML; put it in quotes") from None
+    return pairs
