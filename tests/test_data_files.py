@@ -21,6 +21,7 @@ from gpo.types import InputError
 
 GOOD = {"question": "1 + 1?", "answer": "2"}
 LINE = json.dumps(GOOD).encode() + b"\n"
+GZIPPED = gzip.compress(LINE, mtime=0)
 SMALL = pa.Table.from_pylist([GOOD])
 
 
@@ -52,9 +53,9 @@ def parquet(table: pa.Table) -> bytes:
         ("a.jsonl", b"[" + LINE.strip() + b"]\n", "a.jsonl line 1: begins a JSON list; name the file .json"),
         ("a.jsonl", b"\n[\n" + LINE + b"]\n", "a.jsonl line 2: begins a JSON list; name the file .json"),
         ("a.jsonl", json.dumps(GOOD, indent=2).encode(), "a.jsonl line 1: is the start of an object over"),
-        ("a.jsonl", gzip.compress(LINE), "a.jsonl: is compressed with gzip; unpack it first with gunzip -k"),
-        ("a.jsonl.gz", gzip.compress(LINE), "a.jsonl.gz: is compressed with gzip; unpack it first"),
-        ("a.parquet", gzip.compress(LINE), "a.parquet: is compressed with gzip; unpack it first"),
+        ("a.jsonl", GZIPPED, "a.jsonl: is compressed with gzip; unpack it first with gunzip -k"),
+        ("a.jsonl.gz", GZIPPED, "a.jsonl.gz: is compressed with gzip; unpack it first"),
+        ("a.parquet", GZIPPED, "a.parquet: is compressed with gzip; unpack it first"),
         ("a.jsonl.xz", lzma.compress(LINE), "a.jsonl.xz: is compressed with xz; unpack it first"),
         ("a.jsonl.zst", b"\x28\xb5\x2f\xfd\0\0", "a.jsonl.zst: is compressed with zstd; unpack it first"),
         ("a.json", b"PK\x03\x04\0", "a.json: is a zip archive"),

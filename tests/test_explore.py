@@ -314,7 +314,7 @@ def test_waves_on_a_pool_and_a_stream_on_an_engine_find_the_same(monkeypatch, se
             self.rows[state] += 1
             return Request(state, 1, 0), derive_seed("row", state.key, self.rows[state])
 
-    explorer, events = run(policy=Counted(CHANCES), num=10, settings=settings)
+    _, events = run(policy=Counted(CHANCES), num=10, settings=settings)
     pool = Pool(Counted(CHANCES), AllRight(), seed=1)
     prompts = [State(problem) for problem in problems(10)]
     pool.fill(dict.fromkeys(prompts, settings.group_size), "explore")

@@ -4,9 +4,10 @@
     for event in Explorer(policy, verifier, Recipe(explored="failed"), seed=0).run(tasks):
         ...                                  # Drawn, Found, Finished
 
-A trajectory's search is a generator (`work`) that depends on nothing but what it is given. A round drives many
-in waves on its pool (`waves`). For a whole set of problems a scheduler (`stream`) merges what all of them need, on an engine (`engine`) that takes requests one at a time or in
-waves; what finished searches teach the later ones is fixed by their places in the queue (`lessons`).
+A trajectory's search is a generator (`work`) that depends on nothing but what it is given. A round drives
+many in waves on its pool (`waves`). For a whole set of problems a scheduler (`stream`) merges what all of
+them need, on an engine (`engine`) that takes requests one at a time or in waves; what finished searches
+teach the later ones is fixed by their places in the queue (`lessons`).
 """
 
 from gpo.explore.engine import Engine, engine_of

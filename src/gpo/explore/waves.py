@@ -1,4 +1,4 @@
-"""Searches answered on a pool: all trajectories of a round at once, in waves; equal states are sampled once."""
+"""Searches answered on a pool: all trajectories of a round in waves, equal states sampled once."""
 
 from __future__ import annotations
 

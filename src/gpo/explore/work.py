@@ -149,7 +149,7 @@ def _answered(
 
 
 def _given(needs: tuple[Ask, ...], num: int | None = None) -> Work[tuple[Rollout, ...]]:
-    """Sends out what is needed and takes the next `num` rollouts, by default as many; fewer at a budget's end."""
+    """Sends out what is needed and takes the next `num` rollouts, by default as many, less those denied."""
     rollouts = []
     for _ in range(len(needs) if num is None else num):
         rollouts.append((yield needs))
