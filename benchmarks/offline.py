@@ -34,8 +34,9 @@ import gpo
 from gpo import pairs, steps
 from gpo.commands.filling import filled
 from gpo.commands.located import of_round
+from gpo.curriculum import Memory
 from gpo.evaluation import evaluate
-from gpo.gpo import Memory, run_round
+from gpo.gpo import run_round
 from gpo.learn.preference import NLL_METHODS, PreferenceOptimisation, train
 from gpo.recipe import Recipe
 from gpo.types import Labelled, Request, Sample, derive_seed

@@ -111,7 +111,7 @@ def _measure(task: str, num: int) -> list[dict]:
 
     import gpo
     from gpo.curve import mean_entropies
-    from gpo.gpo import bounds_of
+    from gpo.locate import bounds_of
     from gpo.pool import Pool
     from gpo.types import State, derive_seed
 

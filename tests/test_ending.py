@@ -319,7 +319,8 @@ def test_a_fault_of_ours_keeps_its_traceback(error: BaseException) -> None:
     assert ending.explained(error) is None
 
 
-def test_training_names_its_own_settings_of_memory() -> None:
+def test_training_names_its_own_settings_of_memory(monkeypatch) -> None:
+    monkeypatch.setattr(folder, "opened", [])
     ending.STAGE.clear()
     ending.STAGE.command = "train"
     line = (

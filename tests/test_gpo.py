@@ -10,10 +10,11 @@ from toy import RIGHT as TOY_RIGHT
 from toy import AllRight, TablePolicy, problems
 
 from gpo import steps
+from gpo.curriculum import Memory
 from gpo.evaluation import evaluate, mean_and_stderr
 from gpo.explore.waves import locate
-from gpo.gpo import Memory, problem_order, reset, reset_state, rounds, run_round
-from gpo.locate import choose
+from gpo.gpo import problem_order, reset, rounds, run_round
+from gpo.locate import choose, reset_state
 from gpo.paths import PathPrior
 from gpo.pool import Pool
 from gpo.recipe import Recipe

@@ -232,7 +232,7 @@ def test_rows_edited_by_hand_are_refused_by_row_and_field(edited, capsys) -> Non
             {"prompt_ids": [5] * 9000},
             "row 2: question and prefix have 9000 tokens and the context of the model is",
         ),
-        ({"rejected_ids": []}, "row 2: rejected_ids: list should have at least 1 item after validation"),
+        ({"rejected_ids": []}, "row 2: rejected_ids: value should have at least 1 item after validation"),
         (
             {"prompt_ids": [1, -2]},
             "row 2: prompt_ids.1: input should be greater than or equal to 0, got '-2'",

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from stub_server import Faulty, Serving, Stub
 
 from gpo import DEMO_MODEL, steps
 from gpo.cli import main
-from gpo.commands import engines
+from gpo.commands import learning
 from gpo.config import TrainSettings
 from gpo.policies.completions import Ask, samples_of
 from gpo.policies.replicas import KEY, MalformedError, Patience, Replicas
@@ -444,7 +445,7 @@ def test_eval_and_pairs_sample_from_a_server_too(stub, capsys) -> None:
     [
         (["sample", "--engine", "server"], "engine: server needs the URL of one; give server"),
         (["sample", "--server", "http://x"], "server: is for engine server, not transformers"),
-        (["sample", "--text-only"], "text_only: is for engine server"),
+        (["sample", "--text-only"], "--text-only: is for engine server"),
         (["sample", "--engine", "server", "--server", "http://x", "--adapter", "a"], "adapter: a server has"),
         (
             ["train", "--engine", "server", "--server", "http://x"],
@@ -477,13 +478,12 @@ def test_without_vllm_its_engine_is_refused_before_anything_is_written(command, 
     assert not Path("out").exists()
 
 
-def test_updates_of_several_processes_are_not_handed_over() -> None:
-    class Two:
-        num = 2
-
-    settings = TrainSettings(task="chain_sum", engine="vllm")
+def test_updates_of_several_processes_are_not_handed_over(monkeypatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr("accelerate.Accelerator", lambda cpu: None)
+    monkeypatch.setattr(learning, "Ranks", lambda accelerator: SimpleNamespace(num=2))
     with pytest.raises(InputError, match="train with one"):
-        engines.load_trained(settings, Two())
+        learning.processes(TrainSettings(task="chain_sum", engine="vllm"))
 
 
 def text_policy(url: str, **settings: Any) -> TextOnlyPolicy:

@@ -23,9 +23,13 @@ from statistics import fmean
 
 from gpo.curve import named_step
 from gpo.locate import Located, bounds_of, reset_state, unsampled
-from gpo.pool import Pool
+from gpo.pool import Kept, Pool
 from gpo.recipe import Recipe
 from gpo.types import Group, Rollout, State, derive_seed
+
+BELIEF_TRIALS = 2.0
+"""Rollouts that a belief counts for beside those of a reset group's others, above those it was made from."""
+
 
 PRIOR_TRIALS = 2.0
 """Rollouts that what other prompts say of a prompt counts for, beside those of its own group."""
@@ -98,6 +102,21 @@ def _parts(rollout: Rollout, place: State, outcome: float) -> list[Rollout]:
         rollout, state=place, action_ids=ids[num:], logprobs=logprobs[num:], entropies=entropies[num:]
     )
     return [head, tail]
+
+
+def with_beliefs(kept: list[Kept]) -> list[Kept]:
+    """Resets with a baseline of the belief and the other resets' rewards, which know nothing of their own."""
+    resets = [one for one in kept if one.purpose == "resets"]
+    trials = BELIEF_TRIALS + sum(one.purpose == "values" for one in kept)
+    total = sum(one.rollout.reward for one in resets)
+
+    def informed(one: Kept) -> Kept:
+        if one.purpose != "resets" or one.baseline is None:
+            return one
+        others = total - one.rollout.reward
+        return replace(one, baseline=(trials * one.baseline + others) / (trials + len(resets) - 1))
+
+    return [informed(one) for one in kept]
 
 
 def spliced(group: Group, located: Sequence[Located], pool: Pool, recipe: Recipe) -> Group:

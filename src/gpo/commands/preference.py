@@ -29,8 +29,9 @@ from gpo.commands.tally import Tally
 from gpo.commands.trackers import Trackers
 from gpo.commands.ui import Ui
 from gpo.config import PreferenceSettings
+from gpo.curriculum import Memory
 from gpo.evaluation import evaluate
-from gpo.gpo import Memory, problem_order, run_round
+from gpo.gpo import problem_order, run_round
 from gpo.learn import trainer_checkpoints
 from gpo.learn.optimisation import PreferenceOptimisation
 from gpo.learn.preference import check_one_side, check_rows, check_trl, train

@@ -22,8 +22,9 @@ from gpo.commands.records import write_round
 from gpo.commands.tally import Tally
 from gpo.commands.ui import Ui
 from gpo.config import TrainSettings
+from gpo.curriculum import Memory
 from gpo.evaluation import evaluate
-from gpo.gpo import Memory, Round, problem_order, run_round
+from gpo.gpo import Round, problem_order, run_round
 from gpo.learn.optimisation import Optimisation
 from gpo.pool import PURPOSES, Watch
 from gpo.ranks import Ranks, SharedPolicy, SharedVerifier
