@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-chaos test-browser test-export test-lm-eval test-vllm test-ray test-package docs lint demo-model vendor benchmarks clean
+.PHONY: demo test test-fast test-chaos test-browser test-export test-lm-eval test-vllm test-ray test-package docs lint demo-model vendor benchmarks clean
 
 demo: $(VENV)/installed
 	$(BIN)/gpo demo $(ARGS)
@@ -12,6 +12,13 @@ demo: $(VENV)/installed
 # In as many processes as there are cores, at most 4; a file's tests stay together, for what they share.
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
+
+# A minute's feedback: the algorithm and what is read, without models, processes and the command line.
+CORE := advantages archive credit curve data_files exact_answers explore files gpo house marks math_answers \
+  number_answers option_answers outputs pair_weights pairs paths phrases proposals prompts rates recipe record \
+  search settings_walk share steps types worth
+test-fast: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m "not slow" $(CORE:%=tests/test_%.py) $(ARGS)
 
 # What people and machines do to a run: wrong inputs, kills, full disks, edited folders. Linux; root for full disks.
 test-chaos: $(VENV)/installed-test

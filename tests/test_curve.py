@@ -111,6 +111,7 @@ def test_entropies_of_a_reset_rollout_belong_to_its_sampled_tokens() -> None:
     assert step.index == 1
 
 
+@pytest.mark.slow
 def test_the_random_rule_is_uniform_and_follows_its_seed() -> None:
     one = curve([0] * 4, [0] * 4)
     picks = [critical_step(one, "random", seed=seed).index for seed in range(800)]

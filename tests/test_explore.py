@@ -123,6 +123,7 @@ def test_a_search_in_lock_step_is_the_search_alone() -> None:
         assert alone.best() == event.located.critical
 
 
+@pytest.mark.slow
 def test_an_engine_with_a_hundred_searches_is_kept_full() -> None:
     explorer, events = run(policy=Streaming(3), num=60)
     assert explorer.policy.most_open == 16
@@ -160,6 +161,7 @@ def test_searches_of_one_question_share_its_states_and_find_what_each_finds_alon
     assert OFF_POLICY == -1
 
 
+@pytest.mark.slow
 def test_rollouts_that_are_recorded_are_not_sampled_again() -> None:
     _, events = run(num=20)
     drawn = [event for event in events if isinstance(event, Drawn)]
@@ -197,6 +199,7 @@ def test_lessons_are_learned_in_the_order_of_the_queue() -> None:
     assert lessons.prior(64) == lessons.prior(127) == expected
 
 
+@pytest.mark.slow
 def test_a_search_waits_for_those_that_teach_it_and_starts_from_what_they_taught() -> None:
     _, first = run(num=80, slots=400)
     _, again = run(num=80, slots=9)
@@ -258,6 +261,7 @@ def test_the_share_of_time_with_full_slots() -> None:
     assert fill.mean == pytest.approx((0.4 + 1.6 + 4 + 3) / 10)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_finds_what_a_whole_run_finds(tmp_path) -> None:
     killed.locate(tmp_path / "whole", 90, 0.0)
     path, rng, sizes = tmp_path / "killed", np.random.default_rng(0), []

@@ -66,6 +66,7 @@ def test_with_many_samples_the_critical_step_is_the_first_wrong_line() -> None:
         assert "w" not in "".join(TablePolicy(RIGHT).text(one.critical.reset_state(one.curve).prefix_ids))
 
 
+@pytest.mark.slow
 def test_the_adaptive_search_finds_more_first_errors_than_uniform_with_half_the_tokens() -> None:
     policy = TablePolicy([0.97] * 4 + [0.5] + [0.97] * 7)
     found, tokens = {}, {}
@@ -95,6 +96,7 @@ def test_the_chosen_trajectory_is_no_evidence_for_its_own_values() -> None:
     assert data.tokens["values"] == 4 * 3  # only the boundary after the first line had to be sampled
 
 
+@pytest.mark.slow
 def test_the_value_at_the_prompt_is_not_biased_by_the_choice_of_a_failure() -> None:
     # Rollouts before the first failure are all successes; counted, they would give 0.62 here.
     # 400 curves of 4 rollouts: s.e. 0.0125, so off by more than 4.5 s.e. with probability 7e-6.
@@ -220,6 +222,7 @@ def test_rounds_end_when_no_group_fits_any_more() -> None:
     assert 3000 - 8 * 9 < sum(spent) <= 3000
 
 
+@pytest.mark.slow
 def test_the_gradient_of_searched_rollouts_is_that_of_their_states_values() -> None:
     # Parameters: the logit of each line being right. From a state without a wrong line, f lines long,
     # dV/dlogit_i = V (1 - right_i) for i >= f. Each rollout's (reward - baseline) * score minus that has

@@ -119,6 +119,7 @@ def test_the_end_of_thinking_is_found_with_its_mark_unless_nothing_was_thought()
         assert marks.end_of_thinking(without) is None
 
 
+@pytest.mark.slow
 def test_any_text_is_read_and_nothing_is_shown_that_is_not_there():
     rng = random.Random(0)  # noqa: S311 - no secret
     pieces = [opened for opened, *_ in FORMS] + [closed for _, closed, _ in FORMS]

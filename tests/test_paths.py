@@ -96,6 +96,7 @@ def worlds(num: int, num_steps: int, rng):
         yield values, float(rng.random() < values[-1])
 
 
+@pytest.mark.slow
 def test_probability_and_credibility_are_calibrated_on_the_prior() -> None:
     rng = np.random.default_rng(5)
     claims, truths = [], []

@@ -145,6 +145,7 @@ def test_one_step_is_a_search_too() -> None:
     assert step.advantage < -0.5
 
 
+@pytest.mark.slow
 def test_long_traces_of_uneven_steps_are_handled() -> None:
     lengths = np.maximum(1, np.random.default_rng(0).lognormal(3, 1, 400)).astype(int).tolist()
     search = adaptive(num_steps=400, outcome=1.0, step_tokens=lengths, budget_tokens=2 * sum(lengths))

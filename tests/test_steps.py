@@ -76,6 +76,7 @@ def parts(splitter: Splitter, text: str) -> list[str]:
 # What holds for every tokenizer
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(tokenized(), settings_of_splitters, st.sampled_from(steps.NAMES))
 def test_bounds_are_valid_and_the_steps_are_the_completion(case, options, name):
