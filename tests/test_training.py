@@ -145,7 +145,7 @@ def test_a_run_says_a_line_a_round_where_no_bar_is_shown(capsys) -> None:
         (["--top-p", "0.9"], "top_p and top_k: a token that they make likelier"),
         (
             ["--recipe", "pivot", "--kl-in", "reward", "--kl-coef", "0.1"],
-            "kl_in: the head of a split trajectory would not be charged",
+            "--kl-in: the head of a split trajectory would not be charged",
         ),
         (["--temperature", "0"], "temperature: training needs one above 0"),
         (["--lora-rank", "2", "--adapter", "x"], "--lora-rank: makes a new adapter"),
