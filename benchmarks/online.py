@@ -55,7 +55,7 @@ base algorithm spends about the tokens in the rounds."""
 ARMS: dict[str, dict[str, Any]] = {
     **{
         name: {"recipe": name}
-        for name in ("base", "random", "paper", "as-released", "tree", "default", "pivot")
+        for name in ("base", "random", "paper", "as-released", "tree", "search", "pivot")
     },
     "pivot 2 + 6": {"recipe": "pivot", "group_size": 2, "reset_size": 6},
     "pivot, suffixes only": {"recipe": "pivot", "credit": "group"},

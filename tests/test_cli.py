@@ -20,7 +20,18 @@ DATA = Path(os.environ.get("GPO_DATA", Path(__file__).parents[2] / "shared" / "d
 SMALL = ["--task", "chain_sum", "--max-tokens", "96"]
 STEPS = [*SMALL, "--min-step-tokens", "1"]
 TRAIN = [*STEPS, "--size", "64", "--problems-per-round", "4", "--group-size", "4", "--values", "2"]
-TRAIN += ["--max-located", "2", "--eval-problems", "8", "--eval-every", "0", "--learning-rate", "1e-4"]
+TRAIN += [
+    "--recipe",
+    "search",
+    "--max-located",
+    "2",
+    "--eval-problems",
+    "8",
+    "--eval-every",
+    "0",
+    "--learning-rate",
+    "1e-4",
+]
 
 
 def gpo(capsys, *args: str) -> dict:

@@ -22,7 +22,19 @@ from gpo.cli import main
 
 SMALL = ["--task", "chain_sum", "--max-tokens", "64", "--min-step-tokens", "1"]
 LOCATE = [*SMALL, "--group-size", "4", "--values", "2"]
-TRAIN = [*LOCATE, "--size", "64", "--problems-per-round", "4", "--max-located", "2", "--eval-problems", "4"]
+TRAIN = [
+    *LOCATE,
+    "--recipe",
+    "search",
+    "--size",
+    "64",
+    "--problems-per-round",
+    "4",
+    "--max-located",
+    "2",
+    "--eval-problems",
+    "4",
+]
 RUNS = {
     "sample": ["sample", "--task", "chain_sum", "--max-tokens", "64", "--num", "2", "--budget-tokens", "200"],
     "locate": [

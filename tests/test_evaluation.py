@@ -195,7 +195,7 @@ def test_a_training_run_and_its_checkpoints_are_models(capsys) -> None:
         "--problems-per-round",
         "2",
     ]
-    train += ["--group-size", "2", "--rule", "base", "--eval-every", "0", "--eval-problems", "2"]
+    train += ["--group-size", "2", "--recipe", "base", "--eval-every", "0", "--eval-problems", "2"]
     gpo(capsys, *train, "--learning-rate", "1e-3", "--size", "8", "--output", "run")
     args = ["eval", "--task", "chain_sum", "--max-tokens", "48", "--limit", "4", "--temperature", "0"]
     summary = gpo(capsys, *args, "--model", "run/checkpoints/0001", "--against", "run", "--output", "out")
@@ -288,7 +288,7 @@ def test_what_cannot_be_evaluated_is_refused_before_anything_is_written(capsys, 
 def test_training_is_for_sets_with_a_train_split_and_evaluates_on_another(capsys, tmp_path) -> None:
     lookalikes.write_all(tmp_path / "data")
     train = ["train", "--data-dir", "data", "--max-tokens", "8", "--rounds", "1", "--problems-per-round", "2"]
-    train += ["--group-size", "2", "--rule", "base", "--eval-every", "0", "--eval-problems", "4"]
+    train += ["--group-size", "2", "--recipe", "base", "--eval-every", "0", "--eval-problems", "4"]
     assert "--task mmlu: would train on mmlu, which has no split to train on" in error_of(
         capsys, *train, "--task", "mmlu", "--output", "out"
     )

@@ -14,7 +14,20 @@ from gpo.types import InputError
 
 SMALL = ["--task", "chain_sum", "--max-tokens", "96"]
 TRAIN = [*SMALL, "--min-step-tokens", "1", "--size", "64", "--problems-per-round", "4", "--group-size", "4"]
-TRAIN += ["--values", "2", "--max-located", "2", "--eval-problems", "4", "--eval-every", "0", "--rounds", "2"]
+TRAIN += [
+    "--recipe",
+    "search",
+    "--values",
+    "2",
+    "--max-located",
+    "2",
+    "--eval-problems",
+    "4",
+    "--eval-every",
+    "0",
+    "--rounds",
+    "2",
+]
 
 
 def contents(folder: Path) -> dict[str, str]:

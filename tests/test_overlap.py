@@ -86,7 +86,7 @@ def test_data_overlap_needs_tests_to_compare_with(contaminated: Path, capsys) ->
 
 
 TRAIN = ["train", "--data", "own.jsonl", "--verifier", "number", "--rounds", "1", "--max-tokens", "8"]
-TRAIN += ["--problems-per-round", "2", "--group-size", "2", "--rule", "base", "--eval-problems", "1"]
+TRAIN += ["--problems-per-round", "2", "--group-size", "2", "--recipe", "base", "--eval-problems", "1"]
 TRAIN += ["--eval-every", "0"]
 
 

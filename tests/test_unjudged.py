@@ -42,6 +42,8 @@ SIZES: dict[str, tuple[str, ...]] = {
         "1",
         "--group-size",
         "2",
+        "--recipe",
+        "base",
     ),
 }
 

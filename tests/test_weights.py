@@ -448,7 +448,7 @@ def test_a_sealed_model_whose_weights_were_exchanged_is_refused(folder):
 
 
 TRAIN = ["train", "--task", "chain_sum", "--max-tokens", "48", "--rounds", "1", "--problems-per-round", "2", "--group-size", "2",
-         "--rule", "base", "--eval-every", "0", "--eval-problems", "2", "--size", "8", "--output", "run"]  # fmt: skip
+         "--recipe", "base", "--eval-every", "0", "--eval-problems", "2", "--size", "8", "--output", "run"]  # fmt: skip
 
 
 def stopped(capsys: pytest.CaptureFixture[str], *args: str) -> str:

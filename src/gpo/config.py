@@ -15,7 +15,7 @@ from gpo.pairs.parts import Options
 from gpo.recipe import RECIPES, Locating, Reading, Recipe, Success
 from gpo.settings import Settings, checked, origins, read_yaml, with_new_names
 
-RecipeName = Literal["default", "base", "random", "paper", "as-released", "tree", "pivot"]
+RecipeName = Literal["default", "base", "random", "paper", "as-released", "tree", "search", "pivot"]
 TEMPLATE_OWN = (
     *("conversation", "messages", "tools", "documents", "chat_template", "add_generation_prompt"),
     *("continue_final_message", "tokenize", "padding", "truncation", "max_length", "return_tensors"),
@@ -382,7 +382,9 @@ class TrainSettings(
 
     rounds: int = Field(100, ge=1, description="Rounds of sampling and learning")
     recipe: RecipeName = Field(
-        "default", description="Named settings of what is explored, reset and trained; settings you give win"
+        "default",
+        description="Named settings of what is explored, reset and trained; settings you give win, and the "
+        "defaults shown for them are those of `search`",
     )
     step_credit: bool = Field(
         False,
@@ -410,7 +412,7 @@ class TrainSettings(
                 "top_p and top_k: a token that they make likelier would train as if it were not; "
                 "training samples from all tokens, so leave them out"
             )
-        if self.credit == "split" and self.kl_in == "reward":
+        if self.credit == "split" and self.kl_in == "reward" and self.kl_coef:
             raise ValueError(
                 "kl_in: the head of a split trajectory would not be charged for divergence after it; "
                 "use loss, or the credit group"

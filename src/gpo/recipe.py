@@ -120,7 +120,10 @@ class Locating(Reading, Success):
 
 
 class Recipe(Locating):
-    """The settings of the algorithm; see `RECIPES` for the combinations that have a name."""
+    """The settings of the algorithm; see `RECIPES` for the combinations that have a name.
+
+    Those left out are the ones of `search`; by default `gpo train` does `Recipe.named("default")`.
+    """
 
     section = "Recipe"
 
@@ -215,7 +218,8 @@ class Recipe(Locating):
             if (value := getattr(self, name)) not in known:
                 raise ValueError(
                     f"credit: 'split' needs {name} to be {' or '.join(map(str, known))}, not {value!r}, as "
-                    "rewards must not decide where it splits; change it, or use the credit 'group'"
+                    "rewards must not decide where it splits; change it, or use the recipe 'search' or "
+                    "the credit 'group'"
                 )
         if not {"explore", "resets"} <= set(self.trained):
             raise ValueError(
@@ -274,6 +278,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "group_size": 4,
         "reset_size": 4,
     },
+    # Critical steps of successes in groups that also failed, and states of earlier successes.
+    "search": {},
     # One trajectory a prompt, and all else from its highest-entropy step.
     "pivot": {
         "rule": "entropy",
@@ -285,7 +291,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "reset_size": 7,
         "credit": "split",
     },
-    # Critical steps of successes in groups that also failed, and states of earlier successes.
-    "default": {},
 }
+RECIPES["default"] = RECIPES["pivot"]
 """Settings of the named recipes, of at most 15 lines each; what they leave out is Recipe's default."""

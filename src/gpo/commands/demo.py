@@ -39,6 +39,7 @@ def training(settings: DemoSettings, path: Path) -> TrainSettings:
         model="demo",
         task="chain_sum",
         output=str(path),
+        recipe="search",
         seed=settings.seed,
         rounds=settings.rounds,
         size=2048,
