@@ -13,7 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 from pydantic.fields import FieldInfo
 
-from gpo.settings import Settings, default_of, flag_of, section_of
+from gpo.settings import Settings, default_of, flag_of, home_of
 from gpo.types import InputError
 from gpo.yaml_text import parse_yaml
 
@@ -51,12 +51,12 @@ def command(
     """The command whose settings are those of `classes`, of which the first is the usual one."""
     options: dict[str, click.Parameter] = {}
     for cls in classes:
-        for key, info in cls.model_fields.items():
+        for key in sorted(cls.model_fields, key=lambda key: cls.__mro__.index(home_of(cls, key))):
             if key not in options:
-                notes = _notes(key, classes)
+                info, notes = cls.model_fields[key], _notes(key, classes)
                 options[key] = click.Argument([key]) if key in cls.arguments else option(key, info, notes)
         options |= {old: _old_name(old) for old in cls.renamed if old not in options}
-    sections = {key: section_of(cls, key) for cls in reversed(classes) for key in cls.model_fields}
+    sections = {key: home_of(cls, key).section for cls in reversed(classes) for key in cls.model_fields}
     return SettingsCommand(
         name, params=[*options.values(), *own], help=about, callback=call, sections=sections
     )

@@ -112,10 +112,10 @@ def flag_of(key: str) -> str:
     return "--" + key.replace("_", "-")
 
 
-def section_of(cls: type[Settings], key: str) -> str:
-    """The heading of a setting: that of the class that declared it first."""
+def home_of(cls: type[Settings], key: str) -> type[Settings]:
+    """The part that declared a setting first; its section is the setting's heading."""
     parts = [one for one in reversed(cls.__mro__) if issubclass(one, Settings)]
-    return next(one.section for one in parts if key in vars(one).get("__annotations__", {}))
+    return next(one for one in parts if key in vars(one).get("__annotations__", {}))
 
 
 def default_of(info: FieldInfo) -> Any:
