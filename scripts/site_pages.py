@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from gpo.config import Settings
+from gpo.flags import choices_of
+from gpo.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 
 UNITS = {
     "archived": "groups",
-    "batch": "rows",
     "epochs": "passes",
     "eval_every": "rounds",
     "eval_num": "completions",
@@ -214,12 +213,3 @@ def unit_in(key: str) -> str | None:
         return "fraction"
     words = ("tokens", "rounds", "updates", "samples", "problems", "steps", "traces")
     return next((word for word in words if word in key.split("_")), None)
-
-
-def choices_of(annotation: Any) -> Iterator[str]:
-    """The values of a Literal, wherever it stands in the annotation."""
-    if get_origin(annotation) is Literal:
-        yield from map(str, get_args(annotation))
-    else:
-        for one in get_args(annotation):
-            yield from choices_of(one)
