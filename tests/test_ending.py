@@ -38,10 +38,19 @@ OFFLINE = (*TRAIN[:7], "--method", "dpo", "--max-tokens", "64", "--min-step-toke
 OFFLINE += ("--problems-per-round", "32", "--group-size", "4")
 
 
+def heed() -> None:
+    for one in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(one, signal.SIG_DFL)
+
+
 class Command:
-    """A command in a process of its own, and whatever it starts."""
+    """A command in a process of its own, and whatever it starts.
+
+    It heeds signals even where these tests are run by something that ignores them, as nohup does.
+    """
 
     def __init__(self, folder: Path, *arguments: str, **settings: object) -> None:
+        settings.setdefault("preexec_fn", heed)
         self.mark = uuid.uuid4().hex
         environment = os.environ | {"TEST_MARK": self.mark, "PYTHONPATH": os.pathsep.join(sys.path)}
         self.process = subprocess.Popen(
