@@ -9,6 +9,7 @@ import ssl
 import threading
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -52,6 +53,11 @@ class Raw:
                 self.answer(self, connection)
             except OSError:
                 self.num_broken += 1
+            with suppress(OSError):  # closing with part of the request unread would reset the connection
+                connection.shutdown(socket.SHUT_WR)
+                connection.settimeout(5)
+                while connection.recv(65_536):
+                    pass
 
     def send(self, connection: socket.socket, content: bytes) -> None:
         connection.sendall(content)
