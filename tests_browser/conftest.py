@@ -121,6 +121,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     main([*located, "--search", "uniform", "--values", "8", "--output", str(folder / "uniform")])
     training = ["--size", "64", "--problems-per-round", "8", "--max-located", "4", "--learning-rate", "3e-4"]
     training += ["--eval-problems", "100", "--eval-every", "2", "--rounds", "8", "--explored", "failed"]
+    training += ["--recipe", "search"]
     main(["train", *STEPS, *training, "--output", str(folder / "trained")])
     return folder
 

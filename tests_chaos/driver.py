@@ -39,6 +39,8 @@ SMALL = ("--task", "chain_sum", "--max-tokens", "96", "--min-step-tokens", "1", 
 SHORT = ("--task", "chain_sum", "--max-tokens", "96", "--limit", "6")
 ONLINE = (
     *SMALL,
+    "--recipe",
+    "search",
     "--size",
     "32",
     "--problems-per-round",
@@ -56,7 +58,7 @@ RUNS = {
     "pairs": ("pairs", *SMALL, "--limit", "8"),
     "dpo": (
         "train", "--method", "dpo", "--pairs", "pairs", "--task", "chain_sum", "--max-tokens", "96",
-        "--batch", "4", "--microbatch", "4", "--epochs", "1", "--learning-rate", "1e-4",
+        "--minibatch", "4", "--microbatch", "4", "--epochs", "1", "--learning-rate", "1e-4",
         "--save-every", "1", "--eval-problems", "4",
     ),
 }  # fmt: skip

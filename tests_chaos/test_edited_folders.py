@@ -21,7 +21,7 @@ READERS: dict[str, tuple[str, ...]] = {
     "export": ("export", "{run}", "--to", "trl", "--output", "new"),
     "train": (
         "train", "--method", "dpo", "--pairs", "{run}", "--task", "chain_sum", "--max-tokens", "96",
-        "--batch", "4", "--microbatch", "4", "--eval-problems", "0", "--output", "new",
+        "--minibatch", "4", "--microbatch", "4", "--eval-problems", "0", "--output", "new",
     ),
 }  # fmt: skip
 FOR = {"pairs": ("locate",), "export": ("pairs",), "train": ("pairs",)}
