@@ -468,11 +468,11 @@ def test_settings_that_contradict_each_other_are_one_line(arguments, reason, cap
 
 
 @pytest.mark.usefixtures("_in_an_empty_folder")
-@pytest.mark.parametrize("command", ["sample", "train"])
+@pytest.mark.parametrize("command", [("sample",), ("train", "--recipe", "search")])
 def test_without_vllm_its_engine_is_refused_before_anything_is_written(command, monkeypatch, capsys) -> None:
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(SystemExit) as stopped:
-        main([command, "--engine", "vllm", "--task", "chain_sum", "--output", "out"])
+        main([*command, "--engine", "vllm", "--task", "chain_sum", "--output", "out"])
     assert stopped.value.code == 2
     assert "--engine vllm: cannot be imported" in capsys.readouterr().err
     assert not Path("out").exists()

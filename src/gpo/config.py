@@ -298,6 +298,17 @@ class EvalSettings(EngineSettings, DataSettings, SplitSettings, RunSettings, Suc
     )
 
 
+def check_entropies(settings: EngineSettings, rule: str) -> None:
+    """ValueError for a rule that would name no step, as the engine gives no entropies to name it by."""
+    if rule == "entropy" and settings.engine != "transformers":
+        recipe = getattr(settings, "recipe", None)
+        of, instead = (f", of the recipe {recipe},", "--recipe search") if recipe else ("", "another rule")
+        raise ValueError(
+            f"rule: 'entropy'{of} needs token entropies, which engine {settings.engine} does not give; "
+            f"give {instead} or --engine transformers"
+        )
+
+
 class LocateSettings(EngineSettings, DataSettings, SplitSettings, RunSettings, Locating, ActorSettings):
     """Settings of `gpo locate`."""
 
@@ -311,6 +322,11 @@ class LocateSettings(EngineSettings, DataSettings, SplitSettings, RunSettings, L
     reward_column: str | None = Field(
         None, description="Column with the rewards of your trajectories; without it they are verified"
     )
+
+    @model_validator(mode="after")
+    def _named_by_what_is_there(self) -> Self:
+        check_entropies(self, self.rule)
+        return self
 
 
 class LearningDataSettings(DataSettings):
@@ -407,6 +423,7 @@ class TrainSettings(
                 "engine: a server's weights cannot be updated, so what it samples would soon be another "
                 "policy's; train with transformers or vllm, or offline on `gpo pairs --engine server`"
             )
+        check_entropies(self, self.rule)
         if self.top_p < 1 or self.top_k > 0:
             raise ValueError(
                 "top_p and top_k: a token that they make likelier would train as if it were not; "
