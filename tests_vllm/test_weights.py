@@ -111,6 +111,7 @@ def test_train_samples_from_vllm_and_hands_every_update_over(tmp_path) -> None:
         "32",
     ]
     arguments += ["--rounds", "2", "--problems-per-round", "4", "--group-size", "4", "--eval-problems", "8"]
+    arguments += ["--recipe", "search"]
     arguments += ["--learning-rate", "1e-3", "--warmup-updates", "0", "--engine", "vllm", "--output", "run"]
     for name, value in ENGINE.items():
         arguments += ["--vllm-args", f"{name}={str(value).lower()}"]
