@@ -1,8 +1,16 @@
 """The named recipes, and what is refused."""
 
+from typing import get_args
+
 import pytest
 
-from gpo.recipe import RECIPES, Recipe
+from gpo import steps
+from gpo.config import RecipeName
+from gpo.curve import FREE_RULES, RULES, VALUE_RULES
+from gpo.learn.advantages import ALGORITHMS
+from gpo.learn.optimisation import AlgorithmName
+from gpo.pool import PURPOSES
+from gpo.recipe import RECIPES, Recipe, SplitterName
 from gpo.types import InputError
 
 
@@ -45,3 +53,11 @@ def test_an_unknown_recipe_is_refused() -> None:
 def test_settings_out_of_range_or_without_a_meaning_are_refused(changes, message) -> None:
     with pytest.raises(InputError, match=message):
         Recipe(**changes)
+
+
+def test_choices_that_are_spelled_out_for_types_are_those_that_there_are() -> None:
+    assert set(get_args(RecipeName)) == set(RECIPES)
+    assert get_args(SplitterName) == steps.NAMES
+    assert Recipe().trained == PURPOSES
+    assert get_args(AlgorithmName) == tuple(ALGORITHMS)
+    assert {*VALUE_RULES, *FREE_RULES, "base"} == set(RULES)

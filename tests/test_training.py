@@ -215,3 +215,15 @@ def test_a_clock_books_every_second_once() -> None:
     assert found["time/other_s"] + found["time/evaluation_s"] == pytest.approx(-100.0, abs=5.0)
     assert found["sample/tokens_per_s"] == 2.0
     assert found["time/round_s"] == pytest.approx(0.0, abs=5.0)
+
+
+def test_a_run_whose_recipe_stood_for_other_settings_then_goes_on_with_those(capsys) -> None:
+    """As runs of the version before, whose default was today's `search` and which knew no `credit`."""
+    search = [*TRAIN, "--recipe", "search", "--rounds", "1", "--output", "old"]
+    gpo(capsys, *search)
+    run = json.loads(Path("old/run.json").read_text())
+    del run["settings"]["credit"]
+    run["settings"]["recipe"] = "default"
+    Path("old/run.json").write_text(json.dumps(run))
+    gpo(capsys, "train", "--resume", "old", "--rounds", "2")
+    assert [line["round"] for line in lines("old")] == [0, 1, 2]

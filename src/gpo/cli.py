@@ -158,15 +158,17 @@ def resumed(
     name: str, cls: type[Settings], path: Path, config: Path | None, flags: dict[str, Any]
 ) -> Settings:
     """The settings of the run at `path`; flags may only repeat them, or extend the run."""
-    from gpo.config import EXTENDABLE, load_settings
+    from gpo.config import EXTENDABLE
     from gpo.record import RunFolder
+    from gpo.settings import check_stored, checked, origins, with_new_names
 
     if config:
         raise InputError("--config: a resumed run has its settings already; give flags to extend it")
     stored = RunFolder.stored_settings(path, name)
-    settings = load_settings(settings_class(name, cls, stored), None, {**stored, **flags})
-    # A setting that is newer than the run had its default there.
-    then = load_settings(type(settings), None, dict(stored)).model_dump()
+    # What the run stored is what its recipe stood for then; a setting that is newer had its default.
+    before = check_stored(settings_class(name, cls, stored), path, stored)
+    then, origin = before.model_dump(), origins(None, {}, flags)
+    settings = checked(type(before), {**then, **with_new_names(type(before), flags, origin)}, origin)
     for key, value in settings.model_dump().items():
         if key not in EXTENDABLE and value != then[key]:
             raise InputError(

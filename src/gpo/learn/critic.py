@@ -18,8 +18,6 @@ from gpo.learn.advantages import Floats
 from gpo.learn.logprobs import ActionLogprobs
 from gpo.types import Rollout, StepValues
 
-CRITICS = ("head", "model")
-
 
 def gae(rewards_T: Floats, values_T: Floats, gae_lambda: float) -> Floats:
     """[T] generalised advantages (arXiv 1506.02438, eq. 16), without discount: the reward comes at the end.
