@@ -180,6 +180,7 @@ def history(**columns) -> list[dict]:
         ("sampler", "train/sampler_mismatch", [0.0, 0.2], "dtype"),
         ("signal", "train/signal_groups_frac", [0.5, 0.0, 0.0, 0.0], "group_size"),
         ("truncated", "sample/truncated_frac", [0.1, 0.7, 0.8, 0.9], "max_tokens"),
+        ("steps", "locate/one_step_frac", [0.2, 0.9], "min_step_tokens"),
     ],
 )
 def test_a_collapse_is_named_with_the_likely_setting(name, key, values, blamed) -> None:

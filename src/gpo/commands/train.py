@@ -289,6 +289,7 @@ def sampling_metrics(data: Round) -> dict[str, float]:
         "sample/denied_rollouts": float(data.pool.num_denied),
         "locate/trajectories": float(len(data.located)),
         "locate/critical": float(len(named)),
+        "locate/one_step_frac": _mean([one.curve.num_steps == 1 for one in data.located]),
         "reset/value": _mean([value for value in resets if value is not None and math.isfinite(value)]),
         "archive/traces": float(len(data.memory.archive.traces)),
         "archive/groups": float(len(data.archived)),

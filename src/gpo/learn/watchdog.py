@@ -80,7 +80,7 @@ def _has_no_signal(rounds: Sequence[Metrics]) -> str | None:
         return None
     reward = (_windows(rounds, "sample/reward") or [0.0])[-1]
     advice = "they are all solved" if reward > 0.5 else "they are too hard: raise group_size or max_tokens"
-    return f"hardly a group has rewards that differ, so there is nothing to learn from: {advice}"
+    return f"almost no group has differing rewards, so there is nothing to learn from: {advice}"
 
 
 def _is_cut(rounds: Sequence[Metrics]) -> str | None:
@@ -88,6 +88,16 @@ def _is_cut(rounds: Sequence[Metrics]) -> str | None:
     if not shares or shares[-1] < 0.5:
         return None
     return f"{shares[-1]:.0%} of the completions are cut by the token limit: raise max_tokens"
+
+
+def _has_one_step(rounds: Sequence[Metrics]) -> str | None:
+    now = _last(rounds, "locate/one_step_frac")
+    if now is None or now < 0.5:
+        return None
+    return (
+        f"{now:.0%} of the explored trajectories are a single step, so their resets begin at the prompt: "
+        "lower min_step_tokens or choose another splitter"
+    )
 
 
 CHECKS: dict[str, Callable[[Sequence[Metrics]], str | None]] = {
@@ -99,6 +109,7 @@ CHECKS: dict[str, Callable[[Sequence[Metrics]], str | None]] = {
     "sampler": _engine_differs,
     "signal": _has_no_signal,
     "truncated": _is_cut,
+    "steps": _has_one_step,
 }
 
 
