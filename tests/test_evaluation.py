@@ -152,7 +152,7 @@ def test_two_models_are_compared_on_the_same_problems_in_one_command(capsys) -> 
     assert "p = 1 (exact sign-flip test); better on 0, worse on 0" in out
     assert Path("again/against/rollouts.jsonl").read_text() == Path("again/rollouts.jsonl").read_text()
     assert gpo(capsys, "eval", "--resume", "again")["comparison"]["p_value"] == 1.0
-    assert "--against hot: is of 32 other problems than these 8" in error_of(
+    assert "--against hot: covers 32 problems that differ from these 8" in error_of(
         capsys, "eval", *SMALL, "--limit", "8", "--temperature", "0", "--against", "hot", "--output", "b"
     )
 
@@ -161,7 +161,8 @@ def test_a_comparison_says_what_else_than_the_model_differs(capsys) -> None:
     args = ["eval", *SMALL, "--limit", "4"]
     gpo(capsys, *args, "--output", "a")
     main([*args, "--temperature", "0", "--against", "a", "--output", "b"])
-    warning = "gpo: warning: --against a: was evaluated otherwise (temperature: 1.0 there, 0.0 here)"
+    different = "was evaluated with different settings (temperature: 1.0 there, 0.0 here)"
+    warning = f"gpo: warning: --against a: {different}"
     assert warning in capsys.readouterr().err
 
 
@@ -180,7 +181,7 @@ def test_a_run_whose_problems_have_changed_is_not_resumed(capsys, tmp_path) -> N
         main(["eval", "--resume", "out"])
     assert stopped.value.code == 2
     error = capsys.readouterr().err
-    assert "--resume out: is of other problems than there are now; math/test/algebra/1.json" in error
+    assert "--resume out: covers other problems than the data does now; math/test/algebra/1.json" in error
 
 
 def test_a_training_run_and_its_checkpoints_are_models(capsys) -> None:
@@ -266,7 +267,7 @@ def test_the_harness_gets_bare_answers_and_the_templates_arguments(capsys, tmp_p
         (["--num", "4", "--k", "5"], "--k 5: is not between 1 and the 4 samples of a problem (--num)"),
         (["--num", "4", "--k", "x"], "--k: must be whole numbers"),
         (["--num", "4", "--temperature", "0"], "--num 4: greedy samples of a problem are all alike"),
-        (["--export", "lm-eval"], "the harness has no like of the verifier 'exact'"),
+        (["--export", "lm-eval"], "lm-eval has no equivalent of the verifier 'exact'"),
         (["--export", "helm"], "--export: must be 'lm-eval'"),
         (["--prompt", "few-shot"], "--prompt few-shot: is there for the benchmarks only"),
         (["--prompt", "no.jinja"], "--prompt no.jinja: no such file"),

@@ -148,8 +148,8 @@ def test_text_that_is_not_what_was_sampled_is_counted() -> None:
     rows = [PAIR, {**PAIR, "is_exact_text": False}, {**PAIR, "chosen": "2<|eot|>"}]
     notes = export("openrlhf", "pairs", rows, SOURCE, "out").notes
     assert notes == (
-        "1 of 3 rows are tokenised otherwise from text than they were sampled",
-        "1 of 3 rows end otherwise than with '</s>', which is added",
+        "1 of 3 rows do not re-tokenise to the sampled ids",
+        "1 of 3 rows do not end with '</s>', which is added",
     )
 
 

@@ -125,7 +125,7 @@ def test_an_empty_set_of_pairs_says_which_filter_removed_how_many(pairs_run, cap
     located = str(pairs_run / "located")
     num = len(lines_of(pairs_run / "located", "curves"))
     message = error_of(capsys, "pairs", "--run", located, "--min-credibility", "1", "--output", "none")
-    assert f"no row is left of {num} trajectories: {num} trajectories below min_credibility" in message
+    assert f"all {num} trajectories were filtered out: {num} trajectories below min_credibility" in message
 
 
 def test_what_a_located_run_fixed_cannot_be_said_otherwise(pairs_run, capsys, tmp_path) -> None:

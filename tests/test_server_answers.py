@@ -309,7 +309,7 @@ def test_a_row_with_a_fault_is_asked_for_elsewhere_and_is_the_same_there(stub) -
         assert policy.sample(requests) == clean
         num = altering.num_altered - before
         assert num >= 1
-        assert policy.counts == {"answered what cannot be read": num}
+        assert policy.counts == {"returned a malformed response": num}
 
 
 def test_a_server_with_a_fault_that_lasts_is_named_with_field_and_value(stub) -> None:

@@ -96,7 +96,7 @@ class PathPrior:
         """The prior that `dataclasses.asdict` took apart; ValueError for anything else."""
         sizes = {key: len(values) for key, values in asdict(cls()).items()}
         if not isinstance(content, Mapping) or {k: len(v) for k, v in content.items()} != sizes:
-            raise ValueError(f"a prior has the lists {sizes}; learn it anew")
+            raise ValueError(f"a prior has the lists {sizes}; learn it again")
         return cls(**{key: tuple(map(float, values)) for key, values in content.items()})
 
     @classmethod

@@ -195,7 +195,7 @@ def check_against(settings: EvalSettings, others: Sequence[Outcome], problems: S
     """InputError if a finished evaluation to compare with is of other problems."""
     if {one.problem for one in others} != {problem.id for problem in problems}:
         raise InputError(
-            f"--against {settings.against}: is of {len(others)} other problems than these "
+            f"--against {settings.against}: covers {len(others)} problems that differ from these "
             f"{len(problems)}; give it the same data, split and limit"
         )
 
@@ -233,7 +233,9 @@ def warn_of_other_settings(settings: EvalSettings, where: Path) -> None:
     ]
     if others:
         warnings.warn(
-            f"--against {where}: was evaluated otherwise ({'; '.join(others)})", DataWarning, stacklevel=2
+            f"--against {where}: was evaluated with different settings ({'; '.join(others)})",
+            DataWarning,
+            stacklevel=2,
         )
 
 
@@ -244,7 +246,7 @@ def check_same_problems(lines: Sequence[Json], problems: Sequence[Problem], path
     if done != now:
         other = next((name for name in done if name not in now), done[-1])
         raise InputError(
-            f"--resume {path}: is of other problems than there are now; {other} is missing or moved"
+            f"--resume {path}: covers other problems than the data does now; {other} is missing or moved"
         )
 
 

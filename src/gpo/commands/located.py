@@ -69,7 +69,9 @@ def fingerprint_of(run: Path) -> Json:
     """What the policy of a run was; InputError where the run does not say."""
     fingerprint = stored_run(run).get("fingerprint")
     if not isinstance(fingerprint, dict):
-        raise InputError(f"{run}/run.json: has no fingerprint of its model; locate anew with this version")
+        raise InputError(
+            f"{run}/run.json: has no fingerprint of its model; run `gpo locate` again with this version"
+        )
     return fingerprint
 
 
@@ -79,7 +81,7 @@ def check_same_prompts(run: Path, theirs: Json, ours: Json, purpose: str) -> Non
         if theirs.get(name) != ours.get(name):
             raise InputError(
                 f"{run}: was sampled with another {name} ({theirs.get(name)}) than the model {purpose} has "
-                f"({ours.get(name)}); use the model and prompt settings it was made with, or locate anew"
+                f"({ours.get(name)}); use the model and prompt settings it was made with, or locate again"
             )
 
 

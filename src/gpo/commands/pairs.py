@@ -70,7 +70,7 @@ def run(settings: PairsSettings, ui: Ui, *, resume: Path | None = None) -> Json:
             maker = Maker(settings, source, wanted)
         folder.take_up(stored, maker.fingerprint)
         for name, size in folder.repair().items():
-            ui.log(f"{path / name}: its last line was torn and is cut off ({size} bytes)")
+            ui.log(f"{path / name}: removed an incomplete last line ({size} bytes)")
         maker.folder = folder
         rows = maker.build(ui)
         if not rows.pairs and not rows.unpaired:
@@ -281,7 +281,7 @@ def excluded_questions(settings: PairsSettings) -> set[str]:
 def nothing_left(counts: dict[str, int]) -> str:
     """Why there is no row, by the filters that removed them."""
     reasons = [f"{num} {name}" for name, num in counts.items() if num and name not in OUTCOMES]
-    return f"no row is left of {counts['trajectories']} trajectories: " + ", ".join(reasons)
+    return f"all {counts['trajectories']} trajectories were filtered out: " + ", ".join(reasons)
 
 
 OUTCOMES = ("trajectories", "pairs", "unpaired", "fine_tuning", "steps")
@@ -331,7 +331,7 @@ def report(summary: Json) -> list[RenderableType]:
         f"{summary['trajectories']} trajectories, parted at: {summary['at']}; rows: {rows}",
         f"left out: {left}",
         *told(summary["unjudged"]),
-        *([f"{inexact} pairs whose text is tokenised otherwise than it was sampled"] if inexact else []),
+        *([f"{inexact} pairs whose text does not re-tokenise to the sampled ids"] if inexact else []),
         terminal.ledger(summary["tokens"]),
         f"written to {summary['run']}",
     ]

@@ -77,7 +77,7 @@ class Recorded:
     def read(cls, path: Path, version: int, num_ids: int | None = None) -> Recorded:
         """InputError if an earlier version wrote other lines, and for ids not of a model's `num_ids`."""
         if any(True for _ in read_lines(path / "rounds.jsonl")):
-            raise InputError(f"--resume {path}: was written by an earlier version; start it anew")
+            raise InputError(f"--resume {path}: was written by an earlier version; start a new run")
         found = cls()
         for line in read_lines(path / "problems.jsonl", FinishedLine):
             found.totals.add(line)

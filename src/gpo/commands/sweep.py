@@ -144,7 +144,7 @@ def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: P
         engines.check_room(policy, queue.problems)
         folder.take_up(stored, policy.fingerprint, queue.rows)
         for name, size in folder.repair().items():
-            ui.log(f"{path / name}: its last line was torn and is cut off ({size} bytes)")
+            ui.log(f"{path / name}: removed an incomplete last line ({size} bytes)")
         summary = _run(folder, queue, settings, engines.suited(recipe, policy), policy, ui, command)
         summary |= engines.engine_counts(policy)
     summary |= {"given": queue.num_rows, "run": str(path)}

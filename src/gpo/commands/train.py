@@ -61,7 +61,9 @@ def complete(folder: RunFolder, training: Training, ui: Ui) -> Json:
     fingerprint = {k: v for k, v in training.policy.fingerprint.items() if k != "weights"}
     discarded = folder.take_up(training.settings.model_dump(), fingerprint, training.parts.rows)
     if any(discarded.values()):
-        ui.print("discarded of a torn round: {rollouts} rollouts, {curves} curves".format_map(discarded))
+        ui.print(
+            "discarded {rollouts} rollouts and {curves} curves from an incomplete round".format_map(discarded)
+        )
     training.run(folder, ui)
     if training.ranks.is_first:
         folder.save("model", partial(learning.save_model, training.policy))

@@ -234,7 +234,7 @@ class Explorer:
         active.waiting.setdefault(row, []).append(job)
 
     def _deliver(self, job: _Job) -> None:
-        """The next rollout that the job waits for, if it is there; one at a time, for it may ask anew."""
+        """The next rollout that the job waits for, if it is there; one at a time, for it may ask again."""
         if job.inbox and (rollout := job.active.rows.get(job.inbox[0])) is not None:
             job.inbox.popleft()
             self._ready.append((job, rollout))

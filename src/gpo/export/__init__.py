@@ -39,13 +39,9 @@ def export(target: str, kind: str, rows: Sequence[Json], source: Source, folder:
     inexact = sum(not row.get("is_exact_text", True) for row in rows)
     notes = [*made.notes]
     if inexact:
-        notes.append(
-            f"{inexact} of {len(rows)} rows are tokenised otherwise from text than they were sampled"
-        )
+        notes.append(f"{inexact} of {len(rows)} rows do not re-tokenise to the sampled ids")
     if other := sum(not _ends(row, source.end_text) for row in rows):
-        notes.append(
-            f"{other} of {len(rows)} rows end otherwise than with {source.end_text!r}, which is added"
-        )
+        notes.append(f"{other} of {len(rows)} rows do not end with {source.end_text!r}, which is added")
     return Export(made.files, made.command, tuple(notes))
 
 

@@ -1,6 +1,6 @@
 """TRL's preference trainers on exact token ids, and pairs that weigh differently.
 
-TRL 1.16 reads text or messages, which it tokenises anew: sampled ids come out different, an end token is
+TRL 1.16 reads text or messages, which it tokenises again: sampled ids come out different, an end token is
 added to every answer that lacks one, and messages that end in the assistant's turn are closed and another
 turn is opened. So each trainer here is given ids. What is overridden, and checked by a test for each:
 

@@ -1,7 +1,7 @@
 """Log-probabilities of sampled tokens under a causal LM, without logits of a whole batch.
 
 Only the hidden states that predict a sampled token meet the output head, a few thousand at a time,
-and the backward pass computes their logits anew. So no [B,T,V] tensor ever exists.
+and the backward pass computes their logits again. So no [B,T,V] tensor ever exists.
 """
 
 from __future__ import annotations

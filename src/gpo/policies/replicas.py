@@ -170,7 +170,7 @@ class Replicas:
         try:
             return parse(_content(answer))
         except (MalformedError, JsonError) as error:
-            reason = secrets(short=True).mask(f"answered what cannot be read: {error}")
+            reason = secrets(short=True).mask(f"returned a malformed response: {error}")
             raise _FailedError(reason, is_malformed=True) from None
 
     def _failed(self, replica: Replica, failure: _FailedError) -> None:

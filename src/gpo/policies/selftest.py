@@ -105,7 +105,9 @@ class Examined:
         rest = self.greedy(self.ids + whole.action_ids[:middle], _NUM_TOKENS - middle)
         is_same = rest.action_ids[0] == whole.action_ids[middle]
         if not is_same and not _is_tie(rest.logprobs[0], whole.logprobs[middle]):
-            raise self.refused("cannot continue an assistant's turn: from the middle it goes on otherwise")
+            raise self.refused(
+                "cannot continue an assistant's turn: resuming mid-completion gave a different continuation"
+            )
 
     def greedy(self, ids: Ids, num_new: int) -> Sample:
         ask = self.asked(1, ids, num_new)

@@ -66,7 +66,9 @@ class ChatTemplate:
         prompt = self._render([self._user(question)], question)
         whole = self._render([self._user(question), message], question, is_asking=False)
         if not whole.startswith(prompt):
-            raise InputError("the chat template writes an answer otherwise than it begins one")
+            raise InputError(
+                "the chat template begins an answer in one way and writes a finished one in another"
+            )
         return whole[len(prompt) :]
 
     def _render(self, turns: list[Message], question: str, *, is_asking: bool = True) -> str:

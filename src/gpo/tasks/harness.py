@@ -64,11 +64,11 @@ class Asked:
 
 
 def check_verifier(verifier: str) -> None:
-    """InputError for a verifier that the harness has no like of."""
+    """InputError for a verifier that lm-eval has no equivalent of."""
     known = (*FILTERS, "math")
     if verifier not in known:
         raise InputError(
-            f"--export lm-eval: the harness has no like of the verifier '{verifier}', only of "
+            f"--export lm-eval: lm-eval has no equivalent of the verifier '{verifier}', only of "
             f"{', '.join(known)}; leave the flag out"
         )
 
@@ -78,7 +78,7 @@ def write(
 ) -> Path:
     """Writes NAME.yaml and NAME.jsonl, and for mathematics its scorer; returns the YAML's path.
 
-    `generation` are the harness's generation_kwargs. InputError for a verifier that it has no like of.
+    `generation` are the harness's generation_kwargs. InputError for a verifier that it has no equivalent of.
     """
     check_verifier(verifier)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Tasks whose critical step is known by construction, for testing what finds critical steps.
 
 A question is a chain of six operations modulo 10, each a bijection of the running value (multipliers
-are 3, 7 and 9), so that one wrong step spoils the answer unless a later one happens to mend it:
+are 3, 7 and 9), so that one wrong step spoils the answer unless a later one happens to repair it:
 
     Work modulo 10 from 7.        a: 7 + 3 = 0
     a + 3                         b: 0 - 9 = 1

@@ -103,7 +103,9 @@ def _filled(template: Template, name: str, examples: Callable[[Row], Mapping[str
             text = template.render({**asked, "columns": columns, **shown})
         except (TemplateError, TypeError, ValueError, ArithmeticError, MemoryError, RecursionError) as error:
             reason = str(error) or "too large"
-            raise InputError(f"--prompt {name}: cannot be filled in ({reason}); mend the template") from error
+            raise InputError(
+                f"--prompt {name}: cannot be filled in ({reason}); correct the template"
+            ) from error
         if not text.strip():
             raise InputError(f"--prompt {name}: makes an empty prompt; put {{{{ question }}}} into it")
         return text.strip()
@@ -126,7 +128,9 @@ def _compiled(text: str, name: str) -> Template:
     try:
         return environment.from_string(text)
     except TemplateSyntaxError as error:
-        raise InputError(f"--prompt {name}: line {error.lineno}: {error.message}; mend that line") from None
+        raise InputError(
+            f"--prompt {name}: line {error.lineno}: {error.message}; correct that line"
+        ) from None
 
 
 def _no_examples(row: Row) -> Mapping[str, Any]:

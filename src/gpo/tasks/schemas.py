@@ -91,7 +91,7 @@ def mmlu(record: Record, where: str) -> Row:
     options = _options(record, "choices", where)
     if not isinstance(answer, int) or isinstance(answer, bool) or not 0 <= answer < len(options):
         raise InputError(
-            f"{where}: answer 'answer' is {shown(answer)}, no index of its {len(options)} choices; mend "
+            f"{where}: answer 'answer' is {shown(answer)}, no index of its {len(options)} choices; correct "
             "or remove the row"
         )
     return _choice(record, where, options, LETTERS[answer], "subject")
@@ -104,7 +104,7 @@ def mmlu_pro(record: Record, where: str) -> Row:
     if answer not in LETTERS[: len(options)]:
         raise InputError(
             f"{where}: answer 'answer' is {shown(answer)}, no letter of its {len(options)} options; "
-            "mend or remove the row"
+            "correct or remove the row"
         )
     row = _choice(record, where, options, answer, "category")
     worked = str(record.get("cot_content") or "").removeprefix("A: ")

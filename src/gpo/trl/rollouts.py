@@ -29,7 +29,7 @@ class Rollouts:
 
     Made by `gpo.trl.rollout_func`. A process samples its own groups; nothing is exchanged. In
     evaluation every row is a plain sample of its prompt. The prior that the searches learn is kept from
-    call to call, but in no checkpoint: a resumed run learns it anew.
+    call to call, but in no checkpoint: a resumed run learns it again.
     """
 
     tokens: Counter[str]
