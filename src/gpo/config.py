@@ -2,148 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from gpo.files import check_path
 from gpo.learn.optimisation import Method, Optimisation, PreferenceOptimisation
 from gpo.pairs.parts import Options
-from gpo.recipe import RECIPES, Locating, Reading, Recipe, Success
-from gpo.settings import Settings, checked, origins, read_yaml, with_new_names
+from gpo.policies.settings import EngineSettings, ModelSettings, check_entropies
+from gpo.recipe import RECIPES, Locating, Recipe
+from gpo.settings import Settings, Success, checked, origins, read_yaml, with_new_names
+from gpo.tasks.settings import BenchmarkSettings, ColumnSettings, DataSettings
 
 RecipeName = Literal["default", "base", "random", "paper", "as-released", "tree", "search", "pivot"]
-TEMPLATE_OWN = (
-    *("conversation", "messages", "tools", "documents", "chat_template", "add_generation_prompt"),
-    *("continue_final_message", "tokenize", "padding", "truncation", "max_length", "return_tensors"),
-    *("return_dict", "return_assistant_tokens_mask", "tokenizer_kwargs"),
-)
-"""What this program tells a chat template itself."""
-TASK_OWN = ("name", "split", "size", "seed", "data_dir")
-"""Settings of a task that have flags of their own."""
 NO_TEST = "Train on rows of a test split, which is refused otherwise"
-
-
-class ModelSettings(Reading):
-    """The policy and how it samples."""
-
-    section = "Model and sampling"
-
-    model: str = Field(
-        "demo", description="Path or hub name of a causal LM; `demo` is the tiny model in this package"
-    )
-    adapter: str | None = Field(None, description="Path or hub name of a PEFT adapter for the model")
-    trust_remote_code: bool = Field(False, description="Run code that comes with the model")
-    device: str | None = Field(None, description="Torch device; by default cuda where there is one, else cpu")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="Dtype of the weights"
-    )
-    threads: int | None = Field(
-        None, ge=1, description="CPU threads of torch; 1 for the demo model and torch's choice for others"
-    )
-    temperature: float = Field(1.0, ge=0, le=10, description="Sampling temperature; 0 decodes greedily")
-    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus sampling: probability mass to sample from")
-    top_k: int = Field(0, ge=0, description="Number of likeliest tokens to sample from; 0 is all")
-    max_tokens: int = Field(512, ge=1, description="Maximum completion length, given prefix included")
-    stop: list[str] = Field([], description="String that ends a completion; repeat it for several")
-    batch_tokens: int = Field(
-        65_536,
-        ge=1,
-        description="Tokens of one sampling batch: rows times padded length",
-    )
-    chat: bool = Field(True, description="Ask through the model's chat template, where it has one")
-    system_prompt: str | None = Field(None, description="System prompt for the chat template")
-    template_args: dict[str, Any] = Field(
-        {}, description="Argument for the chat template, such as enable_thinking=false"
-    )
-
-    @field_validator("template_args")
-    @classmethod
-    def _of_the_template(cls, value: dict[str, Any]) -> dict[str, Any]:
-        if taken := [key for key in value if key in TEMPLATE_OWN]:
-            raise ValueError(f"{taken[0]} is set by gpo itself; leave it out")
-        return value
-
-
-class EngineSettings(ModelSettings):
-    """The policy, and the engine that samples from it."""
-
-    section = "Engine"
-
-    engine: Literal["transformers", "vllm", "server"] = Field(
-        "transformers",
-        description="Engine that samples: transformers or vLLM in this process, or servers that are running",
-    )
-    server: list[str] = Field(
-        [],
-        description="Base URL of a server of the model; repeat it for several; $GPO_API_KEY holds the key",
-    )
-    served_model: str | None = Field(
-        None, description="Name of the model or adapter on the server; by default the only one it serves"
-    )
-    slots: int | None = Field(
-        None,
-        ge=1,
-        le=65_536,
-        description="Rows that the engine works on at once; by default 64 per server and for vLLM, and for "
-        "transformers as many as batch_tokens surely hold",
-    )
-    vllm_args: dict[str, Any] = Field(
-        {}, description="Further argument of vLLM's engine, such as tensor_parallel_size=2"
-    )
-    request_timeout_s: float = Field(600.0, gt=0, description="Seconds that one call to a server may take")
-    retries: int = Field(8, ge=0, description="Number of retries of a failed call to a server")
-    patience_s: float = Field(
-        300.0, ge=0, description="Seconds to wait for servers that are all gone before giving up"
-    )
-    text_only: bool = Field(
-        False, description="Use servers that return no token ids; log-probabilities are then unknown"
-    )
-
-    @model_validator(mode="after")
-    def _one_engine(self) -> Self:
-        if self.engine == "server" and not self.server:
-            raise ValueError("engine: server needs the URL of one; give server")
-        if self.engine != "server":
-            for key in ("server", "served_model", "text_only"):
-                if getattr(self, key):
-                    raise ValueError(f"{key}: is for engine server, not {self.engine}")
-        if self.engine != "vllm" and self.vllm_args:
-            raise ValueError(f"vllm_args: is for engine vllm, not {self.engine}")
-        if self.engine == "server" and self.adapter:
-            raise ValueError("adapter: a server has its adapters already; name one with served_model")
-        return self
-
-
-class BenchmarkSettings(Settings):
-    """Where the benchmarks' rows are."""
-
-    section = "Data and verifier"
-
-    data_dir: str | None = Field(
-        None,
-        description="Folder with benchmark files as published; by default $GPO_DATA, else the hub",
-    )
-
-    @property
-    def data_folder(self) -> str | None:
-        """The folder that was named, here or in the environment; None for the hub."""
-        folder = self.data_dir or os.environ.get("GPO_DATA") or None
-        if folder is not None:
-            check_path(folder, "--data-dir" if self.data_dir else "$GPO_DATA")
-        return folder
-
-
-class ColumnSettings(Settings):
-    """Which columns of a user's rows hold what."""
-
-    section = "Data and verifier"
-
-    prompt_column: str = Field("prompt", description="Column with the question")
-    answer_column: str = Field("answer", description="Column with the known answer")
 
 
 class CheckSettings(BenchmarkSettings):
@@ -157,62 +30,6 @@ class CheckSettings(BenchmarkSettings):
     limit: int | None = Field(None, ge=1, description="Maximum number of rows per split, evenly spread")
     verifier_limit_s: float = Field(20.0, gt=0, description="Processor seconds for one answer")
     seed: int = Field(0, ge=0, description="Seed of the choice of other rows' answers")
-
-
-class DataSettings(BenchmarkSettings, ColumnSettings):
-    """The problems and how their answers are verified."""
-
-    section = "Data and verifier"
-
-    task: str | None = Field(
-        None, description="Benchmark, embedded task, or gym/NAME for a reasoning-gym generator"
-    )
-    data: str | None = Field(
-        None,
-        description="Your own problems: FILE.jsonl, FILE.parquet or hub:OWNER/NAME[:CONFIG[:SPLIT]]; "
-        "sample and locate also take ray:PATH, read while they run",
-    )
-    verifier: str | None = Field(
-        None,
-        description="How answers are verified: exact, number, option, math, bbh, gym, module:function or "
-        "file.py:function; by default the task's own",
-    )
-    verifier_limit_s: float = Field(10.0, gt=0, description="Processor seconds for one answer")
-    prompt: str | None = Field(
-        None,
-        description="Prompt: plain, zero-shot, few-shot or FILE.jinja; by default zero-shot for benchmarks, "
-        "else plain",
-    )
-    shots: int | None = Field(
-        None, ge=0, description="Examples of a few-shot prompt; by default as many as in the literature"
-    )
-    limit: int | None = Field(
-        None,
-        ge=1,
-        description="Maximum number of problems: the first, or evenly spread ones of a benchmark",
-    )
-    size: int = Field(512, ge=1, le=10_000_000, description="Problems to draw from an embedded task")
-    task_options: dict[str, Any] = Field(
-        {}, description="Option of a reasoning-gym generator, such as max_terms=4"
-    )
-
-    @field_validator("task_options")
-    @classmethod
-    def _of_the_generator(cls, value: dict[str, Any]) -> dict[str, Any]:
-        if taken := [key for key in value if key in TASK_OWN]:
-            raise ValueError(f"{taken[0]} has a flag of its own; give --{taken[0].replace('_', '-')}")
-        return value
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        self._check_source()
-        return self
-
-    def _check_source(self) -> None:
-        if (self.task is None) == (self.data is None):
-            raise ValueError(
-                "--task or --data: give one of them, such as --task chain_sum or --data FILE.jsonl"
-            )
 
 
 class OverlapSettings(BenchmarkSettings, ColumnSettings):
@@ -296,17 +113,6 @@ class EvalSettings(EngineSettings, DataSettings, SplitSettings, RunSettings, Suc
     export: Literal["lm-eval"] | None = Field(
         None, description="Also write the same evaluation for EleutherAI's harness"
     )
-
-
-def check_entropies(settings: EngineSettings, rule: str) -> None:
-    """ValueError for a rule that would name no step, as the engine gives no entropies to name it by."""
-    if rule == "entropy" and settings.engine != "transformers":
-        recipe = getattr(settings, "recipe", None)
-        of, instead = (f", of the recipe {recipe},", "--recipe search") if recipe else ("", "another rule")
-        raise ValueError(
-            f"rule: 'entropy'{of} needs token entropies, which engine {settings.engine} does not give; "
-            f"give {instead} or --engine transformers"
-        )
 
 
 class LocateSettings(EngineSettings, DataSettings, SplitSettings, RunSettings, Locating, ActorSettings):

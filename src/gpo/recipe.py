@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from gpo import proposals, steps
 from gpo.curve import ADVANTAGE_RULES, FREE_RULES, VALUE_RULES, Rule
 from gpo.pool import Purpose
 from gpo.proposals import Proposal
-from gpo.settings import Settings
+from gpo.settings import Reading, Success
 from gpo.types import InputError, Splitter
 
 Explored = Literal["failed", "mixed", "unsolved", "succeeded", "all"]
@@ -21,35 +21,6 @@ EXPLORED = (
 )
 Search = Literal["adaptive", "uniform", "bisect"]
 SplitterName = Literal["newline", "as-released", "sentence", "fixed"]
-Pair = Annotated[list[str], Field(min_length=2, max_length=2)]
-
-
-class Reading(Settings):
-    """What a reader sees of a completion."""
-
-    section = "Model and sampling"
-
-    thinking_marks: list[Pair] = Field(
-        [], description="Further marks around thinking, which readers do not see: its opening and its closing"
-    )
-
-    @field_validator("thinking_marks")
-    @classmethod
-    def _two_marks(cls, pairs: list[list[str]]) -> list[list[str]]:
-        for opened, closed in pairs:
-            if not opened.strip() or not closed.strip() or opened == closed:
-                raise ValueError(f"{opened!r} {closed!r} are not two different marks; give a pair of them")
-        return pairs
-
-
-class Success(Settings):
-    """What counts as a success."""
-
-    section = "Data and verifier"
-
-    success_at: float = Field(
-        1.0, gt=0, le=1, description="Lowest reward that counts as a success; learners use the raw reward"
-    )
 
 
 class Locating(Reading, Success):

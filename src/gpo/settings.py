@@ -11,9 +11,9 @@ import difflib
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core.core_schema import ValidationInfo
 
@@ -23,6 +23,8 @@ from gpo.types import DataWarning, InputError
 from gpo.yaml_text import parse_yaml
 
 MAX_CONFIG_BYTES = 2**20
+
+Pair = Annotated[list[str], Field(min_length=2, max_length=2)]
 
 S = TypeVar("S", bound="Settings")
 
@@ -64,6 +66,34 @@ class Settings(BaseModel):
         """A copy with other values, checked as a whole."""
         given = {key: getattr(self, key) for key in type(self).model_fields}
         return type(self)(**given | changes)
+
+
+class Reading(Settings):
+    """What a reader sees of a completion."""
+
+    section = "Model and sampling"
+
+    thinking_marks: list[Pair] = Field(
+        [], description="Further marks around thinking, which readers do not see: its opening and its closing"
+    )
+
+    @field_validator("thinking_marks")
+    @classmethod
+    def _two_marks(cls, pairs: list[list[str]]) -> list[list[str]]:
+        for opened, closed in pairs:
+            if not opened.strip() or not closed.strip() or opened == closed:
+                raise ValueError(f"{opened!r} {closed!r} are not two different marks; give a pair of them")
+        return pairs
+
+
+class Success(Settings):
+    """What counts as a success."""
+
+    section = "Data and verifier"
+
+    success_at: float = Field(
+        1.0, gt=0, le=1, description="Lowest reward that counts as a success; learners use the raw reward"
+    )
 
 
 def fill(settings: Settings, values: Mapping[str, Any], origin: Mapping[str, str]) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from gpo import DEMO_MODEL, proposals
 from gpo.commands import setup
-from gpo.config import EngineSettings, ModelSettings
 from gpo.curve import VALUE_RULES
+from gpo.policies.settings import EngineSettings, ModelSettings
 from gpo.recipe import Recipe
 from gpo.types import DataWarning, ForwardingPolicy, InputError, Policy, Problem, State
 

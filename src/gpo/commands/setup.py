@@ -12,7 +12,9 @@ from gpo.commands import outputs
 from gpo.commands.held_out import check_training_rows
 from gpo.commands.overlap import without_overlaps
 from gpo.commands.routing import Routed
-from gpo.config import DataSettings, ModelSettings, PreferenceSettings, TrainSettings
+from gpo.config import PreferenceSettings, TrainSettings
+from gpo.policies.settings import ModelSettings
+from gpo.tasks.settings import DataSettings
 from gpo.tasks.splits import has_training
 from gpo.types import CompletionText, Ids, InputError, Problem, State, Trace, Verifier, derive_seed
 

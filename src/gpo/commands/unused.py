@@ -8,8 +8,8 @@ from typing import Any
 
 from gpo import tasks
 from gpo.config import LearningDataSettings, PairsSettings, PreferenceSettings, TrainSettings
-from gpo.recipe import Locating, Reading, Success
-from gpo.settings import Settings
+from gpo.recipe import Locating
+from gpo.settings import Reading, Settings, Success
 from gpo.types import DataWarning, InputError
 
 Used = Callable[[Any], bool]
@@ -40,7 +40,8 @@ def _has_benchmarks(settings: Any) -> bool:
     return named or (is_learned and not _is_drawn(settings))
 
 
-LOCATING = Locating.model_fields.keys() - Reading.model_fields.keys() - Success.model_fields.keys()
+SHARED = {**Reading.model_fields, **Success.model_fields}
+LOCATING = [key for key in Locating.model_fields if key not in SHARED]
 RULES: tuple[tuple[tuple[str, ...], Used, str], ...] = (
     (("shots",), lambda s: s.prompt == "few-shot", "without --prompt few-shot"),
     (("data_dir",), _has_benchmarks, "without a benchmark to read"),

@@ -9,7 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from gpo.curve import Estimate
-from gpo.recipe import Success
+from gpo.settings import Success
 from gpo.types import (
     CriticalStep,
     Ids,
