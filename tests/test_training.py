@@ -228,3 +228,16 @@ def test_a_run_whose_recipe_stood_for_other_settings_then_goes_on_with_those(cap
     Path("old/run.json").write_text(json.dumps(run))
     gpo(capsys, "train", "--resume", "old", "--rounds", "2")
     assert [line["round"] for line in lines("old")] == [0, 1, 2]
+
+
+def test_the_default_recipe_resumes_with_equal_rollouts_and_weights(capsys) -> None:
+    args = [*TRAIN[:9], "--eval-problems", "4", "--learning-rate", "1e-3", "--problems-per-round", "4"]
+    gpo(capsys, *args, "--rounds", "3", "--output", "straight")
+    gpo(capsys, *args, "--rounds", "1", "--output", "halves")
+    gpo(capsys, "train", "--resume", "halves", "--rounds", "3")
+    for name in ("rollouts.jsonl", "curves.jsonl"):
+        assert Path("straight", name).read_bytes() == Path("halves", name).read_bytes()
+    one, other = (load_file(f"{run}/model/model.safetensors") for run in ("straight", "halves"))
+    assert all(one[key].equal(other[key]) for key in one)
+    rollouts = Path("straight/rollouts.jsonl").read_text().splitlines()
+    assert {json.loads(line)["purpose"] for line in rollouts} == {"explore", "resets"}
