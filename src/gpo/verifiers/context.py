@@ -10,7 +10,7 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
-from gpo.verifiers import magnitudes, modifiers
+from gpo.verifiers import words
 from gpo.verifiers.plain import DRESS, UNSPACED
 
 NEAR = 80
@@ -20,7 +20,7 @@ _LETTER = r"[^\W\d_]"
 _SIGNS = "¢\u2032\u2033"
 _SPACED_WORD = re.compile(rf"[ {DRESS}]*-?((?:{_LETTER}|[\u0900-\u0dff])+)")
 _GLUED_WORD = re.compile(rf"{_LETTER}+|[°{_SIGNS}]")
-_UNSPACED_WORD = re.compile(" ?(" + "|".join(sorted(magnitudes.UNSPACED, key=len, reverse=True)) + ")")
+_UNSPACED_WORD = re.compile(" ?(" + "|".join(sorted(words.UNSPACED_MAGNITUDES, key=len, reverse=True)) + ")")
 _UNKNOWN_MAGNITUDE = re.compile(r"illi?on|illiard|ill[oó]n|ilh[aã]o|илли|ільй", re.IGNORECASE)
 _DIGITS = r"\(?[-+\u2013]? ?\.?[0-9]"
 _EXPONENT = r"(?:\^?\(?-?[0-9]\)?|\^\(-?[0-9]\))?"
@@ -35,9 +35,9 @@ _PERCENT = re.compile(
 )
 _BEFORE = re.compile(
     r"(?:[+\u00d7\u00f7/^<>\u2264\u2265\u2260\u00b1\u221a!@#%\\]|[0-9)\]]\s?[*:]{1,2}|\\[A-Za-z]+"
-    rf"|(?:\b{modifiers.SHARES}|%|[0-9])(?:\s(?:of|de|di|von|от)(?:\sthe)?)?|\b{modifiers.BOUNDS}"
-    rf"|[0-9][%)\]]*\s?[,;\u2013-]|[0-9]\S{{0,3}}(?:\s{_LETTER}{{1,15}})?,?\s{modifiers.ALTERNATIVES}"
-    rf"|\b(?:between|either)\b.{{0,30}}|{modifiers.UNSPACED_BOUNDS})\s*$",
+    rf"|(?:\b{words.any_of('share')}|%|[0-9])(?:\s(?:of|de|di|von|от)(?:\sthe)?)?|\b{words.any_of('bound')}"
+    rf"|[0-9][%)\]]*\s?[,;\u2013-]|[0-9]\S{{0,3}}(?:\s{_LETTER}{{1,15}})?,?\s{words.any_of('alternative')}"
+    rf"|\b(?:between|either)\b.{{0,30}}|{words.any_of('unspaced_bound')})\s*$",
     re.IGNORECASE,
 )
 _TOUCHED_BEFORE = re.compile(rf"(?:^|[\s:=\u2248\u2026\u2013|,;{UNSPACED}。、]|(?:^|\s)[-+])$")
@@ -52,14 +52,14 @@ _OPERATION = re.compile(
     r"[)\] ]*(?:[+\u00d7\u00f7^=\u2248<>\u2264\u2265\u2260\u00b1\u221a\u221e!\\]|\*|/ ?(?:[0-9(]|[A-Za-z]\b)"
     r"|: ?[0-9]|[-\u2013] ?(?:[0-9(.]|[A-Za-z]\b)|\( ?[-0-9.,]+ ?\)|\(?(?:in )?base\b)"
 )
-_CHANGED = re.compile(rf"[-, ]*(?:\(?{modifiers.CHANGES}\b|[B-HJ-Zb-zJ](?![\w'-]|\.\w)|a(?= ?[-+^*/=]))")
+_CHANGED = re.compile(rf"[-, ]*(?:\(?{words.any_of('change')}\b|[B-HJ-Zb-zJ](?![\w'-]|\.\w)|a(?= ?[-+^*/=]))")
 _ANOTHER = re.compile(
-    rf"[) ]*(?:{_LETTER}+\.? ){{0,2}}?(?:(?:[,;&\u2013-]|{modifiers.JOINTS}\b) ?)+{_DIGITS}"
-    rf"| ?(?!{modifiers.EXPLAINS}\b)(?:{_LETTER}+\.? )?{_DIGITS}",
+    rf"[) ]*(?:{_LETTER}+\.? ){{0,2}}?(?:(?:[,;&\u2013-]|{words.any_of('joint')}\b) ?)+{_DIGITS}"
+    rf"| ?(?!{words.any_of('explaining')}\b)(?:{_LETTER}+\.? )?{_DIGITS}",
     re.IGNORECASE,
 )
 _MULTIPLE = re.compile(rf"[-, ]*{_LETTER}+(?:-|(?:[ '\u2019]s)? (?:of )?)({_LETTER}+)")
-_UNSPACED_CHANGE = re.compile(rf" ?(?:{modifiers.UNSPACED_CHANGES}|[{UNSPACED}、]{{0,4}} ?[0-9])")
+_UNSPACED_CHANGE = re.compile(rf" ?(?:{words.any_of('unspaced_change')}|[{UNSPACED}、]{{0,4}} ?[0-9])")
 
 
 class Tail(NamedTuple):
@@ -83,8 +83,8 @@ def tail(line: str, end: int, *, has_currency: bool) -> Tail:
     unit = _UNIT.match(line, end)
     if (
         unit
-        and unit[1] in magnitudes.UNITS
-        and (not unit[2] or unit[2] in magnitudes.UNITS or len(unit[2]) > 2)
+        and unit[1] in words.TOUCHING_UNITS
+        and (not unit[2] or unit[2] in words.TOUCHING_UNITS or len(unit[2]) > 2)
     ):
         return Tail(factor, unit.group().strip(), unit.end())
     glued = _GLUED_WORD.match(line, end)
@@ -96,14 +96,14 @@ def _magnitude(line: str, end: int, *, has_currency: bool) -> tuple[Fraction | i
     """The factor of the next magnitude and where it ends; None if there is none."""
     word = _UNSPACED_WORD.match(line, end)
     if word:
-        return magnitudes.UNSPACED[word[1]], word.end()
+        return words.UNSPACED_MAGNITUDES[word[1]], word.end()
     glued = _GLUED_WORD.match(line, end)
-    table = {**magnitudes.GLUED, **magnitudes.WITH_CURRENCY} if has_currency else magnitudes.GLUED
+    table = words.TOUCHING_MONEY if has_currency else words.TOUCHING_MAGNITUDES
     if glued and glued.group() in table:
         return table[glued.group()], glued.end()
     word = _SPACED_WORD.match(line, end)
     key = word and (word[1] if len(word[1]) == 1 else word[1].casefold())
-    return (magnitudes.WORDS[key], word.end()) if word and key and key in magnitudes.WORDS else None
+    return (words.MAGNITUDES[key], word.end()) if word and key and key in words.MAGNITUDES else None
 
 
 def is_sign(line: str, place: int, *, is_word: bool, has_gap: bool) -> bool:
@@ -139,7 +139,7 @@ def is_open_after(line: str, end: int) -> bool:
     start = touching.end() if touching.group().endswith("!") else end
     rest = _DRESSING.sub(" ", line[start : start + NEAR])
     multiple = _MULTIPLE.match(rest)  # 18 half dozen, 18 tens of thousands
-    if multiple and len(multiple[1]) > 3 and magnitudes.WORDS.get(multiple[1].casefold(), 0) >= 12:
+    if multiple and len(multiple[1]) > 3 and words.MAGNITUDES.get(multiple[1].casefold(), 0) >= 12:
         return False
     return not any(one.match(rest) for one in (_OPERATION, _CHANGED, _ANOTHER, _UNSPACED_CHANGE))
 

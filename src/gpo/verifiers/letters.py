@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from gpo.verifiers import answers
+from gpo.verifiers import answers, words
 
 REACH = 4000
 """Characters of a marked line from its start, and of an unmarked text from its end, that are read."""
@@ -24,13 +24,7 @@ _WIDE = str.maketrans(
 _DRESS = re.compile(r"\\(?:(?:text|math)[a-z]*|mbox|boxed|fbox|left|right|q?quad)\b|\\[\[\](),;:! ]|[${}]")
 _OPENING = " \t\r\n([*_`\"'"
 
-_FUNCTION_WORDS = (
-    "is|are|was|were|be|can|cannot|could|must|should|would|will|does|do|did|has|had|and|or|nor|but|because|since"
-    "|as|so|then|which|while|whereas|rather|instead|over|not|isn|seems?|looks?|also|too|to|by|in|from|for|with|if"
-    "|fits|fails|matches|remains|contradicts|violates|satisfies|through|than|due|at|on|only|alone|it|leaving"
-    "|o|u|y|e|et|ou|und|oder|es|est|ist|sind|son|sont|no|n|ne|via|wrong|incorrect|correct|right|out|given|where"
-)
-_ARTICLE = rf"(?! (?!(?:{_FUNCTION_WORDS})\b)[a-z])"
+_ARTICLE = rf"(?! (?!{words.any_of('function_word')}\b)[a-z])"
 _PRONOUN = r"(?! (?!(?:is|and|or|nor|because|since|as)\b)[a-z])"
 _LONE = re.compile(
     rf"(?<![A-Za-z0-9_\\'\u2019.])(?:A{_ARTICLE}|I{_PRONOUN}|[B-HJ-Z])"
@@ -46,37 +40,23 @@ _OPERATORS = (
 )
 _SYMBOL_AFTER = re.compile(rf"\s?(?:{_OPERATORS}|[-\u2013]\d|\([A-Za-z0-9]\))")
 _SYMBOL_BEFORE = re.compile(rf"(?:{_OPERATORS}|[0-9])\s?$|[A-Za-z0-9]\($")
-_NAME = re.compile(
-    r"\b(?:vitamins?|hepatitis|influenza|types?|groups?|points?|angles?|lines?|segments?|events?|players?"
-    r"|persons?|towns?|city|cities|figures?|tables?|matrix|sets?|vertex|vertices|box|bags?|teams?|class|grades?"
-    r"|plans?|parts?|sections?|appendix|vectors?|nodes?|circles?|triangles?|trains?|machines?|samples?|buckets?"
-    r"|compounds?|elements?|factors?|company|country|schedule|exhibit|planet|model|note|key of)\s$",
-    re.IGNORECASE,
-)
+_NAME = re.compile(rf"\b{words.any_of('named')}\s$", re.IGNORECASE)
 _NAMED_BEFORE = re.compile(
     r"(?:[(\[]|\*\*|\b(?:options?|choices?|answers?|letters?|alternatives?|opción)\s)$", re.I
 )
 _LABEL = re.compile(r"[\s).:*\]_-]*")
 
-_WORDS = (
-    "or|and|nor|&|y|o|e|u|et|ou|und|oder|и|или|then|through|to|also|maybe|perhaps|possibly|plus|versus|vs"
-    "|as well as|along with|together with|alternatively|and/or|either|both"
-)
-_UNSPACED = "[和与與及或跟、と]|또는|혹은|或者|以及|または|それとも"
+_UNSPACED = words.any_of("unspaced_coordinating")
 _SEPARATORS = r"[\s>\u2192()\[\]{}*_,;/&+|~'\"`-]"
-_NOUNS = "option|options|choice|choices|answer|opción|answers|letter"
 _COORDINATED = re.compile(
-    rf"(?:{_SEPARATORS}|\b(?:{_WORDS}|{_NOUNS}|even)\b|{_UNSPACED}|\\(?:lor|vee|land|wedge)\b){{1,20}}",
+    rf"(?:{_SEPARATORS}|\b(?:{words.any_of('coordinating')}|{words.any_of('choice')}|even)\b"
+    rf"|{_UNSPACED}|\\(?:lor|vee|land|wedge)\b){{1,20}}",
     re.IGNORECASE,
 )
 _OFFERED = re.compile(rf"(?:{_COORDINATED.pattern}(?:not\b\W{{1,3}})?)", re.IGNORECASE)
 _COORDINATOR = re.compile(r"\b(?:or|nor|o|ou|oder|или)\b", re.IGNORECASE)
-_SHARED = re.compile(rf"{_UNSPACED}")
-_PLURAL = re.compile(
-    r"[\s)\].\"'*_`]*(?:are|were|can|could|do|don['\u2019]t|cannot|both|all|have|seem|look|fail\b|contradict\b|must"
-    r"|should|may|might|sind|son|sont|sono|são|不|错|排除|可|都|均)",
-    re.IGNORECASE,
-)
+_SHARED = re.compile(_UNSPACED)
+_PLURAL = re.compile(rf"[\s)\].\"'*_`]*{words.any_of('plural')}", re.IGNORECASE)
 _CLAUSE_END = re.compile(
     r"[.,;!?]\s|\b(?:leaving|leaves|but|so|therefore|hence|thus)\b|[\uff0c\u3002\uff1b]", re.IGNORECASE
 )
@@ -87,16 +67,8 @@ _AFFIRMED = re.compile(
     r" (?:the |our )?(?:most )?(?:correct|right|best|answer|one)\b",
     re.IGNORECASE,
 )
-_EXPLAINS = re.compile(
-    r"[.!?](?:\s|$)|[\u3002\uff0c]|\b(?:because|since|as|while|whereas|given|which|where|when|with|rather|over|unlike|instead"
-    r"|than|if|whose|although|though|weil|porque|car|так)\b",
-    re.IGNORECASE,
-)
-_CORRECTS = re.compile(
-    r"\b(?:wait|actually|sorry|correction|hmm|i mean|or rather|alternatively|also|equally|too|as well"
-    r"|scratch that|on second thought|no)\b",
-    re.IGNORECASE,
-)
+_EXPLAINS = re.compile(rf"[.!?](?:\s|$)|[\u3002\uff0c]|\b{words.any_of('reason')}\b", re.IGNORECASE)
+_CORRECTS = re.compile(rf"\b{words.any_of('correction')}\b", re.IGNORECASE)
 
 
 class Mention(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from gpo.verifiers import magnitudes, modifiers, units
+from gpo.verifiers import units, words
 from gpo.verifiers.expression import Node, Unreadable, parse
 from gpo.verifiers.kinds import Based, Infinite, Meaning, Parts, Quantity
 from gpo.verifiers.units import NONE, Unit
@@ -36,11 +36,11 @@ _OF_ANGLE = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
 _PERCENT = re.compile(r"\\%|\b(?:percent(?:age)?(?:\s+points?)?|per\s+cent|pct)\b", re.IGNORECASE)
 _MAGNITUDE = re.compile(
     r"^[\s{]*(?:\\text\s*\{)?\s*("
-    + "|".join(sorted(map(re.escape, magnitudes.WORDS), key=len, reverse=True))
+    + "|".join(sorted(map(re.escape, words.MAGNITUDES), key=len, reverse=True))
     + r")(?![^\W\d_])",
     re.IGNORECASE,
 )
-_CHANGED = re.compile(rf"^[\s{{]*(?:\\text\s*\{{)?[-, ]*{modifiers.CHANGES}\b", re.IGNORECASE)
+_CHANGED = re.compile(rf"^[\s{{]*(?:\\text\s*\{{)?[-, ]*{words.any_of('change')}\b", re.IGNORECASE)
 """Words that are no unit: 7\\text{th}, 18\\text{-ish}."""
 _COMPOUND = re.compile(
     r"([0-9]+(?:\.[0-9]+)?)\s*(?:\\text\s*\{\s*([A-Za-z]+)\.?,?\s*(?:and\s*)?\}|([A-Za-z]+))\.?,?\s*(?:and\s*|\\text\s*\{\s*,?\s*and\s*\}\s*)?"
@@ -120,7 +120,7 @@ def _measured(text: str) -> tuple[str, Unit, bool]:
         raise Unreadable(f"{tail.strip()!r} changes the number")
     magnitude = _MAGNITUDE.match(tail)
     if magnitude:
-        body = f"({body})\\times {magnitudes.WORDS[magnitude[1].casefold()]}"
+        body = f"({body})\\times {words.MAGNITUDES[magnitude[1].casefold()]}"
         tail = "{" + tail[magnitude.end() :] if "{" in magnitude[0] else tail[magnitude.end() :]
     is_percent = _PERCENT.search(tail) is not None
     tail = _PERCENT.sub(" ", tail, count=1)
