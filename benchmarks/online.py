@@ -9,19 +9,7 @@ measured on held-out problems as tokens, rounds and trained rollouts add up; eva
 has its own streams. Writes grid.jsonl and runs.jsonl as it goes (an interrupted benchmark goes on where it
 was), then tables.md and curves.png.
 
-The protocol, written before the seeds that are reported were run:
-
-- Tasks: chain_sum, pivotlate, the fixed set of 32 problems, rare. Arms: base and pivot.
-- Rates: one grid for both arms, a factor of 2 apart; of each task and arm the rate with the highest mean of
-  the learning curve over three seeds, on validation problems. Nothing else is reported of those seeds.
-- Seeds: 60 to 67, on which nothing was chosen; equal generated tokens.
-- Primary measure: the mean of the learning curve over the budget, pivot minus base by seed, with Student's t
-  intervals that hold for the first three tasks together (98.3 % each). On rare it is the tokens to 10 %.
-- Also reported: accuracy at equal tokens, trained rollouts and rounds, with intervals of 95 %.
-- pivot becomes the default if no primary interval lies below 0, each lower bound is above -.03, at least one
-  interval lies above 0, and the accuracy at the end is not clearly below base's on any task.
-- Variants (`VARIANTS`) run on the first seeds, at the rate of the arm that they vary; they explain and decide
-  nothing.
+The protocol is in study.md, written before the seeds that are reported were run.
 """
 
 from __future__ import annotations
@@ -34,63 +22,24 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from online_arms import ARMS, EVAL_PROBLEMS, LEARNING_RATES, TASKS, VARIANTS, problems_of, told
 from online_tables import height, picture, tables
 
-EVAL_PROBLEMS = 200
 CHECKPOINTS = 6
 """Evaluations of a run, evenly spread over its budget."""
-TASKS: dict[str, dict[str, int]] = {
-    "chain_sum": {"tokens": 60_000, "rounds": 12},
-    "rare": {"tokens": 50_000, "rounds": 9},
-    "pivotlate": {"tokens": 60_000, "rounds": 12},
-    "fixed set": {"tokens": 60_000, "rounds": 12},
-}
-"""The demo's task; one solved less than 2 % of the time; a late decision; 32 problems over and over. The
-base algorithm spends about the tokens in the rounds."""
-ARMS: dict[str, dict[str, Any]] = {
-    **{
-        name: {"recipe": name}
-        for name in ("base", "random", "paper", "as-released", "tree", "search", "pivot")
-    },
-    "pivot 2 + 6": {"recipe": "pivot", "group_size": 2, "reset_size": 6},
-    "pivot, suffixes only": {"recipe": "pivot", "credit": "group"},
-    "pivot, random step": {"recipe": "pivot", "rule": "random"},
-    "pivot, oracle": {"recipe": "pivot", "is_oracle": True},
-    "base, 8 prompts a round": {"recipe": "base", "problems_per_round": 8},
-}
-"""A recipe and changes to it. The oracle names the planted decision of tasks that have one."""
-VARIANTS = {
-    **{name: "pivot" for name in ARMS if name.startswith("pivot, ")},
-    "pivot 2 + 6": "pivot",
-    "tree": "pivot",
-    "base, 8 prompts a round": "base",
-}
-"""Arms that take another arm's learning rate. With 8 prompts a round base updates about as often as pivot."""
 PROBLEMS_PER_ROUND = 16
 MAX_TOKENS = 96
-LEARNING_RATES = defaultdict(lambda: (1.5e-4, 3e-4, 6e-4), rare=(3e-4, 6e-4, 1.2e-3))
-"""The grid of every arm, by task."""
+LEARNED = ("updates", "entropy", "update_kl", "grad_norm")
+"""What is kept of the learner's metrics, round by round."""
 GRID_SEEDS = 3
-"""Validation seeds of every rate."""
+"""Validation seeds of every rate, by default."""
 FIRST_SEED = 60
 """Of the runs that are reported. The recipes were made while looking at seeds 0 to 59."""
-
-
-class EveryLine:
-    """Right if every line is: on a rarely solved task an answer alone would be right by luck too often."""
-
-    num_timeouts = 0
-
-    def score(self, problems, texts):
-        return [float(text.strip() == p.answer) for p, text in zip(problems, texts, strict=True)]
-
-    def check(self, problem) -> None:
-        del problem
 
 
 @dataclass(frozen=True)
@@ -110,86 +59,23 @@ class Job:
     algorithm: str = "rloo"
 
     @property
+    def arm_changes(self) -> dict[str, Any]:
+        return json.loads(self.changes)
+
+    @property
     def key(self) -> tuple:
         return self.task, self.arm, self.seed, self.lr
-
-
-def problems_of(job: Job, policy):
-    """Training and evaluation problems and the verifier of a task; training ones differ by seed.
-
-    Validation problems are drawn from the training split, with a seed of their own; questions that are
-    evaluated are never trained, but for the fixed set, which is both, as in the paper.
-    """
-    import gpo
-
-    if job.task == "rare":
-        taken: set[str] = set()
-        test, validation = (rare_rows(EVAL_PROBLEMS, seed, taken) for seed in (0, 999))
-        train, verifier = rare_rows(256, 1 + job.seed, taken), EveryLine()
-    elif job.task == "fixed set":
-        train = test = validation = gpo.tasks.load("chain_sum", "train", size=32, seed=job.seed)
-        verifier = gpo.verifiers.load(gpo.tasks.verifier("chain_sum"))
-    else:
-        train = gpo.tasks.load(job.task, "train", size=2048, seed=job.seed)
-        test = gpo.tasks.load(job.task, "test", size=EVAL_PROBLEMS, seed=0)
-        validation = gpo.tasks.load(job.task, "train", size=EVAL_PROBLEMS, seed=999)
-        held_out = {row.question for row in (*test, *validation)}
-        train = [row for row in train if row.question not in held_out]
-        verifier = gpo.verifiers.load(gpo.tasks.verifier(job.task))
-    evaluated = validation if job.is_grid else test
-    return *(gpo.tasks.problems(rows, policy.prompt_ids) for rows in (train, evaluated)), verifier
-
-
-def rare_rows(num: int, seed: int, taken: set[str]) -> list:
-    """Chains whose six facts are all hard, none of them `taken`; the answer is every line."""
-    from gpo.tasks.planted import HARD_FACTS, Chain, demonstration, result
-    from gpo.tasks.row import Row
-
-    rng, rows = np.random.default_rng(seed), []
-    while len(rows) < num:
-        start = value = int(rng.integers(10))
-        operations = []
-        while len(operations) < 6:
-            facts = sorted(fact for fact in HARD_FACTS if fact[0] == value)
-            fact = facts[rng.integers(len(facts))]
-            operations.append(fact[1:])
-            value = result(fact)
-        question = Chain(start, tuple(operations)).question
-        if question not in taken:
-            taken.add(question)
-            rows.append(Row(f"rare-{seed}-{len(rows)}", question, "\n".join(demonstration(question))))
-    return rows
 
 
 def recipe_of(job: Job):
     """The arm's recipe; a step is a line, which the authors' code finds in its own way."""
     import gpo
 
-    changes = json.loads(job.changes)
-    name, _ = changes.pop("recipe"), changes.pop("is_oracle", None)
+    changes = {key: value for key, value in job.arm_changes.items() if key not in ("told", "learner")}
+    name = changes.pop("recipe")
     splitter = gpo.steps.as_released if name == "as-released" else gpo.steps.newline
     settings = {"splitter": splitter(min_tokens=1), "problems_per_round": PROBLEMS_PER_ROUND, **changes}
     return gpo.Recipe.named(name, **settings)
-
-
-def told_the_decision(policy):
-    """The policy's `sample`, with entropies of 1 on the line of the planted decision and 0 elsewhere."""
-    from gpo.tasks.planted import Chain
-
-    sample, newline = policy.sample, policy.tokenizer.encode("\n")[-1]
-
-    def entropies(state, action_ids) -> tuple[float, ...]:
-        before = np.cumsum([token == newline for token in (*state.prefix_ids, *action_ids)])
-        lines = np.concatenate([[0], before[:-1]])[len(state.prefix_ids) :]
-        return tuple(float(line == Chain.parse(state.problem.question).pivot) for line in lines)
-
-    def told(requests):
-        return [
-            [replace(one, entropies=entropies(request.state, one.action_ids)) for one in some]
-            for request, some in zip(requests, sample(requests), strict=True)
-        ]
-
-    return told
 
 
 def one_run(job: Job) -> dict:
@@ -200,11 +86,11 @@ def one_run(job: Job) -> dict:
 
     torch.set_num_threads(1)
     policy = gpo.TransformersPolicy.load(gpo.DEMO_MODEL, max_tokens=MAX_TOKENS)
-    train, evaluated, verifier = problems_of(job, policy)
-    recipe = recipe_of(job)
-    if json.loads(job.changes).get("is_oracle"):
-        policy.sample = told_the_decision(policy)
-    settings = gpo.Optimisation(learning_rate=job.lr, algorithm=job.algorithm)
+    train, evaluated, verifier = problems_of(job.task, job.seed, policy, is_grid=job.is_grid)
+    recipe, changes = recipe_of(job), job.arm_changes
+    if "told" in changes:
+        policy.sample = told(policy, changes["told"])
+    settings = gpo.Optimisation(learning_rate=job.lr, algorithm=job.algorithm, **changes.get("learner", {}))
     learner = gpo.PolicyGradient(policy.model, settings, temperature=1.0, seed=job.seed)
 
     def accuracy() -> float:
@@ -223,7 +109,7 @@ def one_run(job: Job) -> dict:
         spent["tokens"] += sum(data.tokens.values())
         spent["rounds"] += 1
         spent["samples"] += int(update["train/rollouts"])
-        signals.append(signal(data))
+        signals.append(signal(data) | {name: update.get(f"train/{name}") for name in LEARNED})
         least = recipe.group_size * MAX_TOKENS if job.unit == "tokens" else 1
         is_last = spent[job.unit] + least > job.budget
         if is_last or spent[job.unit] >= len(points) * job.budget / CHECKPOINTS:
@@ -238,7 +124,7 @@ def signal(data) -> dict[str, Any]:
     """Which states of a round got the rollouts, and what they carried."""
     return {
         "fresh": float(np.mean([g.has_signal for g in data.explored])),
-        "all": float(np.mean([g.has_signal for g in data.groups])),
+        "all": float(np.mean([g.has_signal for g in data.groups])) if data.groups else 0.0,
         "reset_value": float(np.mean(values)) if (values := reset_values(data)) else None,
         "share": dict(data.memory.share.levels),
         "archive": len(data.memory.archive.traces),
@@ -284,6 +170,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--arms", nargs="*", choices=ARMS, default=["base", "pivot"])
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
+    parser.add_argument("--grid-seeds", type=int, default=GRID_SEEDS)
     parser.add_argument("--budget", choices=("tokens", "rounds"), default="tokens", help="what is equal")
     parser.add_argument("--learning-rates", nargs="+", type=float, help="another grid")
     parser.add_argument("--algorithm", default="rloo", help="of all arms; give each an --output of its own")
@@ -311,7 +198,7 @@ def main() -> None:
     grid = {pair: args.learning_rates or LEARNING_RATES[pair[0]] for pair in dict.fromkeys(rated.values())}
     candidates = [
         job(*pair, seed, lr, is_grid=True)
-        for seed in range(GRID_SEEDS)
+        for seed in range(args.grid_seeds)
         for pair, rates in grid.items()
         for lr in rates
         if len(rates) > 1

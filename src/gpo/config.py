@@ -15,7 +15,7 @@ from gpo.recipe import RECIPES, Locating, Recipe
 from gpo.settings import Settings, Success, checked, origins, read_yaml, with_new_names
 from gpo.tasks.settings import BenchmarkSettings, ColumnSettings, DataSettings
 
-RecipeName = Literal["default", "base", "random", "paper", "as-released", "tree", "search", "pivot"]
+RecipeName = Literal["default", "base", "random", "paper", "as-released", "rrpo", "tree", "search", "pivot"]
 NO_TEST = "Train on rows of a test split, which is refused otherwise"
 
 

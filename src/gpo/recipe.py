@@ -239,6 +239,17 @@ RECIPES: dict[str, dict[str, Any]] = {
         "splice": True,
         "trained": ("explore",),
     },
+    # RRPO (arXiv 2605.25507): a random step of a failure; what follows it trains. 1 + 7 as in `pivot`.
+    "rrpo": {
+        "rule": "random",
+        "explored": "failed",
+        "max_located": 1_000_000,
+        "archived": 0,
+        "share": "fixed",
+        "group_size": 1,
+        "reset_size": 7,
+        "trained": ("resets",),
+    },
     # Half of each group from the prompt, half from the highest-entropy step of one of them.
     "tree": {
         "rule": "entropy",

@@ -1,0 +1,146 @@
+"""What benchmarks/online.py compares: tasks with their problems, and arms, each a recipe with changes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+
+EVAL_PROBLEMS = 200
+TASKS: dict[str, dict[str, int]] = {
+    "chain_sum": {"tokens": 60_000, "rounds": 12},
+    "rare": {"tokens": 50_000, "rounds": 9},
+    "pivotlate": {"tokens": 60_000, "rounds": 12},
+    "fixed set": {"tokens": 60_000, "rounds": 12},
+}
+"""The demo's task; one solved less than 2 % of the time; a late decision; 32 problems over and over. The
+base algorithm spends about the tokens in the rounds."""
+ARMS: dict[str, dict[str, Any]] = {
+    **{
+        name: {"recipe": name}
+        for name in ("base", "random", "paper", "as-released", "tree", "search", "pivot", "rrpo")
+    },
+    "pivot 2 + 6": {"recipe": "pivot", "group_size": 2, "reset_size": 6},
+    "pivot, suffixes only": {"recipe": "pivot", "credit": "group"},
+    "pivot, random step": {"recipe": "pivot", "rule": "random"},
+    "pivot, surprisal": {"recipe": "pivot", "told": "surprisal"},
+    "pivot, oracle": {"recipe": "pivot", "told": "decision"},
+    "pivot, archive": {"recipe": "pivot", "archived": 8},
+    "pivot, one update a round": {"recipe": "pivot", "learner": {"minibatch": 1024}},
+    "srpo, oracle": {"recipe": "rrpo", "rule": "entropy", "told": "first wrong line"},
+    "base, 8 prompts a round": {"recipe": "base", "problems_per_round": 8},
+}
+"""A recipe, changes to it and to the `learner`. `told` puts numbers of its own in place of the entropies, so
+that the rule names the planted decision, or of a failure the first line that is truly wrong: oracles, free of
+charge, of tasks where these are known."""
+VARIANTS = {
+    **{name: "pivot" for name in ARMS if name.startswith("pivot, ") and name != "pivot, suffixes only"},
+    "pivot 2 + 6": "pivot",
+    "tree": "pivot",
+    **dict.fromkeys(("rrpo", "srpo, oracle"), "pivot, suffixes only"),
+    "base, 8 prompts a round": "base",
+}
+"""Arms that take another arm's learning rate. With 8 prompts a round base updates about as often as pivot."""
+LEARNING_RATES = defaultdict(lambda: (1.5e-4, 3e-4, 6e-4), rare=(3e-4, 6e-4, 1.2e-3))
+"""The grid of every arm, by task."""
+
+
+class EveryLine:
+    """Right if every line is: on a rarely solved task an answer alone would be right by luck too often."""
+
+    num_timeouts = 0
+
+    def score(self, problems, texts):
+        return [float(text.strip() == p.answer) for p, text in zip(problems, texts, strict=True)]
+
+    def check(self, problem) -> None:
+        del problem
+
+
+def problems_of(task: str, seed: int, policy, *, is_grid: bool):
+    """Training and evaluation problems and the verifier of a task; training ones differ by seed.
+
+    Validation problems are drawn from the training split, with a seed of their own; questions that are
+    evaluated are never trained, but for the fixed set, which is both, as in the paper.
+    """
+    import gpo
+
+    if task == "rare":
+        taken: set[str] = set()
+        test, validation = (rare_rows(EVAL_PROBLEMS, one, taken) for one in (0, 999))
+        train, verifier = rare_rows(256, 1 + seed, taken), EveryLine()
+    elif task == "fixed set":
+        train = test = validation = gpo.tasks.load("chain_sum", "train", size=32, seed=seed)
+        verifier = gpo.verifiers.load(gpo.tasks.verifier("chain_sum"))
+    else:
+        train = gpo.tasks.load(task, "train", size=2048, seed=seed)
+        test = gpo.tasks.load(task, "test", size=EVAL_PROBLEMS, seed=0)
+        validation = gpo.tasks.load(task, "train", size=EVAL_PROBLEMS, seed=999)
+        held_out = {row.question for row in (*test, *validation)}
+        train = [row for row in train if row.question not in held_out]
+        verifier = gpo.verifiers.load(gpo.tasks.verifier(task))
+    evaluated = validation if is_grid else test
+    return *(gpo.tasks.problems(rows, policy.prompt_ids) for rows in (train, evaluated)), verifier
+
+
+def rare_rows(num: int, seed: int, taken: set[str]) -> list:
+    """Chains whose six facts are all hard, none of them `taken`; the answer is every line."""
+    from gpo.tasks.planted import HARD_FACTS, Chain, demonstration, result
+    from gpo.tasks.row import Row
+
+    rng, rows = np.random.default_rng(seed), []
+    while len(rows) < num:
+        start = value = int(rng.integers(10))
+        operations = []
+        while len(operations) < 6:
+            facts = sorted(fact for fact in HARD_FACTS if fact[0] == value)
+            fact = facts[rng.integers(len(facts))]
+            operations.append(fact[1:])
+            value = result(fact)
+        question = Chain(start, tuple(operations)).question
+        if question not in taken:
+            taken.add(question)
+            rows.append(Row(f"rare-{seed}-{len(rows)}", question, "\n".join(demonstration(question))))
+    return rows
+
+
+def decision(problem, lines: list[str]) -> int | None:
+    """The line of the planted decision; None on tasks that have none."""
+    from gpo.tasks.planted import Chain
+
+    del lines
+    return Chain.parse(problem.question).pivot
+
+
+def first_wrong(problem, lines: list[str]) -> int:
+    """The first line that differs from the gold ones, or the last."""
+    gold = problem.columns.get("steps") or problem.answer.split("\n")
+    num = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(lines, gold, strict=False))))
+    return min(num, len(lines) - 1)
+
+
+def told(policy, what: str):
+    """The policy's `sample`, with other numbers for entropies: none (so that surprisals serve), or 1 on a
+    line and 0 elsewhere."""
+    sample, newline = policy.sample, policy.tokenizer.encode("\n")[-1]
+    named: Callable = {"surprisal": None, "decision": decision, "first wrong line": first_wrong}[what]
+
+    def entropies(state, action_ids) -> tuple[float, ...]:
+        if named is None:
+            return ()
+        ids = (*state.prefix_ids, *action_ids)
+        line = named(state.problem, policy.text(ids).strip().split("\n"))
+        ended = np.cumsum([0, *(token == newline for token in ids[:-1])])
+        return tuple((ended == line)[len(state.prefix_ids) :].astype(float).tolist())
+
+    def answers(requests):
+        return [
+            [replace(one, entropies=entropies(request.state, one.action_ids)) for one in some]
+            for request, some in zip(requests, sample(requests), strict=True)
+        ]
+
+    return answers
