@@ -151,6 +151,18 @@ def test_without_train_values_only_prompts_and_resets_train() -> None:
     assert sum(len(g.rollouts) for g in thrown.groups) < sum(len(g.rollouts) for g in kept.groups)
 
 
+def test_rrpo_trains_only_what_was_sampled_again_after_a_failure() -> None:
+    recipe = Recipe.named("rrpo", splitter=steps.newline(min_tokens=1))
+    policy = TablePolicy([0.9, 0.5, 0.9])
+    data = run_round(policy, AllRight(), problems(12), recipe, index=0, seed=0)
+    failed = {group.state.problem for group in data.explored if not group.value}
+    assert 0 < len(failed) < 12
+    assert {group.state.problem for group in data.groups} == failed
+    for group in data.groups:
+        assert len(group.rollouts) == (7 if group.state.prefix_ids else 6)  # a failure is there already
+        assert group.baselines is None
+
+
 def test_what_is_explored_follows_the_setting() -> None:
     pool = Pool(TablePolicy([0.5]), AllRight(), seed=0)
     pool.fill(dict.fromkeys(map(State, problems(40)), 2), "explore")
