@@ -130,7 +130,7 @@ MORE: list[tuple[tuple[str, ...], str]] = [
     (("pairs", "--run", "other-model", "--fill", "2", "--at", "random"), "(temperature differs)"),
     (("demo", "--output", "taken"), "--output taken: exists and is no run"),
     (("sample", "--resume", "sampled-other"), "the data has changed: row 1"),
-    (("eval", "--resume", "evaluated-other"), "covers other problems than the data does now"),
+    (("eval", "--resume", "evaluated-other"), "the data has changed: row 1"),
     (("train", "--resume", "trained-other"), "the data has changed: row 1"),
     (("train", "--resume", "trained-memory"), "memory.json: is not what was saved"),
     (("train", "--resume", "trained-torn"), "optimizer.safetensors: is not what was saved"),

@@ -86,7 +86,7 @@ def test_eval_gives_a_rate_with_its_standard_error_and_the_same_seed_the_same_ra
     other = gpo(capsys, "eval", *SMALL, "--limit", "12", "--num", "2", "--output", "c", "--seed", "1")
     assert 0 < first["accuracy"] < 1
     assert 0 < first["accuracy_stderr"] < 0.2
-    assert first | {"run": ""} == again | {"run": ""}
+    assert first | {"run": "", "fill": {}} == again | {"run": "", "fill": {}}
     assert first["tokens"] != other["tokens"]
 
 

@@ -2,7 +2,9 @@
 
 import json
 import shlex
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import lookalikes
 import pytest
@@ -10,10 +12,12 @@ from test_cli import error_of
 from toy import AllRight, TablePolicy, problems
 
 from gpo.cli import main
+from gpo.commands.evaluate import read_outcomes
 from gpo.commands.harness import export, target
 from gpo.config import EvalSettings, load_settings
 from gpo.evaluation import Outcome, compare, evaluate, scores
-from gpo.types import InputError
+from gpo.record import read_lines
+from gpo.types import ForwardingPolicy, InputError
 
 SMALL = ["--task", "modchain", "--max-tokens", "96"]
 
@@ -26,6 +30,15 @@ def outcome(name: str, successes: list[int], answers: list[str | None] | None = 
 def gpo(capsys, *args: str) -> dict:
     main([*args, "--json"])
     return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def figures(summary: dict) -> dict:
+    """The summary, but for where the run is and how busy the engine was."""
+    return {key: value for key, value in summary.items() if key not in ("run", "fill")}
+
+
+def completion(line: dict) -> tuple:
+    return line["problem"], line["row"], line["seed"], tuple(line["action_ids"])
 
 
 @pytest.fixture(autouse=True)
@@ -118,6 +131,10 @@ def test_eval_writes_results_with_every_rate(capsys) -> None:
     low, high = summary["interval"]
     assert 0 <= low < summary["accuracy"] < high <= 1
     assert json.loads(Path("a/summary.json").read_text()) == summary
+    lines = [json.loads(line) for line in Path("a/problems.jsonl").read_text().splitlines()]
+    assert [(len(line["successes"]), line["rollouts"], line["tokens"].keys()) for line in lines] == [
+        (4, 4, {"evaluation"})
+    ] * 8
     rows = [json.loads(line) for line in Path("a/rollouts.jsonl").read_text().splitlines()]
     assert len(rows) == summary["samples"] == 32
     assert {row["purpose"] for row in rows} == {"evaluation"}
@@ -127,13 +144,58 @@ def test_eval_writes_results_with_every_rate(capsys) -> None:
 def test_eval_that_was_killed_goes_on_to_the_same_results(capsys) -> None:
     args = ["eval", *SMALL, "--limit", "40"]
     whole = gpo(capsys, *args, "--output", "whole")
-    part = gpo(capsys, *args, "--budget-tokens", "100", "--output", "part")
-    assert (part["problems"], part["given"]) == (32, 40)
-    with Path("part/rollouts.jsonl").open("a") as file:
-        file.write('{"torn')
+    part = gpo(capsys, *args, "--budget-tokens", "1000", "--output", "part")
+    assert 0 < part["problems"] < part["given"] == 40
+    with Path("part/problems.jsonl").open("r+") as file:  # the last problem's line was not written whole
+        file.truncate(len(file.read()) - 9)
     resumed = gpo(capsys, "eval", "--resume", "part", "--budget-tokens", "1000000")
-    assert resumed | {"run": ""} == whole | {"run": ""}
-    assert Path("part/rollouts.jsonl").read_bytes() == Path("whole/rollouts.jsonl").read_bytes()
+    assert figures(resumed) == figures(whole)
+    assert read_outcomes(Path("part")) == read_outcomes(Path("whole"))
+    part, whole = ([*map(completion, read_lines(Path(run, "rollouts.jsonl")))] for run in ("part", "whole"))
+    assert set(part) == set(whole)
+    assert len(part) == len(whole) == 40
+
+
+@pytest.mark.parametrize("has_lines", [True, False])
+def test_an_evaluation_of_an_earlier_version_is_read_and_not_gone_on_with(capsys, has_lines) -> None:
+    args = ["eval", *SMALL, "--limit", "4"]
+    now = gpo(capsys, *args, "--temperature", "0", "--output", "now")
+    Path("before").mkdir()
+    about = json.loads(Path("now/run.json").read_text())
+    Path("before/run.json").write_text(json.dumps(about | {"has_rounds": has_lines}))
+    found = [
+        {key: line[key] for key in ("problem", "subject", "successes", "finished", "answers")}
+        for line in read_lines(Path("now/problems.jsonl"))
+    ]
+    one = {"round": 0, "tokens": now["tokens"], "outcomes": found, "timeouts": 0, "unjudged": {}}
+    line = json.dumps(one | {"sizes": {"rollouts": 0, "curves": 0}}) + "\n"
+    Path("before/rounds.jsonl").write_text(line * has_lines)
+    assert "was begun by an earlier version" in error_of(capsys, "eval", "--resume", "before")
+    if has_lines:
+        assert read_outcomes(Path("before")) == read_outcomes(Path("now"))
+        watched = gpo(capsys, "watch", "before")
+        assert (watched["rounds"], watched["tokens"]) == (0, now["tokens"])
+        assert gpo(capsys, "show", "before")["rounds"] == 1
+        compared = gpo(capsys, *args, "--temperature", "0", "--against", "before", "--output", "again")
+        assert compared["comparison"]["p_value"] == 1.0
+
+
+def test_eval_on_actors_samples_what_one_process_does(capsys, monkeypatch) -> None:
+    class Actors(ForwardingPolicy):
+        def __init__(self, make, num, *, slots, num_gpus) -> None:
+            super().__init__(make())
+            self.num = num
+
+        def close(self) -> None:
+            closed.append(self.num)
+
+    closed: list[int] = []
+    monkeypatch.setitem(sys.modules, "gpo.policies.ray", SimpleNamespace(RayPolicy=Actors))
+    args = ["eval", *SMALL, "--limit", "6", "--num", "2"]
+    alone = gpo(capsys, *args, "--output", "alone")
+    assert figures(gpo(capsys, *args, "--actors", "3", "--output", "on")) == figures(alone)
+    assert closed == [3]
+    assert read_outcomes(Path("on")) == read_outcomes(Path("alone"))
 
 
 def test_two_models_are_compared_on_the_same_problems_in_one_command(capsys) -> None:
@@ -181,7 +243,7 @@ def test_a_run_whose_problems_have_changed_is_not_resumed(capsys, tmp_path) -> N
         main(["eval", "--resume", "out"])
     assert stopped.value.code == 2
     error = capsys.readouterr().err
-    assert "--resume out: covers other problems than the data does now; math/test/algebra/1.json" in error
+    assert "--resume out: the data has changed: row 1 of the sampled rows" in error
 
 
 def test_a_training_run_and_its_checkpoints_are_models(capsys) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gpo.commands import engines, quiet, sweep
+from gpo.commands import engines, locate, quiet, sample
 from gpo.commands.ui import Ui
 from gpo.config import LocateSettings, SampleSettings
 from gpo.tasks.columns import without
@@ -45,7 +45,7 @@ def test_dotted_names_reach_the_completion_the_reward_and_the_prompt(tmp_path):
         output=str(tmp_path / "out"),
         **LOCATE,
     )
-    sweep.locate(settings, Ui(as_json=True))
+    locate.run(settings, Ui(as_json=True))
     curves = [json.loads(line) for line in (tmp_path / "out/curves.jsonl").read_text().splitlines()]
     assert [curve["reward"] for curve in curves] == [1.0, 0.25]
     assert [curve["question"] for curve in curves] == ["1 + 1 ="] * 2
@@ -82,7 +82,7 @@ def test_a_row_that_cannot_be_searched_is_named_before_the_weights_are_loaded(
     data = write(tmp_path / "own.jsonl", good, {**good, "a": "2", **second})
     given = {"completion_column": "a", **settings}
     with pytest.raises(InputError) as told:
-        sweep.locate(
+        locate.run(
             LocateSettings(data=data, output=str(tmp_path / "out"), **given, **LOCATE), Ui(as_json=True)
         )
     assert message in str(told.value)
@@ -95,7 +95,7 @@ def test_a_row_that_no_context_holds_is_named_before_the_weights_are_loaded(tmp_
     data = write(tmp_path / "own.jsonl", {"prompt": "1 + " * 9000, "answer": "2"})
     settings = SampleSettings(data=data, verifier="number", max_tokens=96, output=str(tmp_path / "out"))
     with pytest.raises(InputError, match=r"own.jsonl line 1: the prompt has \d+ tokens"):
-        sweep.sample(settings, Ui(as_json=True))
+        sample.run(settings, Ui(as_json=True))
 
 
 WITHOUT = [

@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gpo import DEMO_MODEL, tasks
 from gpo.cli import main
+from gpo.commands.evaluate import read_outcomes
 
 HARNESS = os.environ.get("GPO_LM_EVAL")
 pytestmark = pytest.mark.skipif(not HARNESS, reason="set GPO_LM_EVAL, as `make test-lm-eval` does")
@@ -25,8 +26,7 @@ pytestmark = pytest.mark.skipif(not HARNESS, reason="set GPO_LM_EVAL, as `make t
 def ours(capsys, *args: str) -> tuple[dict, dict[str, int]]:
     main(["eval", *args, "--temperature", "0", "--export", "lm-eval", "--output", "out", "--json"])
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
-    lines = [json.loads(line) for line in Path("out/rounds.jsonl").read_text().splitlines()]
-    return summary, {one["problem"]: one["successes"][0] for line in lines for one in line["outcomes"]}
+    return summary, {one.problem: one.successes[0] for one in read_outcomes(Path("out"))}
 
 
 def theirs(summary: dict, name: str) -> tuple[float, dict[str, int]]:

@@ -56,7 +56,6 @@ def refused(capsys, *args: str) -> str:
 def runs(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     main(["train", *TRAIN, "--output", str(folder / "train")])
-    main(["eval", *SMALL, "--limit", "4", "--output", str(folder / "eval")])
     return folder
 
 
@@ -88,51 +87,41 @@ LOST = ["missing", "empty", "torn in line one", "line one without its end", "bla
 LOST += ["of another run", "larger than the files"]
 
 
-@pytest.mark.parametrize(
-    ("command", "how"),
-    [(command, how) for command in ("train", "eval") for how in LOST] + [("train", "only the first line")],
-)
-def test_a_run_whose_rounds_were_lost_is_refused_and_left_as_it_is(
-    runs, tmp_path, capsys, command, how
-) -> None:
-    run = copied(runs, tmp_path, command)
+@pytest.mark.parametrize("how", [*LOST, "only the first line"])
+def test_a_run_whose_rounds_were_lost_is_refused_and_left_as_it_is(runs, tmp_path, capsys, how) -> None:
+    run = copied(runs, tmp_path, "train")
     file = run / "rounds.jsonl"
     content = rounds_without(file.read_bytes().splitlines(keepends=True), how)
     file.unlink()
     if content is not None:
         file.write_bytes(content)
     before = contents(run)
-    error = refused(capsys, command, "--resume", str(run))
+    error = refused(capsys, "train", "--resume", str(run))
     assert str(run) in error
     assert contents(run) == before
 
 
 def test_a_run_written_before_rounds_were_noted_is_refused_too(runs, tmp_path, capsys) -> None:
-    run = copied(runs, tmp_path, "eval")
+    run = copied(runs, tmp_path, "train")
     (run / "rounds.jsonl").unlink()
     about = json.loads((run / "run.json").read_text())
     del about["has_rounds"], about["format"]
     (run / "run.json").write_text(json.dumps(about))
     before = contents(run)
     assert "rounds.jsonl: holds no complete round, but rollouts.jsonl is there" in refused(
-        capsys, "eval", "--resume", str(run)
+        capsys, "train", "--resume", str(run)
     )
     assert contents(run) == before
 
 
-def test_a_run_killed_before_its_first_round_was_committed_goes_on(runs, tmp_path) -> None:
-    run = copied(runs, tmp_path, "eval")
-    whole = contents(run)
-    (run / "rounds.jsonl").unlink()
-    about = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps({**about, "has_rounds": False}))
-    tail = (run / "rollouts.jsonl").read_bytes()
-    main(["eval", "--resume", str(run)])
-    found = contents(run)
-    assert {name: found[name] for name in ("rollouts.jsonl", "rounds.jsonl")} == {
-        name: whole[name] for name in ("rollouts.jsonl", "rounds.jsonl")
-    }
-    assert (run / "discarded" / "1" / "rollouts.jsonl").read_bytes() == tail
+def test_a_run_killed_before_its_first_round_was_committed_goes_on(tmp_path) -> None:
+    tail = b'{"round": 0}\n{"round": 0, "prob'
+    RunFolder.create(tmp_path / "run", "train", {}).close()
+    (tmp_path / "run/rollouts.jsonl").write_bytes(tail)
+    with RunFolder.resume(tmp_path / "run") as folder:
+        assert folder.take_up({}, {}) == {"rollouts": 2, "curves": 0}
+    assert (tmp_path / "run/discarded/1/rollouts.jsonl").read_bytes() == tail
+    assert (tmp_path / "run/rollouts.jsonl").read_bytes() == b""
 
 
 FOREIGN = ("best", "0003.bak", "notes.txt", "00003", "³", "-001", "backup 1", "0001.safetensors")

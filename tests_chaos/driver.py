@@ -24,7 +24,19 @@ import torch
 import trl  # noqa: F401
 
 from gpo import cli
-from gpo.commands import evaluate, export, pairs, preference, quiet, report, show, sweep, train, watch  # noqa: F401
+from gpo.commands import (  # noqa: F401
+    evaluate,
+    export,
+    locate,
+    pairs,
+    preference,
+    quiet,
+    report,
+    sample,
+    show,
+    train,
+    watch,
+)
 
 quiet()
 torch.set_num_threads(1)

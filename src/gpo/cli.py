@@ -184,7 +184,7 @@ def start(name: str, settings: Any, ui: Any, resume: Path | None) -> dict[str, A
         from gpo.commands import export
 
         return export.run(settings, ui)
-    from gpo.commands import demo, evaluate, pairs, preference, quiet, sweep, train
+    from gpo.commands import demo, evaluate, locate, pairs, preference, quiet, sample, train
 
     quiet()
     is_offline = name == "train" and hasattr(settings, "method")
@@ -193,8 +193,8 @@ def start(name: str, settings: Any, ui: Any, resume: Path | None) -> dict[str, A
     if name == "demo":
         return demo.run(settings, ui)
     commands: dict[str, Callable[..., dict[str, Any]]] = {
-        "sample": sweep.sample,
-        "locate": sweep.locate,
+        "sample": sample.run,
+        "locate": locate.run,
         "eval": evaluate.run,
         "train": preference.run if is_offline else train.run,
         "pairs": pairs.run,

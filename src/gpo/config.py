@@ -85,7 +85,11 @@ class ActorSettings(Settings):
     )
 
 
-class SampleSettings(EngineSettings, DataSettings, SplitSettings, RunSettings, Success, ActorSettings):
+class SweepSettings(EngineSettings, DataSettings, SplitSettings, RunSettings, Success, ActorSettings):
+    """What goes once over problems, without learning."""
+
+
+class SampleSettings(SweepSettings):
     """Settings of `gpo sample`."""
 
     section = "Sampling"
@@ -99,7 +103,7 @@ class SampleSettings(EngineSettings, DataSettings, SplitSettings, RunSettings, S
         return self
 
 
-class EvalSettings(EngineSettings, DataSettings, SplitSettings, RunSettings, Success):
+class EvalSettings(SweepSettings):
     """Settings of `gpo eval`."""
 
     section = "Evaluation"
@@ -115,7 +119,7 @@ class EvalSettings(EngineSettings, DataSettings, SplitSettings, RunSettings, Suc
     )
 
 
-class LocateSettings(EngineSettings, DataSettings, SplitSettings, RunSettings, Locating, ActorSettings):
+class LocateSettings(SweepSettings, Locating):
     """Settings of `gpo locate`."""
 
     section = "Given trajectories"

@@ -99,7 +99,7 @@ def evaluate(
         truncated_frac=sum(not r.finished for r in rollouts) / len(rollouts),
         tokens=sum(len(r.action_ids) for r in rollouts),
         groups=groups,
-        outcomes=_outcomes(groups, success_at, read),
+        outcomes=outcomes(groups, success_at, read),
     )
 
 
@@ -149,7 +149,8 @@ def compare(first: Sequence[Outcome], second: Sequence[Outcome]) -> Difference:
     return paired([one.rate for one in first], [theirs[one.problem] for one in first])
 
 
-def _outcomes(groups: Sequence[Group], success_at: float, read: Reader | None) -> list[Outcome]:
+def outcomes(groups: Sequence[Group], success_at: float, read: Reader | None) -> list[Outcome]:
+    """What each group, the samples of one problem, came to; `read` is called once for all of them."""
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     problems, texts = [r.state.problem for r in rollouts], [r.text for r in rollouts]
     answers = read(problems, texts) if read else None

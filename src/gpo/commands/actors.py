@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from gpo.commands import engines
-from gpo.config import LocateSettings, SampleSettings
+from gpo.config import SweepSettings
 from gpo.types import InputError, Policy
 
 
 @contextmanager
-def sampling(settings: SampleSettings | LocateSettings) -> Iterator[Policy]:
+def sampling(settings: SweepSettings) -> Iterator[Policy]:
     """The policy that samples: in this process, or in the actors that were asked for, which end with it."""
     if not settings.actors:
         yield engines.load_engine(settings)
@@ -31,7 +31,7 @@ def sampling(settings: SampleSettings | LocateSettings) -> Iterator[Policy]:
         policy.close()
 
 
-def absolute(settings: SampleSettings | LocateSettings) -> dict[str, str]:
+def absolute(settings: SweepSettings) -> dict[str, str]:
     """Where the model is, for actors that run in another folder; a hub name stays one."""
     names = {key: getattr(settings, key) for key in ("model", "adapter")}
     return {
@@ -41,7 +41,7 @@ def absolute(settings: SampleSettings | LocateSettings) -> dict[str, str]:
     }
 
 
-def slots(settings: SampleSettings | LocateSettings, policy: Policy, longest: int | None) -> int:
+def slots(settings: SweepSettings, policy: Policy, longest: int | None) -> int:
     """Rows of a wave: those asked for, else as many as `batch_tokens` hold where all are of full length.
 
     `longest` is the longest prompt; as long as a completion where it is not known.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from gpo.commands import engines, setup
-from gpo.config import EvalSettings, LocateSettings, SampleSettings
+from gpo.config import SweepSettings
 from gpo.record import Json, RunFolder, SilentFolder, row_lines
 from gpo.types import Problem, Verifier
 
@@ -48,7 +48,7 @@ class Asked:
         return row_lines(self.problems)
 
 
-def asked(settings: SampleSettings | LocateSettings | EvalSettings) -> Asked:
+def asked(settings: SweepSettings) -> Asked:
     """The problems that the settings name; InputError for all that can be wrong with them."""
     verifier, asking = setup.load_verifier(settings), engines.load_asking(settings)
     problems = setup.load_problems(settings, asking, verifier, split=settings.split, seed=settings.seed)

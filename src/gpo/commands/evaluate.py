@@ -1,31 +1,24 @@
-"""`gpo eval`: rates with their errors, by subject, against another model; in resumable chunks."""
+"""`gpo eval`: rates with their errors, by subject, against another model."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
+from rich.console import RenderableType
 from rich.text import Text
 
-from gpo.commands import engines, setup
-from gpo.commands.begin import Asked, asked, begun
+from gpo.commands import setup, sweep
 from gpo.commands.harness import check_export, export
-from gpo.commands.records import write_evaluated
-from gpo.commands.tally import Tally
 from gpo.commands.ui import Ui
 from gpo.config import EvalSettings
-from gpo.evaluation import Outcome, Scores, compare, evaluate, scores
-from gpo.record import Json, RunFolder, read_lines, stored_run, write_json
-from gpo.record.schema import EvaluatedLine
+from gpo.evaluation import Outcome, Scores, compare, scores
+from gpo.record import Json, RunFolder, lines, stored_run, write_json
+from gpo.record.schema import EvaluatedLine, EvaluatedRound
 from gpo.report import scores as table
-from gpo.report.unjudged import counted
-from gpo.types import DataWarning, InputError, Policy, Problem, RunError, Verifier
-
-CHUNK = 32
-"""Problems between two commits: what a killed run loses at most."""
+from gpo.types import DataWarning, InputError, Problem, RunError
 
 
 def run(settings: EvalSettings, ui: Ui, *, resume: Path | None = None) -> Json:
@@ -36,24 +29,43 @@ def run(settings: EvalSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     finished = finished_rival(settings)
     if settings.against is not None and finished is None:
         check_rival(settings, path)
-    summary = measured(settings, path, ui, resume, finished) | {"run": str(path)}
-    outcomes = read_outcomes(path)
-    found = scores(outcomes, ks)
+    summary = measured(settings, path, ui, is_resumed=resume is not None, others=finished)
+    found = scores(outcomes := read_outcomes(path), ks)
     summary |= as_json(found)
     parts = [*table.report(settings.task or str(settings.data), found, summary)]
     if settings.against is not None:
-        theirs, where = (finished, settings.against) if finished else rival(settings, path, ui)
-        warn_of_other_settings(settings, Path(where))
-        difference = compare(outcomes, theirs)
-        summary |= {"against": as_json(scores(theirs, ks)) | {"run": where}, "comparison": asdict(difference)}
-        parts += table.comparison(*names(settings), difference)
+        compared, lines = against(settings, outcomes, finished, ks, path, ui)
+        summary |= compared
+        parts += lines
     if settings.export is not None:
         summary["exported"] = export(settings, path)
         command = Text(summary["exported"]["command"], no_wrap=True, overflow="ignore")
         parts += ["", "the same evaluation by lm-evaluation-harness:", command]
     write_json(path / "summary.json", summary)
-    ui.print(*parts, f"written to {path}")
+    ui.print(*parts, sweep.busy(summary), f"written to {path}")
     return summary
+
+
+def against(
+    settings: EvalSettings,
+    outcomes: Sequence[Outcome],
+    finished: Sequence[Outcome] | None,
+    ks: Sequence[int],
+    path: Path,
+    ui: Ui,
+) -> tuple[Json, list[RenderableType]]:
+    """The comparison, for the summary and in words; a model that has not been evaluated is so first.
+
+    RunError for what is wrong with that one, since the run at `path` is complete.
+    """
+    try:
+        theirs, where = (finished, str(settings.against)) if finished else rival(settings, path, ui)
+        warn_of_other_settings(settings, Path(where))
+        difference = compare(outcomes, theirs)
+    except InputError as error:
+        raise RunError(f"{error} (the evaluation of {settings.model} is complete in {path})") from error
+    summary = {"against": as_json(scores(theirs, ks)) | {"run": where}, "comparison": asdict(difference)}
+    return summary, table.comparison(*names(settings), difference)
 
 
 def names(settings: EvalSettings) -> tuple[str, str]:
@@ -79,101 +91,30 @@ def checked_ks(settings: EvalSettings) -> list[int]:
 
 
 def measured(
-    settings: EvalSettings, path: Path, ui: Ui, resume: Path | None, others: Sequence[Outcome] | None = None
+    settings: EvalSettings, path: Path, ui: Ui, *, is_resumed: bool, others: Sequence[Outcome] | None = None
 ) -> Json:
     """Samples what is still to be sampled of the evaluation at `path`; returns its costs.
 
     InputError before anything is sampled if the problems are not those of `others`.
     """
-    stored = settings.model_dump()
 
-    def prepare(folder: RunFolder | None) -> Asked:
-        found = asked(settings)
+    def check(problems: Sequence[Problem]) -> None:
         if others is not None:
-            check_against(settings, others, found.problems)
-        if folder:
-            check_same_problems(folder.rounds(), found.problems, path)
-        return found
+            check_against(settings, others, problems)
 
-    with begun(
-        "eval",
-        path,
-        stored,
-        is_resumed=resume is not None,
-        prepare=prepare,
-        load=lambda _: nullcontext(engines.load_engine(settings)),
-    ) as (folder, found, policy):
-        engines.check_room(policy, found.problems)
-        folder.take_up(stored, policy.fingerprint, found.rows)
-        sampled(settings, folder, policy, found.verifier, found.problems, ui)
-        lines = folder.rounds()
-    return {
-        "given": len(found.problems),
-        "verifier_timeouts": sum(line["timeouts"] for line in lines),
-        "unjudged": counted(lines),
-        "tokens": {"evaluation": spent(lines)},
-        **engines.engine_counts(policy),
-    }
-
-
-def sampled(
-    settings: EvalSettings,
-    folder: RunFolder,
-    policy: Policy,
-    verifier: Verifier,
-    problems: Sequence[Problem],
-    ui: Ui,
-) -> None:
-    """Chunk after chunk of problems, each committed when it is whole, until the budget is spent."""
-    lines = folder.rounds()
-    with ui.progress() as bar:
-        done = sum(len(line["outcomes"]) for line in lines)
-        task = bar.add_task("eval", total=len(problems), completed=done, note="")
-        for index in range(len(lines), -(-len(problems) // CHUNK)):
-            if spent(folder.rounds()) >= (settings.budget_tokens or float("inf")):
-                break
-            chunk = problems[index * CHUNK : (index + 1) * CHUNK]
-            tally = Tally(verifier)
-            result = evaluate(
-                policy,
-                verifier,
-                chunk,
-                num=settings.num,
-                seed=settings.seed,
-                success_at=settings.success_at,
-                read=getattr(verifier, "read", None),
-            )
-            write_evaluated(folder, result.groups, index)
-            folder.commit_round(
-                {
-                    "round": index,
-                    "tokens": {"evaluation": result.tokens},
-                    "outcomes": [asdict(outcome) for outcome in result.outcomes],
-                    "timeouts": (missed := tally.since()).get("timeouts", 0),
-                    "unjudged": missed,
-                }
-            )
-            bar.update(task, advance=len(chunk))
-
-
-def spent(lines: Sequence[Json]) -> int:
-    """Tokens generated by all chunks."""
-    return sum(line["tokens"]["evaluation"] for line in lines)
+    recipe = sweep.at_prompts(settings.num, settings.success_at)
+    summary = sweep.sweep("eval", settings, recipe, ui, path, is_resumed=is_resumed, check=check)
+    return summary | {"tokens": {"evaluation": summary["tokens"].get("evaluation", 0)}}
 
 
 def read_outcomes(path: Path) -> list[Outcome]:
-    """The outcomes that the evaluation at `path` has written."""
+    """The outcomes that the evaluation at `path` has written, in the order of the data."""
     RunFolder.stored_settings(path, "eval")  # says so if it is no such run
+    problems = sorted(lines(path / "problems.jsonl", EvaluatedLine), key=lambda line: line.place)
+    earlier = [one for line in lines(path / "rounds.jsonl", EvaluatedRound) for one in line.outcomes]
     return [
-        Outcome(
-            problem=one["problem"],
-            subject=one["subject"],
-            successes=tuple(one["successes"]),
-            finished=tuple(one["finished"]),
-            answers=None if one["answers"] is None else tuple(one["answers"]),
-        )
-        for line in read_lines(path / "rounds.jsonl", EvaluatedLine)
-        for one in line["outcomes"]
+        Outcome(one.problem, one.subject, tuple(map(int, one.successes)), one.finished, one.answers)
+        for one in (*problems, *earlier)
     ]
 
 
@@ -212,7 +153,7 @@ def check_rival(settings: EvalSettings, path: Path) -> None:
     """InputError, before the first model has sampled for hours, if the second cannot be asked."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # it comes with the first model's rows too
-        asked(rival_settings(settings, path))
+        sweep.queue("eval", rival_settings(settings, path), path / "against")
 
 
 COMPARED = (
@@ -239,25 +180,10 @@ def warn_of_other_settings(settings: EvalSettings, where: Path) -> None:
         )
 
 
-def check_same_problems(lines: Sequence[Json], problems: Sequence[Problem], path: Path) -> None:
-    """InputError if the problems that are evaluated already are not the first of `problems`."""
-    done = [one["problem"] for line in lines for one in line["outcomes"]]
-    now = [problem.id for problem in problems[: len(done)]]
-    if done != now:
-        other = next((name for name in done if name not in now), done[-1])
-        raise InputError(
-            f"--resume {path}: covers other problems than the data does now; {other} is missing or moved"
-        )
-
-
 def rival(settings: EvalSettings, path: Path, ui: Ui) -> tuple[list[Outcome], str]:
     """What the model to compare with came to on the same problems, in a run folder of its own."""
     own = path / "against"
-    resume = own if (own / "run.json").is_file() else None
-    try:
-        measured(rival_settings(settings, path), own, ui, resume)
-    except InputError as error:
-        raise RunError(f"{error} (the evaluation of {settings.model} is complete in {path})") from error
+    measured(rival_settings(settings, path), own, ui, is_resumed=(own / "run.json").is_file())
     return read_outcomes(own), str(own)
 
 

@@ -11,13 +11,18 @@ from gpo.commands import setup
 from gpo.config import EvalSettings
 from gpo.record import Json
 from gpo.tasks import harness
+from gpo.tasks.read import RAY
+from gpo.types import InputError
 from gpo.verifiers import answers, option
 
 
 def check_export(settings: EvalSettings) -> None:
     """InputError, before anything is sampled, if what is to be exported cannot be."""
-    if settings.export is not None:
-        harness.check_verifier(_verifier(settings))
+    if settings.export is None:
+        return
+    if settings.data and settings.data.startswith(RAY):
+        raise InputError(f"--export: {settings.data} is read only once; give the file itself, without {RAY}")
+    harness.check_verifier(_verifier(settings))
 
 
 def export(settings: EvalSettings, path: Path) -> Json:

@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import RenderableType
 
 from gpo import pairs, tasks
-from gpo.commands import engines, setup, sweep
+from gpo.commands import engines, locate, setup
 from gpo.commands.begin import begun
 from gpo.commands.filling import filled, matched
 from gpo.commands.held_out import check_training_rows
@@ -99,7 +99,7 @@ def locate_first(settings: PairsSettings, path: Path, ui: Ui) -> None:
     """Runs the locate that the pairs are built from, or what is left of it."""
     values = {key: getattr(settings, key) for key in LocateSettings.model_fields}
     located = LocateSettings(**{**values, "rule": rule_for(settings), "output": str(path)})
-    sweep.locate(located, ui, resume=path if (path / "run.json").is_file() else None)
+    locate.run(located, ui, resume=path if (path / "run.json").is_file() else None)
 
 
 def rule_for(settings: PairsSettings | PreferenceSettings) -> Rule:

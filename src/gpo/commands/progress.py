@@ -1,4 +1,4 @@
-"""What a run of `gpo sample` or `gpo locate` has on disk, and what is added to it as it comes.
+"""What a run of `gpo sample`, `gpo locate` or `gpo eval` has on disk, and what is added to it as it comes.
 
 Every line stands for itself: a rollout is named by its problem, state, row, policy version and seed, and
 a line of problems.jsonl says that a problem needs nothing more. What was in
@@ -8,21 +8,22 @@ flight when a run was killed is lost.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from gpo.commands.records import curve_line
 from gpo.commands.tally import Tally
-from gpo.evaluation import mean_and_stderr, success_rate
+from gpo.evaluation import mean_and_stderr, outcomes, success_rate
 from gpo.explore import Drawn, Event, Finished, Found, Lessons, Task
 from gpo.explore.lessons import LAST
 from gpo.explore.stream import Row
 from gpo.paths import PathPosterior, PathPrior
 from gpo.pool import PURPOSES
-from gpo.record import Json, RunFolder, read_lines, rollout_of, rollout_record
-from gpo.record.schema import DrawnLine, FinishedLine, SearchedLine
+from gpo.record import Json, RunFolder, read_lines, rollout_of, rollout_record, stored_run
+from gpo.record.schema import DrawnLine, EvaluatedLine, FinishedLine, SearchedLine
 from gpo.report.unjudged import counted
-from gpo.types import InputError, Policy, Rollout, State, Verifier, derive_seed, digest, json_digest
+from gpo.types import Group, InputError, Policy, Rollout, State, Verifier, derive_seed, digest, json_digest
 
 
 @dataclass
@@ -74,19 +75,18 @@ class Recorded:
     tokens: int = 0
 
     @classmethod
-    def read(cls, path: Path, version: int, num_ids: int | None = None) -> Recorded:
+    def read(cls, path: Path, command: str, num_ids: int | None = None) -> Recorded:
         """InputError if an earlier version wrote other lines, and for ids not of a model's `num_ids`."""
-        if any(True for _ in read_lines(path / "rounds.jsonl")):
-            raise InputError(f"--resume {path}: was written by an earlier version; start a new run")
-        found = cls()
-        for line in read_lines(path / "problems.jsonl", FinishedLine):
+        _check_version(path)
+        found, kind = cls(), EvaluatedLine if command == "eval" else FinishedLine
+        for line in read_lines(path / "problems.jsonl", kind):
             found.totals.add(line)
             found.done.add(line["problem"])
             if line["place"] < LAST:
                 found.teachers[line["place"]] = line["problem"]
         found.tokens = found.totals.tokens.total()
         for line in read_lines(path / "rollouts.jsonl", DrawnLine, num_ids):
-            if line["problem"] not in found.done and line["policy_version"] == version:
+            if line["problem"] not in found.done and line["policy_version"] == 0:
                 found.rollouts.setdefault(line["problem"], []).append(line)
                 found.tokens += len(line["action_ids"])
         for line in read_lines(path / "curves.jsonl", SearchedLine, num_ids):
@@ -113,6 +113,15 @@ class Recorded:
         return lessons
 
 
+def _check_version(path: Path) -> None:
+    """InputError for a run in rounds: no other seeds are those that its completions were sampled from."""
+    is_noted = (path / "run.json").is_file() and "has_rounds" in stored_run(path)
+    if is_noted or any(True for _ in read_lines(path / "rounds.jsonl")):
+        raise InputError(
+            f"--resume {path}: was begun by an earlier version, with other seeds; start a new run"
+        )
+
+
 def posterior(line: Json, prior: PathPrior) -> PathPosterior:
     """How the search of this curve ended."""
     num, outcome = len(line["bounds"]) - 1, line["successes"][-1] if line["trials"][-1] else None
@@ -125,10 +134,17 @@ class Writer:
     """Appends what the scheduler yields; a curve that is there already is not written again."""
 
     def __init__(
-        self, folder: RunFolder, policy: Policy, verifier: Verifier, recorded: Recorded, success_at: float
+        self,
+        folder: RunFolder,
+        policy: Policy,
+        verifier: Verifier,
+        recorded: Recorded,
+        success_at: float,
+        *,
+        is_evaluation: bool = False,
     ) -> None:
         self.folder, self.policy, self.verifier = folder, policy, verifier
-        self.success_at = success_at
+        self.success_at, self.is_evaluation = success_at, is_evaluation
         self.totals = recorded.totals
         self._fingerprint = json_digest(policy.fingerprint)
         # What trajectories that were given came to was verified before, once for the whole run.
@@ -139,7 +155,8 @@ class Writer:
     def write(self, event: Event) -> None:
         if isinstance(event, Drawn):
             ask = event.ask
-            labels = {"round": 0, "purpose": ask.purpose, "baseline": ask.baseline}
+            purpose = "evaluation" if self.is_evaluation else ask.purpose
+            labels = {"round": 0, "purpose": purpose, "baseline": ask.baseline}
             labels |= {"row": ask.row, "seed": event.seed}
             self.folder.write("rollouts", rollout_record(event.rollout, **labels))
         elif isinstance(event, Found):
@@ -163,6 +180,7 @@ class Writer:
 
     def _line(self, event: Finished) -> Json:
         rollouts = [rollout for group in event.groups for rollout in group.rollouts]
+        outcome = self._outcome(event.groups) if self.is_evaluation else {}
         missed = self._tally.since()
         return {
             "problem": event.task.problem.id,
@@ -174,4 +192,11 @@ class Writer:
             "truncated": sum(not rollout.finished for rollout in rollouts),
             "timeouts": missed.get("timeouts", 0),
             "unjudged": missed,
+            **outcome,
         }
+
+    def _outcome(self, groups: Sequence[Group]) -> Json:
+        """What only an evaluation notes of a problem, so that it can be scored and compared."""
+        [outcome] = outcomes(groups, self.success_at, getattr(self.verifier, "read", None))
+        num = sum(len(rollout.action_ids) for group in groups for rollout in group.rollouts)
+        return {"tokens": {"evaluation": num}, **asdict(outcome)}

@@ -11,22 +11,21 @@ from typing import Any
 from gpo import tasks
 from gpo.commands.given import given_rollouts
 from gpo.commands.setup import Asking
-from gpo.config import LocateSettings, SampleSettings
+from gpo.config import LocateSettings, SweepSettings
 from gpo.explore import Task
 from gpo.record import RunFolder, check_begun_rows, read_lines, row_lines
 from gpo.record.schema import RowLine
+from gpo.tasks.read import RAY
 from gpo.tasks.rows import ID_COLUMNS, row_of
 from gpo.tasks.tables import narrow_columns, plain
 from gpo.types import InputError, Verifier, json_digest
 
-RAY = "ray:"
 
-
-def is_streamed(settings: SampleSettings | LocateSettings) -> bool:
+def is_streamed(settings: SweepSettings) -> bool:
     return bool(settings.data and settings.data.startswith(RAY))
 
 
-def open_data(settings: SampleSettings | LocateSettings) -> tuple[Any, int]:
+def open_data(settings: SweepSettings) -> tuple[Any, int]:
     """The Ray Dataset of `ray:PATH`, Parquet or JSON lines in a file, folder or bucket, and its length."""
     try:
         import ray
@@ -49,9 +48,7 @@ def open_data(settings: SampleSettings | LocateSettings) -> tuple[Any, int]:
         raise InputError(f"--data {settings.data}: cannot be read ({reason})") from None
 
 
-def streamed(
-    data: Any, settings: SampleSettings | LocateSettings, asking: Asking, verifier: Verifier
-) -> Iterator[Task]:
+def streamed(data: Any, settings: SweepSettings, asking: Asking, verifier: Verifier) -> Iterator[Task]:
     """A task for each row, in order; InputError names the row, when its turn comes.
 
     Without a column of ids a row is named by its content, and its repetitions by their number.

@@ -1,12 +1,14 @@
-"""`gpo sample` and `gpo locate`: once over the problems, without learning, in lock-step; resumable."""
+"""What `gpo sample`, `gpo locate` and `gpo eval` share: once over the problems, resumable."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from rich.console import RenderableType
 
 from gpo.commands import engines, setup
 from gpo.commands.actors import sampling, slots
@@ -15,141 +17,48 @@ from gpo.commands.given import given_tasks
 from gpo.commands.progress import Recorded, Writer
 from gpo.commands.streamed import is_streamed, noted, open_data, streamed
 from gpo.commands.ui import Ui
-from gpo.config import LocateSettings, SampleSettings
+from gpo.config import LocateSettings, SweepSettings
 from gpo.explore import Explorer, Finished, Task
 from gpo.explore.engine import FULL, Fill
 from gpo.recipe import Recipe
-from gpo.record import Json, RunFolder, read_lines, row_lines, write_json
-from gpo.record.schema import CurveLine
+from gpo.record import Json, RunFolder, row_lines
 from gpo.report import terminal
 from gpo.report.unjudged import told
-from gpo.search import CREDIBLE
 from gpo.types import Policy, Problem, Verifier, derive_seed
 
-FIFTHS = 5
-AnySettings = SampleSettings | LocateSettings
-SHORTER_STEPS = {
-    "fixed": "a smaller --fixed-step-tokens",
-    **dict.fromkeys(
-        ("newline", "as-released"),
-        "a smaller --min-step-tokens, or --splitter sentence for text without line breaks",
-    ),
-}
-"""What makes more steps of the same text, by the splitter that is set."""
+Check = Callable[[Sequence[Problem]], None]
 
 
-def sample(settings: SampleSettings, ui: Ui, *, resume: Path | None = None) -> Json:
-    """Samples and verifies `num` completions of each problem."""
-    summary = sweep("sample", settings, _plain(settings), ui, resume)
-    ui.print(
-        _rate(summary),
-        *told(summary["unjudged"]),
-        terminal.ledger(summary["tokens"]),
-        _busy(summary),
-        f"written to {summary['run']}",
-    )
-    return summary
+def sweep(
+    command: str,
+    settings: SweepSettings,
+    recipe: Recipe,
+    ui: Ui,
+    path: Path,
+    *,
+    is_resumed: bool,
+    check: Check = lambda _: None,
+) -> Json:
+    """All problems, as many at once as the engine holds, each written as it is finished; returns the totals.
 
-
-def locate(settings: LocateSettings, ui: Ui, *, resume: Path | None = None) -> Json:
-    """Samples each problem, explores one trajectory of it and names its critical step."""
-    summary = sweep(
-        "locate",
-        settings,
-        settings.part(Recipe, resets=False, archived=0),
-        ui,
-        resume,
-    )
-    path = Path(summary["run"]) / "curves.jsonl"
-    summary |= found(read_lines(path, CurveLine), summary["tokens"])
-    write_json(Path(summary["run"]) / "summary.json", summary)
-    named = (curve for curve in read_lines(path, CurveLine) if curve["critical"])
-    if best := max(named, key=lambda curve: float(curve["critical"]["credibility"]), default=None):
-        ui.print(terminal.trajectory(best), "")
-    ui.print(
-        _rate(summary),
-        *told(summary["unjudged"]),
-        *_signal(settings, summary),
-        *_found(summary, str(settings.splitter)),
-        terminal.ledger(summary["tokens"]),
-        _busy(summary),
-        f"written to {summary['run']}",
-    )
-    return summary
-
-
-def found(curves: Iterable[Json], tokens: Json) -> Json:
-    """How many trajectories have a critical step, where in the trace, and what one costs in value tokens."""
-    num = num_one_step = num_critical = num_credible = 0
-    fifths = [0] * FIFTHS
-    for curve in curves:
-        num += 1
-        num_one_step += len(curve["bounds"]) == 2
-        num_critical += bool(curve["critical"])
-        if curve["critical"] and curve["critical"]["credibility"] >= CREDIBLE:
-            num_credible += 1
-            first, last = curve["bounds"][0], curve["bounds"][-1]
-            start = curve["bounds"][curve["critical"]["index"]]
-            fifths[FIFTHS * (start - first) // (last - first)] += 1
-    return {
-        "trajectories": num,
-        "one_step": num_one_step,
-        "critical": num_critical,
-        "credible": num_credible,
-        "credible_starts_by_fifth": fifths,
-        "value_tokens_per_credible": tokens.get("values", 0) / num_credible if num_credible else None,
-    }
-
-
-def _found(summary: Json, splitter: str) -> list[str]:
-    lines = [
-        f"explored {summary['trajectories']} trajectories; a critical step named in {summary['critical']}, "
-        f"credible in {summary['credible']} (P(|A| >= 0.2) >= {CREDIBLE})"
-    ]
-    if summary["one_step"]:
-        lines.append(
-            f"of a single step, so with nothing to tell apart: {summary['one_step']}; give "
-            + SHORTER_STEPS.get(splitter, "a smaller --min-step-tokens")
-        )
-    if summary["credible"]:
-        fifths = " ".join(map(str, summary["credible_starts_by_fifth"]))
-        lines.append(
-            f"credible steps by the fifth of the trace they start in: {fifths}; "
-            f"{summary['value_tokens_per_credible']:,.0f} tokens of value rollouts for each"
-        )
-    return lines
-
-
-def _signal(settings: LocateSettings, summary: Json) -> list[str]:
-    """How many problems said nothing; trajectories that were given come one a problem and cannot tell."""
-    if settings.completion_column:
-        return []
-    return [
-        f"no signal in {summary['no_signal']} of {summary['problems']} problems (all rollouts ended alike)"
-    ]
-
-
-def sweep(command: str, settings: AnySettings, recipe: Recipe, ui: Ui, resume: Path | None) -> Json:
-    """All problems in lock-step, without learning; returns the totals."""
-    path = resume or setup.output_folder(settings.output, command, settings.seed)
+    `check` is given the problems, where they are known, before the weights are loaded.
+    """
     stored = settings.model_dump()
     with begun(
         command,
         path,
         stored,
-        is_resumed=resume is not None,
-        prepare=lambda _: _queue(settings, path),
+        is_resumed=is_resumed,
+        prepare=lambda _: queue(command, settings, path, check),
         load=lambda _: sampling(settings),
-    ) as (folder, queue, policy):
-        engines.check_room(policy, queue.problems)
-        folder.take_up(stored, policy.fingerprint, queue.rows)
+    ) as (folder, found, policy):
+        engines.check_room(policy, found.problems)
+        folder.take_up(stored, policy.fingerprint, found.rows)
         for name, size in folder.repair().items():
             ui.log(f"{path / name}: removed an incomplete last line ({size} bytes)")
-        summary = _run(folder, queue, settings, engines.suited(recipe, policy), policy, ui, command)
+        summary = _run(folder, found, settings, engines.suited(recipe, policy), policy, ui, command)
         summary |= engines.engine_counts(policy)
-    summary |= {"given": queue.num_rows, "run": str(path)}
-    write_json(path / "summary.json", summary)
-    return summary
+    return summary | {"given": found.num_rows, "run": str(path)}
 
 
 @dataclass(frozen=True)
@@ -175,18 +84,19 @@ class Queue:
         return max((len(problem.prompt_ids) for problem in self.problems), default=None)
 
 
-def _queue(settings: AnySettings, path: Path) -> Queue:
+def queue(command: str, settings: SweepSettings, path: Path, check: Check = lambda _: None) -> Queue:
     """Problems to sample afresh, or the trajectories that came with them; `path` is the run's folder."""
     if not is_streamed(settings):
         found = asked(settings)
-        recorded = Recorded.read(path, 0, found.asking.num_known)
+        check(found.problems)
+        recorded = Recorded.read(path, command, found.asking.num_known)
         tasks = [Task(place, problem) for place, problem in enumerate(found.problems)]
         if isinstance(settings, LocateSettings) and settings.completion_column is not None:
             tasks = given_tasks(found.problems, settings, found.asking, found.verifier)
         num = len(found.problems)
         return Queue(found.verifier, found.fingerprint, recorded, tasks, num, len(tasks), found.problems)
     verifier, asking = setup.load_verifier(settings), engines.load_asking(settings)
-    recorded = Recorded.read(path, 0, asking.num_known)
+    recorded = Recorded.read(path, command, asking.num_known)
     data, num = open_data(settings)
     next(streamed(data, settings, asking, verifier), None)  # so that the first row is read before the weights
     num = min(num, settings.limit or num)
@@ -197,7 +107,7 @@ def _queue(settings: AnySettings, path: Path) -> Queue:
 def _run(
     folder: RunFolder,
     queue: Queue,
-    settings: AnySettings,
+    settings: SweepSettings,
     recipe: Recipe,
     policy: Policy,
     ui: Ui,
@@ -219,7 +129,7 @@ def _run(
         lessons=recorded.lessons(),
         budget_tokens=(settings.budget_tokens or math.inf) - recorded.tokens,
     )
-    writer = Writer(folder, policy, verifier, recorded, settings.success_at)
+    writer = Writer(folder, policy, verifier, recorded, settings.success_at, is_evaluation=command == "eval")
     with ui.progress() as bar:
         shown = bar.add_task(command, total=queue.num_tasks, completed=len(done), note="")
         tasks = queue.tasks if is_known else noted(folder, queue.tasks)
@@ -240,11 +150,13 @@ def _filled(fill: Fill) -> Json:
     }
 
 
-def _plain(settings: SampleSettings) -> Recipe:
-    return Recipe.named("base", group_size=settings.num, success_at=settings.success_at)
+def at_prompts(num: int, success_at: float) -> Recipe:
+    """So many rollouts at each prompt, and nothing else."""
+    return Recipe.named("base", group_size=num, success_at=success_at)
 
 
-def _rate(summary: Json) -> str:
+def rate(summary: Json) -> str:
+    """The success rate, and what was left out."""
     left = summary["given"] - summary["problems"]
     return (
         f"{summary['problems']} problems, success rate "
@@ -254,7 +166,14 @@ def _rate(summary: Json) -> str:
     )
 
 
-def _busy(summary: Json) -> str:
+def costs(summary: Json, notes: Sequence[str] = ()) -> list[RenderableType]:
+    """What a run says last: answers without a verdict, its `notes`, tokens, the engine, and its folder."""
+    written = f"written to {summary['run']}"
+    return [*told(summary["unjudged"]), *notes, terminal.ledger(summary["tokens"]), busy(summary), written]
+
+
+def busy(summary: Json) -> str:
+    """How full the engine was."""
     fill = summary["fill"]
     return (
         f"engine: {fill['num_slots']} slots, {fill['filled_frac']:.0%} of them filled on average, at least "

@@ -12,16 +12,11 @@ from rich.console import Group, RenderableType
 
 from gpo.commands.ui import Ui
 from gpo.record import Json, is_running, read_lines, stored_run
-from gpo.record.schema import EvaluatedLine, Line, ProblemLine, RoundLine, TrainedLine, check_shown
+from gpo.record.schema import EvaluatedRound, Line, ProblemLine, RoundLine, TrainedLine, check_shown
 from gpo.report import terminal
 
-OF_PROBLEMS = ("sample", "locate")
-"""Commands that write a line a problem, and no rounds."""
-KIND_OF: Mapping[str, type[Line]] = {
-    "train": TrainedLine,
-    "eval": EvaluatedLine,
-    **dict.fromkeys(OF_PROBLEMS, ProblemLine),
-}
+KIND_OF: Mapping[str, type[Line]] = {"train": TrainedLine, "eval": EvaluatedRound}
+"""What a round of a command is; only earlier versions evaluated in rounds."""
 LATEST = 12
 """Rounds that are shown at once."""
 
@@ -51,24 +46,31 @@ def run(path: Path, ui: Ui, *, is_once: bool, every_s: float) -> Json:
     if not is_live:
         ui.print(terminal.ledger(ledger))
     ui.print(standing(path, command, settings, lines, going))
-    num = len(lines) if command in OF_PROBLEMS else done(lines)
-    unit = "problems" if command in OF_PROBLEMS else "rounds"
+    num = done(lines) if has_rounds(path, command) else len(lines)
+    unit = "rounds" if has_rounds(path, command) else "problems"
     return {"run": str(path), "command": command, unit: num, "running": going, "tokens": ledger}
 
 
 def followed(path: Path, command: str, every_s: float, is_once: bool) -> Iterator[tuple[list[Json], bool]]:
     """The complete lines so far and whether more may come, at once and whenever there are more."""
     size = -1
+    is_round = has_rounds(path, command)
+    kind = KIND_OF.get(command, RoundLine) if is_round else ProblemLine
     while True:
         going = is_running(path)  # before reading: what is written in between is then read too
-        file = path / ("problems.jsonl" if command in OF_PROBLEMS else "rounds.jsonl")
+        file = path / ("rounds.jsonl" if is_round else "problems.jsonl")
         found = file.stat().st_size if file.exists() else 0
         if found != size:
             size = found
-            yield list(read_lines(file, KIND_OF.get(command, RoundLine))), going
+            yield list(read_lines(file, kind)), going
         if is_once or not going:
             return
         time.sleep(every_s)
+
+
+def has_rounds(path: Path, command: str) -> bool:
+    """Whether the run writes a line a round, and not a line a problem."""
+    return command == "train" or (path / "rounds.jsonl").is_file()
 
 
 def view(path: Path, command: str, settings: Json, lines: Sequence[Json], going: bool) -> RenderableType:
@@ -115,7 +117,7 @@ def tokens(lines: Sequence[Json]) -> dict[str, int]:
 
 def standing(path: Path, command: str, settings: Json, lines: Sequence[Json], going: bool) -> str:
     """Whether the run goes on, and how far it is."""
-    if command in OF_PROBLEMS:
+    if not has_rounds(path, command):
         return f"{path}: {'goes on' if going else 'has ended'}; {len(lines)} problems are finished"
     total = f" of {settings['rounds']}" if "rounds" in settings else ""
     rounds = done(lines) if "rounds" in settings else len(lines)

@@ -5,7 +5,7 @@
     rollouts.jsonl       every rollout that was sampled, with the round and purpose it was sampled for
     curves.jsonl         every located trajectory: its steps, counts and critical step
     rounds.jsonl         one line per complete round: metrics, token ledger, where the others stood
-    problems.jsonl       of `gpo sample` and `gpo locate`, which have no rounds: one line per finished problem
+    problems.jsonl       without rounds (`gpo sample`, `locate` and `eval`): one line per finished problem
     samples.jsonl        of `gpo pairs`: what was sampled to fill a side
     checkpoints/NNNN/    the model after NNNN rounds, and the optimizer's state
     discarded/N/         lines of a round that was torn when the run was killed, moved here on resuming

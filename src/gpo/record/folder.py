@@ -18,12 +18,12 @@ from gpo import checksums
 from gpo.record.checkpoints import Checkpoints
 from gpo.record.files import Json, line_of, read_lines, write_json, write_lines
 from gpo.record.rows import check_rows, rows_digest
-from gpo.record.schema import CommittedLine, EvaluatedLine, TrainedLine
+from gpo.record.schema import CommittedLine, TrainedLine
 from gpo.record.stored import FORMAT, Stored, check_places, stored_run
 from gpo.record.torn import STREAMS, Leftovers, complete_size, cut_torn, leftovers, set_aside
 from gpo.types import DataWarning, InputError, RunError
 
-ROUNDS: Mapping[str, type[CommittedLine]] = {"train": TrainedLine, "eval": EvaluatedLine}
+ROUNDS: Mapping[str, type[CommittedLine]] = {"train": TrainedLine}
 """Commands whose runs have rounds, and what a line of one is."""
 
 ALONE = ("rollouts", "curves", "problems", "samples", "rows")

@@ -257,7 +257,7 @@ SUMMED = ("train/rows", "train/updates", "verify/timeouts")
 
 
 class OutcomeLine(Line):
-    """One problem of an evaluation."""
+    """What the samples of one problem came to."""
 
     problem: str
     subject: str
@@ -273,15 +273,16 @@ class OutcomeLine(Line):
         return None
 
 
-class EvaluatedLine(CommittedLine):
-    """A round of `gpo eval`: some problems, and what each came to."""
+class EvaluatedLine(OutcomeLine, FinishedLine):
+    """A finished problem of `gpo eval`."""
+
+
+class EvaluatedRound(RoundLine):
+    """Some problems of `gpo eval`, as versions wrote them that evaluated in rounds."""
 
     outcomes: Annotated[tuple[OutcomeLine, ...], AsList]
-    timeouts: Count
 
     def misfit(self) -> str | None:
-        if "evaluation" not in self.tokens:
-            return "tokens.evaluation: field required"
         found = [(i, one.misfit()) for i, one in enumerate(self.outcomes)]
         return next((f"outcomes.{i}.{wrong}" for i, wrong in found if wrong), None)
 

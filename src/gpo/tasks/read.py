@@ -54,7 +54,7 @@ def read_records(data: str, limit: int | None = None) -> list[tuple[str, Record]
     if data.startswith(HUB):
         found = read_hub(data)
     elif data.startswith(RAY):
-        raise InputError(f"{data}: only sample and locate read from Ray; give a file or {HUB}OWNER/NAME")
+        raise InputError(f"{data}: read by sample, locate and eval alone; give a file or {HUB}OWNER/NAME")
     else:
         found = _reader(data)(Path(data))
     records = list(islice(found, limit))

@@ -53,7 +53,7 @@ class DataSettings(BenchmarkSettings, ColumnSettings):
     data: str | None = Field(
         None,
         description="Your own problems: FILE.jsonl, FILE.parquet or hub:OWNER/NAME[:CONFIG[:SPLIT]]; "
-        "sample and locate also take ray:PATH, read while they run",
+        "sample, locate and eval also take ray:PATH, read while they run",
     )
     verifier: str | None = Field(
         None,

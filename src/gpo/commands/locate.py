@@ -1,0 +1,91 @@
+"""`gpo locate`: one trajectory of each problem is explored, and its critical step named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from gpo.commands import setup, sweep
+from gpo.commands.ui import Ui
+from gpo.config import LocateSettings
+from gpo.recipe import Recipe
+from gpo.record import Json, read_lines, write_json
+from gpo.record.schema import CurveLine
+from gpo.report import terminal
+from gpo.search import CREDIBLE
+
+FIFTHS = 5
+SHORTER_STEPS = {
+    "fixed": "a smaller --fixed-step-tokens",
+    **dict.fromkeys(
+        ("newline", "as-released"),
+        "a smaller --min-step-tokens, or --splitter sentence for text without line breaks",
+    ),
+}
+"""What makes more steps of the same text, by the splitter that is set."""
+
+
+def run(settings: LocateSettings, ui: Ui, *, resume: Path | None = None) -> Json:
+    """Samples each problem, explores one trajectory of it and names its critical step."""
+    recipe = settings.part(Recipe, resets=False, archived=0)
+    path = resume or setup.output_folder(settings.output, "locate", settings.seed)
+    summary = sweep.sweep("locate", settings, recipe, ui, path, is_resumed=resume is not None)
+    summary |= found(read_lines(path / "curves.jsonl", CurveLine), summary["tokens"])
+    write_json(path / "summary.json", summary)
+    named = (curve for curve in read_lines(path / "curves.jsonl", CurveLine) if curve["critical"])
+    if best := max(named, key=lambda curve: float(curve["critical"]["credibility"]), default=None):
+        ui.print(terminal.trajectory(best), "")
+    notes = [*_signal(settings, summary), *_found(summary, str(settings.splitter))]
+    ui.print(sweep.rate(summary), *sweep.costs(summary, notes))
+    return summary
+
+
+def found(curves: Iterable[Json], tokens: Json) -> Json:
+    """How many trajectories have a critical step, where in the trace, and what one costs in value tokens."""
+    num = num_one_step = num_critical = num_credible = 0
+    fifths = [0] * FIFTHS
+    for curve in curves:
+        num += 1
+        num_one_step += len(curve["bounds"]) == 2
+        num_critical += bool(curve["critical"])
+        if curve["critical"] and curve["critical"]["credibility"] >= CREDIBLE:
+            num_credible += 1
+            first, last = curve["bounds"][0], curve["bounds"][-1]
+            start = curve["bounds"][curve["critical"]["index"]]
+            fifths[FIFTHS * (start - first) // (last - first)] += 1
+    return {
+        "trajectories": num,
+        "one_step": num_one_step,
+        "critical": num_critical,
+        "credible": num_credible,
+        "credible_starts_by_fifth": fifths,
+        "value_tokens_per_credible": tokens.get("values", 0) / num_credible if num_credible else None,
+    }
+
+
+def _found(summary: Json, splitter: str) -> list[str]:
+    lines = [
+        f"explored {summary['trajectories']} trajectories; a critical step named in {summary['critical']}, "
+        f"credible in {summary['credible']} (P(|A| >= 0.2) >= {CREDIBLE})"
+    ]
+    if summary["one_step"]:
+        lines.append(
+            f"of a single step, so with nothing to tell apart: {summary['one_step']}; give "
+            + SHORTER_STEPS.get(splitter, "a smaller --min-step-tokens")
+        )
+    if summary["credible"]:
+        fifths = " ".join(map(str, summary["credible_starts_by_fifth"]))
+        lines.append(
+            f"credible steps by the fifth of the trace they start in: {fifths}; "
+            f"{summary['value_tokens_per_credible']:,.0f} tokens of value rollouts for each"
+        )
+    return lines
+
+
+def _signal(settings: LocateSettings, summary: Json) -> list[str]:
+    """How many problems said nothing; trajectories that were given come one a problem and cannot tell."""
+    if settings.completion_column:
+        return []
+    return [
+        f"no signal in {summary['no_signal']} of {summary['problems']} problems (all rollouts ended alike)"
+    ]
