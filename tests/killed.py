@@ -27,7 +27,7 @@ def locate(path: Path, num: int, wave_s: float, policy: Slow | None = None) -> S
     tasks = [Task(place, problem) for place, problem in enumerate(problems(num))]
     with RunFolder.resume(path) if path.exists() else RunFolder.create(path, "locate", {}) as folder:
         folder.repair()
-        recorded = Recorded.read(path, version=0)
+        recorded = Recorded.read(path, "locate")
         explorer = Explorer(
             policy, verifier, RECIPE, seed=7, slots=12,
             recorded=lambda task: recorded.of(task, 7), lessons=recorded.lessons(),
