@@ -112,7 +112,7 @@ def test_lambdas_closures_and_async_functions_work() -> None:
 def test_none_is_no_reward_and_is_counted() -> None:
     with load(lambda completions, **_: [None if text == "?" else 1 for text in completions]) as verifier:
         assert verifier.score(problems(3), ["?", "yes", "?"]) == [0.0, 1.0, 0.0]
-        assert (verifier.num_unscored, verifier.num_timeouts, verifier.num_crashes) == (2, 0, 0)
+        assert dict(+verifier.unjudged) == {"unscored": 2}
 
 
 def raising(**_: object) -> list[float]:
@@ -243,7 +243,7 @@ class Hanging:
 
 @pytest.fixture
 def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[IsolatedVerifier]:
-    monkeypatch.setattr(judges, "of_function", judges.of_module)
+    monkeypatch.setattr(judges, "of_function", judges.of_built_in)
     zygote = start_callable(Hanging(), "hanging", None)  # type: ignore[arg-type]
     with IsolatedVerifier("hanging", zygote, columns=(), max_batch=1, num_workers=2, limit_s=0.5) as verifier:
         yield verifier
@@ -252,7 +252,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[IsolatedVerifier]:
 def test_a_hanging_answer_scores_zero_and_the_others_keep_their_score(hanging: IsolatedVerifier) -> None:
     texts = ["5", "hang", "5", "hang", "6", "5"]
     assert hanging.score([problem("5")] * 6, texts) == [1.0, 0.0, 1.0, 0.0, 0.0, 1.0]
-    assert (hanging.num_timeouts, hanging.num_crashes) == (2, 0)
+    assert (hanging.num_timeouts, hanging.unjudged["crashes"]) == (2, 0)
     assert hanging.read([problem("5")] * 3, ["a", "hang", "b"]) == ["a", None, "b"]
     assert hanging.score([problem("5")], ["5"]) == [1.0]
 
@@ -269,7 +269,7 @@ def test_only_the_offenders_of_a_batch_lose() -> None:
     with load(reward, limit_s=0.7, num_workers=2) as verifier:
         texts = ["a", "loop", "b", "c", "d", "regex", "e", "f"]
         assert verifier.score(problems(8), texts) == [1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0]
-        assert (verifier.num_timeouts, verifier.num_crashes) == (2, 0)
+        assert (verifier.num_timeouts, verifier.unjudged["crashes"]) == (2, 0)
 
 
 def test_a_dying_worker_costs_its_own_answer() -> None:
@@ -315,7 +315,7 @@ def test_an_idle_worker_that_was_killed_is_replaced_unnoticed(pids: Callable[...
         os.kill(first, signal.SIGKILL)
         wait_until(lambda: not is_running(first))
         assert verifier.score(problems(1), [""]) == [1.0]
-        assert verifier.num_crashes == 0
+        assert verifier.unjudged["crashes"] == 0
         assert len(pids()) == 2
 
 

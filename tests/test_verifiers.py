@@ -11,7 +11,7 @@ import reasoning_gym
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpo.verifiers import algebra, answers, bbh, exact, gym, math, meaning, number, option
+from gpo.verifiers import answers, bbh, exact, gym, judges, math, meaning, number, option
 
 RIGHT, WRONG = 1.0, 0.0
 BRACES = "{" * 1_000_000
@@ -464,7 +464,7 @@ EASY = [
 def test_the_fast_path_and_algebra_agree(answer: str, form: str) -> None:
     for other in (answer, *EASY):
         text = form % other
-        rewards = math.score(text, answer, {}), algebra.score(text, answer, {})
+        rewards = math.score(text, answer, {}), judges.built_in("algebra").score(text, answer, {})
         assert rewards == (float(other == answer),) * 2, (other, answer)
 
 

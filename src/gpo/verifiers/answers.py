@@ -30,10 +30,11 @@ _SENTENCE_END = re.compile(r"(?<!\.)\.(?!\.)[*_`\"')]{0,4}(?:\s|$)|,\s{1,3}(?:an
 _DENIAL_LENGTH = 60
 """Characters, more than a denial and what may follow it can have."""
 _MARKUP = " \t\r\n*_`"
-_ENVIRONMENT = r"(?:equation|align(?:ed|at)?|gather(?:ed)?|multline|split|displaymath|math)\*?"
-_OPENED = re.compile(rf"\\\[|\$\$|\\begin\{{({_ENVIRONMENT})\}}")
-_CLOSED = re.compile(rf"(?:\\\]|\$\$|\\end\{{{_ENVIRONMENT}\}})[\s.*]*\Z")
-_FRAME = re.compile(rf"\\(?:begin|end)\{{{_ENVIRONMENT}\}}|\\(?:tag|label)\{{[^{{}}]*\}}|\\nonumber|\\notag")
+_MARKED = _MARKUP + ":\uff1a"
+_NAME = r"(?:equation|align(?:ed|at)?|gather(?:ed)?|multline|split|displaymath|math)\*?"
+_OPENED = re.compile(rf"\\\[|\$\$|\\begin\{{({_NAME})\}}")
+_CLOSED = re.compile(rf"(?:\\\]|\$\$|\\end\{{{_NAME}\}})[\s.*]*\Z")
+_FRAME = re.compile(rf"\\(?:begin|end)\{{{_NAME}\}}|\\(?:tag|label)\{{[^{{}}]*\}}|\\nonumber|\\notag")
 _SUBSTANCE = re.compile(r"[0-9=\\$]|\b[A-Z]\b(?<!I)")
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 _REACH = 20_000
@@ -84,12 +85,18 @@ def _with_joined(text: str, box: re.Match[str]) -> str:
 def _boxed(text: str, box: re.Match[str]) -> str:
     if box.group(1):
         return box.group(1)
+    end = closing_brace(text, box.end())
+    return "" if end is None else text[box.end() : end].strip()
+
+
+def closing_brace(text: str, start: int) -> int | None:
+    """Where the brace before `start` closes; None if it does not."""
     depth = 1
-    for brace in _BRACE.finditer(text, box.end()):
+    for brace in _BRACE.finditer(text, start):
         depth += {"{": 1, "}": -1}.get(brace.group(), 0)
         if depth == 0:
-            return text[box.end() : brace.start()].strip()
-    return ""
+            return brace.start()
+    return None
 
 
 def marked(text: str, fits: Callable[[str], bool] | None = None) -> Marked | None:
@@ -98,9 +105,11 @@ def marked(text: str, fits: Callable[[str], bool] | None = None) -> Marked | Non
     `fits` says whether a box can be what is asked for. One that cannot yields to a phrase behind it, and to
     any phrase if it is a formula without words.
     """
-    box, tagged = _last_box(text), _last_tagged(text)
-    if tagged is not None and (box is None or text.rfind("<answer>") > box.start()):
-        return Marked(tagged)
+    box = _last_box(text)
+    _, tag, rest = text.rpartition("<answer>")
+    if tag and (box is None or len(text) - len(rest) - len(tag) > box.start()):
+        content, closed, _ = rest.partition("</answer>")
+        return Marked(content.strip() if closed else "")
     if box is None:
         found = next((one for read in _UNBOXED if (one := read(text)) is not None), None)
         return None if found is None else Marked(found)
@@ -135,8 +144,8 @@ def _after_phrase(text: str) -> str | None:
         return None
     rest = text[found.end() :].rstrip()
     line, _, below = rest.partition("\n")
-    start = (rest if line.strip(_MARKUP + ":\uff1a") else _listed(below.lstrip())).lstrip(_MARKUP + ":\uff1a")
-    start = phrases.CONTRAST.sub("", start, count=1)
+    start = rest if line.strip(_MARKED) else _listed(below.lstrip())
+    start = phrases.CONTRAST.sub("", start.lstrip(_MARKED), count=1)
     display = _first_display(start)
     if display is not None:
         return display
@@ -183,11 +192,8 @@ def _last_display(text: str) -> str | None:
 
 def _content(display: str) -> str:
     r"""A displayed formula on one line: the last row of a chain of equations, else all rows with commas."""
-    rows = [
-        " ".join(row.replace("&", " ").split())
-        for row in re.split(r"\\\\(?:\[[^\]]*\])?", _FRAME.sub(" ", display))
-    ]
-    rows = [ended(row, " .,") for row in rows if row.strip(" .,$[]\\")]
+    rows = re.split(r"\\\\(?:\[[^\]]*\])?", _FRAME.sub(" ", display).replace("&", " "))
+    rows = [ended(row, " .,") for row in (" ".join(row.split()) for row in rows) if row.strip(" .,$[]\\")]
     if not rows:
         return ""
     is_chain = len(rows) == 1 or re.match(r"=|\\approx|\\Rightarrow|\\implies", rows[-1])
@@ -250,15 +256,6 @@ def gold(answer: str) -> str:
         return answer.rpartition("####")[2].strip()
     boxed = last_boxed(answer)
     return (answer if boxed is None else boxed).strip()
-
-
-def _last_tagged(text: str) -> str | None:
-    """The content of the last <answer></answer>; None without one, '' if it is never closed."""
-    _, tag, rest = text.rpartition("<answer>")
-    if not tag:
-        return None
-    content, closed, _ = rest.partition("</answer>")
-    return content.strip() if closed else ""
 
 
 def last_of(items: Iterable[_T]) -> _T | None:

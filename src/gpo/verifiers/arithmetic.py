@@ -9,9 +9,11 @@ large to compute has no worth.
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from math import comb, factorial, isqrt
+from functools import lru_cache
+from math import ceil, comb, factorial, floor, isqrt
 from typing import Any
 
 import mpmath
@@ -20,7 +22,8 @@ from gpo.verifiers.expression import TRIGONOMETRIC, Node, Unreadable
 
 NUM_POINTS = 3
 """Points at which expressions with symbols are compared."""
-_BITS = (400, 800)
+_LOW, _HIGH = 400, 800
+"""Bits of the two precisions."""
 _AGREEMENT = 200
 """Bits to which values must agree at the first precision; at the second 400 more."""
 _MAX_BITS = 40_000
@@ -34,8 +37,7 @@ Value = Any
 
 def exact(node: Node) -> Fraction | None:
     """The rational number that it is, computed exactly; None for anything else. `Unreadable` if undefined."""
-    context = _context(_BITS[0])
-    value = _value(node, context, {}) if not symbols(node) else None
+    value = None if symbols(node) else _value(node, _context(_LOW), {})
     return value if isinstance(value, Fraction) else None
 
 
@@ -46,21 +48,22 @@ def agree(one: Node, other: Node) -> bool:
 
 def ratio(one: Node, other: Node) -> int:
     """Whether `one` is a constant times `other`: the constant's sign, 0 if it is not so."""
-    found = [_ratio_at(point, one, other) for point in range(max(2, _num_points(one, other)))]
-    if any(value is None for value in found):
-        return 0
+    tiny = _context(_LOW).ldexp(1, -_AGREEMENT)
+    found = []
+    for point in range(max(2, _num_points(one, other))):
+        top, bottom = (_inexact(value, _context(_LOW)) for value in _values(point, one, other, _LOW))
+        if abs(top) < tiny or abs(bottom) < tiny:
+            return 0
+        found.append(top / bottom)
     first = found[0]
-    context = _context(_BITS[0])
-    if any(abs(value - first) > abs(first) * context.ldexp(1, -_AGREEMENT) for value in found):
-        return 0
-    if abs(first.imag) > abs(first) * context.ldexp(1, -_AGREEMENT):
+    if any(abs(apart) > abs(first) * tiny for apart in (first.imag, *(value - first for value in found))):
         return 0
     return 1 if first.real > 0 else -1
 
 
 def approximate(node: Node) -> Value:
     """Its worth as a number to 120 digits if it has no symbols, else None."""
-    return None if symbols(node) else _inexact(_value(node, _context(_BITS[0]), {}), _context(_BITS[0]))
+    return None if symbols(node) else _inexact(_value(node, _context(_LOW), {}), _context(_LOW))
 
 
 def symbols(node: Node) -> frozenset[str]:
@@ -74,46 +77,34 @@ def _num_points(one: Node, other: Node) -> int:
 
 
 def _agree_at(point: int, one: Node, other: Node) -> bool:
-    low, high = (_difference(point, one, other, _context(bits)) for bits in _BITS)
-    if low[0] == 0 and high[0] == 0:
-        return True
-    if all(
-        apart * 2**needed <= size for (apart, size), needed in ((low, _AGREEMENT), (high, 3 * _AGREEMENT))
-    ):
-        return True
-    is_tiny = low[0] * 2**_AGREEMENT < 1 and high[0] * 2 ** (3 * _AGREEMENT) < 1
-    return bool(is_tiny and (high[0] * 2**_AGREEMENT <= low[0] or low[0] == 0))
+    low, size = _difference(point, one, other, _LOW)
+    high, high_size = _difference(point, one, other, _HIGH)
+    are_equal = low * 2**_AGREEMENT <= size and high * 2 ** (3 * _AGREEMENT) <= high_size
+    is_tiny = low * 2**_AGREEMENT < 1 and high * 2 ** (3 * _AGREEMENT) < 1
+    return bool(are_equal or (is_tiny and (high * 2**_AGREEMENT <= low or low == 0)))
 
 
-def _difference(point: int, one: Node, other: Node, context: Any) -> tuple[Value, Value]:
+def _difference(point: int, one: Node, other: Node, bits: int) -> tuple[Value, Value]:
     """How far apart they are at a point, and the larger one's size."""
-    at = _point(point, symbols(one) | symbols(other), context)
-    first, second = _value(one, context, at), _value(other, context, at)
+    first, second = _values(point, one, other, bits)
     if isinstance(first, Fraction) and isinstance(second, Fraction):
         return abs(first - second), Fraction(0)
-    first, second = _inexact(first, context), _inexact(second, context)
+    first, second = _inexact(first, _context(bits)), _inexact(second, _context(bits))
     return abs(first - second), max(abs(first), abs(second))
 
 
-def _ratio_at(point: int, one: Node, other: Node) -> Value:
-    context = _context(_BITS[0])
+def _values(point: int, one: Node, other: Node, bits: int) -> tuple[Value, Value]:
+    context = _context(bits)
     at = _point(point, symbols(one) | symbols(other), context)
-    top, bottom = (_inexact(_value(node, context, at), context) for node in (one, other))
-    tiny = context.ldexp(1, -_AGREEMENT)
-    return None if abs(top) < tiny or abs(bottom) < tiny else top / bottom
+    return _value(one, context, at), _value(other, context, at)
 
 
+@lru_cache
 def _context(bits: int) -> Any:
     """A context of its own, so that mpmath's global precision neither matters nor changes."""
-    context = _CONTEXTS.get(bits)
-    if context is None:
-        context = mpmath.ctx_mp.MPContext()
-        context.prec = bits
-        _CONTEXTS[bits] = context
+    context = mpmath.ctx_mp.MPContext()
+    context.prec = bits
     return context
-
-
-_CONTEXTS: dict[int, Any] = {}
 
 
 def _point(index: int, names: frozenset[str], context: Any) -> dict[str, Value]:
@@ -135,26 +126,21 @@ def _inexact(value: Value, context: Any) -> Value:
 def _value(node: Node, context: Any, at: Mapping[str, Value]) -> Value:
     if node.op == "number":
         return node.value
-    if node.op == "pi":
-        return context.mpc(context.pi)
-    if node.op == "symbol":
-        return _symbol(node.name, context, at)
+    if node.op == "symbol" and node.name in at:
+        return at[node.name]
+    if node.op in ("pi", "symbol"):
+        return context.mpc({"": context.pi, "e": context.e}.get(node.name, context.j))
     args = [_value(arg, context, at) for arg in node.args]
     if node.op == "apply":
         return context.cos(_inexact(args[0], context) * 3 + at[node.name])
     try:
-        value = _RATIONAL[node.op](*args) if all(isinstance(arg, Fraction) for arg in args) else None
+        is_rational = node.op in _RATIONAL and all(isinstance(arg, Fraction) for arg in args)
+        value = _RATIONAL[node.op](*args) if is_rational else None
         if value is None:
             value = _complex(node.op, [_inexact(arg, context) for arg in args], context)
     except (ZeroDivisionError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise Unreadable(f"{node.op} of these is undefined") from error
     return _bounded(value, context)
-
-
-def _symbol(name: str, context: Any, at: Mapping[str, Value]) -> Value:
-    if name in at:
-        return at[name]
-    return context.mpc(context.e) if name == "e" else context.mpc(0, 1)
 
 
 def _bounded(value: Value, context: Any) -> Value:
@@ -188,11 +174,11 @@ def _power(base: Fraction, exponent: Fraction) -> Fraction | None:
 
 
 def _root(base: Fraction, degree: Fraction) -> Fraction | None:
-    """A square root that is rational, a real odd root of a negative number, else None."""
+    """A square root that is rational, else None."""
     if degree != 2 or base < 0:
         return None
-    top, bottom = isqrt(base.numerator), isqrt(base.denominator)
-    return Fraction(top, bottom) if Fraction(top, bottom) ** 2 == base else None
+    root = Fraction(isqrt(base.numerator), isqrt(base.denominator))
+    return root if root**2 == base else None
 
 
 def _whole(value: Fraction, limit: int) -> int:
@@ -201,64 +187,53 @@ def _whole(value: Fraction, limit: int) -> int:
     return value.numerator
 
 
-def _divide(top: Fraction, bottom: Fraction) -> Fraction:
-    return top / bottom
-
-
 _RATIONAL: Mapping[str, Callable[..., Fraction | None]] = {
     "add": lambda *args: sum(args, Fraction(0)),
-    "mul": lambda one, other: one * other,
-    "div": _divide,
-    "neg": lambda one: -one,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "neg": operator.neg,
     "pow": _power,
     "root": _root,
     "abs": abs,
-    "floor": lambda one: Fraction(one.numerator // one.denominator),
-    "ceil": lambda one: Fraction(-(-one.numerator // one.denominator)),
+    "floor": lambda one: Fraction(floor(one)),
+    "ceil": lambda one: Fraction(ceil(one)),
     "factorial": lambda one: Fraction(factorial(_whole(one, 3000))),
     "binom": lambda n, k: Fraction(comb(_whole(n, 20_000), _whole(k, 20_000))),
-    **dict.fromkeys(
-        [*TRIGONOMETRIC, *("arc" + name for name in TRIGONOMETRIC), "ln", "lg", "exp", "log", "Re", "Im"],
-        lambda *_: None,
-    ),
 }
+"""Of rational numbers; None for an irrational result."""
 
 
 def _complex(op: str, args: list[Value], context: Any) -> Value:
-    first = args[0]
-    if op in _FUNCTIONS and abs(first) > _MAX_EXPONENT:
-        raise Unreadable("too large to compute")
-    if op == "pow":
-        return _complex_power(first, args[1], context)
-    if op == "root":
-        return _complex_root(first, args[1], context)
     if op in _OPERATIONS:
         return _OPERATIONS[op](context, *args)
-    name = _FUNCTIONS[op]
-    return getattr(context, name)(first)
+    function = getattr(context, _FUNCTIONS[op])
+    if abs(args[0]) > _MAX_EXPONENT:
+        raise Unreadable("too large to compute")
+    return function(args[0])
 
 
-def _complex_power(base: Value, exponent: Value, context: Any) -> Value:
+def _complex_power(context: Any, base: Value, exponent: Value) -> Value:
     if base == 0:
         if exponent.real <= 0:
             raise ZeroDivisionError
         return base
     if abs(exponent * context.log(base)) > _MAX_EXPONENT:
         raise Unreadable("too large to compute")
-    if exponent.imag == 0 and exponent.real == int(exponent.real):
-        return base ** int(exponent.real)
-    return base**exponent
+    is_whole = exponent.imag == 0 and exponent.real == int(exponent.real)
+    return base ** (int(exponent.real) if is_whole else exponent)
 
 
-def _complex_root(base: Value, degree: Value, context: Any) -> Value:
+def _complex_root(context: Any, base: Value, degree: Value) -> Value:
     is_odd = degree.imag == 0 and degree.real == int(degree.real) and int(degree.real) % 2 == 1
     if is_odd and base.imag == 0 and base.real < 0:  # the real root of a negative number
         return -((-base) ** (1 / degree))
-    return _complex_power(base, 1 / degree, context)
+    return _complex_power(context, base, 1 / degree)
 
 
-def _logarithm(context: Any, value: Value, base: Value) -> Value:
-    return context.log(value) / context.log(base)
+def _real(value: Value) -> Value:
+    if value.imag != 0:
+        raise ValueError("no real number")
+    return value.real
 
 
 _OPERATIONS: Mapping[str, Callable[..., Value]] = {
@@ -266,9 +241,11 @@ _OPERATIONS: Mapping[str, Callable[..., Value]] = {
     "mul": lambda _, one, other: one * other,
     "div": lambda _, one, other: one / other,
     "neg": lambda _, one: -one,
+    "pow": _complex_power,
+    "root": _complex_root,
     "abs": lambda _, one: abs(one),
-    "log": _logarithm,
-    "lg": lambda context, one: _logarithm(context, one, context.mpc(10)),
+    "log": lambda context, one, base: context.log(one) / context.log(base),
+    "lg": lambda context, one: context.log(one) / context.log(context.mpc(10)),
     "Re": lambda _, one: one.real,
     "Im": lambda _, one: one.imag,
     "floor": lambda context, one: context.floor(_real(one)),
@@ -281,9 +258,3 @@ _FUNCTIONS: Mapping[str, str] = {
     **{"arc" + name: "a" + name for name in TRIGONOMETRIC},
     "ln": "log",
 }
-
-
-def _real(value: Value) -> Value:
-    if value.imag != 0:
-        raise ValueError("no real number")
-    return value.real

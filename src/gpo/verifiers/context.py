@@ -47,6 +47,7 @@ _AFTER = re.compile(
     rf"{_CLOSERS}(?:$|(?=[\s{UNSPACED}。、])|(?<=[*_`])!(?=\s|$)|[.,;:?\u2026]+{_CLOSERS}(?=\s|$|[{UNSPACED}])"
     rf"|\.(?=[A-Z][a-z])|-(?={_LETTER}{{3}})|\u2013(?=\s?{_LETTER}{{2}}|\s|$)|/(?=\s?{_LETTER}{{2}}))"
 )
+_BEGUN = re.compile(r"(?:^|[:=(,\n]|\b(?:is|be|are|equals|to|es|est|ist|é|è))$", re.IGNORECASE)
 _DRESSING = re.compile(rf"[{DRESS}\"'\u2019\u201d\u00bb\s_`|]+|\*(?!\*?\s?[0-9(A-Za-z]\b)")
 _OPERATION = re.compile(
     r"[)\] ]*(?:[+\u00d7\u00f7^=\u2248<>\u2264\u2265\u2260\u00b1\u221a\u221e!\\]|\*|/ ?(?:[0-9(]|[A-Za-z]\b)"
@@ -80,12 +81,8 @@ def tail(line: str, end: int, *, has_currency: bool) -> Tail:
         return Tail(None, "", end)
     if percent := _PERCENT.match(line, end):
         return Tail(factor, "%", percent.end())
-    unit = _UNIT.match(line, end)
-    if (
-        unit
-        and unit[1] in words.TOUCHING_UNITS
-        and (not unit[2] or unit[2] in words.TOUCHING_UNITS or len(unit[2]) > 2)
-    ):
+    unit, known = _UNIT.match(line, end), words.TOUCHING_UNITS
+    if unit and unit[1] in known and (not unit[2] or unit[2] in known or len(unit[2]) > 2):
         return Tail(factor, unit.group().strip(), unit.end())
     glued = _GLUED_WORD.match(line, end)
     is_unknown = glued and not re.match(f"[{UNSPACED}]", glued.group())
@@ -110,22 +107,18 @@ def is_sign(line: str, place: int, *, is_word: bool, has_gap: bool) -> bool:
     """Whether a dash or "minus" at `place` is a sign, not an operator or a dash between words."""
     before = line[max(0, place - NEAR) : place]
     last = before.rstrip(f" {DRESS}")
-    if re.search(r"(?:[0-9)\]%°]|\b[A-Za-z])$", last) or (
-        is_word and re.search(r"[0-9][^.\n:=]{0,20}$", last)
-    ):
+    is_operator = re.search(r"(?:[0-9)\]%°]|\b[A-Za-z])$", last)
+    if is_operator or (is_word and re.search(r"[0-9][^.\n:=]{0,20}$", last)):
         return False
     if is_word or not has_gap:
         return not re.search(rf"{_LETTER}$", before)
-    return (
-        re.search(r"(?:^|[:=(,\n]|\b(?:is|be|are|equals|to|es|est|ist|é|è))$", last, re.IGNORECASE)
-        is not None
-    )
+    return _BEGUN.search(last) is not None
 
 
 def is_open_before(line: str, start: int) -> bool:
     """Whether what stands before a number leaves it what it is."""
     before = line[max(0, start - NEAR) : start]
-    bare = before[: _start_of(_OPENERS, before)]
+    bare = _OPENERS.split(before, maxsplit=1)[0]
     if bare and not _TOUCHED_BEFORE.search(bare):
         return False
     return _BEFORE.search(re.sub(rf"[{DRESS}\"'`(\[]", " ", before).rstrip(" *_") + " ") is None
@@ -142,8 +135,3 @@ def is_open_after(line: str, end: int) -> bool:
     if multiple and len(multiple[1]) > 3 and words.MAGNITUDES.get(multiple[1].casefold(), 0) >= 12:
         return False
     return not any(one.match(rest) for one in (_OPERATION, _CHANGED, _ANOTHER, _UNSPACED_CHANGE))
-
-
-def _start_of(pattern: re.Pattern[str], text: str) -> int:
-    match = pattern.search(text)
-    return match.start() if match else len(text)

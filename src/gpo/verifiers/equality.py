@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from gpo.verifiers import arithmetic
-from gpo.verifiers.expression import Node, Unreadable, is_name
+from gpo.verifiers.expression import Node, Unreadable, number
 from gpo.verifiers.kinds import (
     Based,
     Infinite,
@@ -24,6 +24,7 @@ from gpo.verifiers.kinds import (
     Several,
     Union,
     Words,
+    is_name,
 )
 from gpo.verifiers.units import NONE, Unit
 
@@ -64,16 +65,13 @@ def _is_of_another_kind(gold: Meaning, answer: Meaning) -> bool:
     """A letter in \\text{} or not; a number whose base is not written."""
     match gold, answer:
         case (Words(text), Quantity(node, unit)) | (Quantity(node, unit), Words(text)):
-            return unit == NONE and node.op == "symbol" and _folded(node.name) == text
+            name = node.name if len(node.name) == 1 else node.name.casefold()
+            return unit == NONE and node.op == "symbol" and name == text
         case Based(digits, _), Quantity(Node("number", value=value), unit):
             return unit == NONE and digits.isdecimal() and value == int(digits)
         case Quantity(Node("number", value=value)), Based(digits, 10):
             return digits.isdecimal() and value == int(digits)
     return False
-
-
-def _folded(name: str) -> str:
-    return name if len(name) == 1 else name.casefold()
 
 
 def _are_quantities_equal(gold: Quantity, answer: Quantity) -> bool:
@@ -94,7 +92,7 @@ def _are_units_equal(one: Unit, other: Unit) -> bool:
 
 
 def _scaled(node: Node, factor: Fraction) -> Node:
-    return Node("mul", (node, Node("number", value=factor)))
+    return Node("mul", (node, number(factor)))
 
 
 def _are_close(one: Node, places: int | None, other: Node, other_places: int | None) -> bool:
@@ -150,14 +148,11 @@ def _has_numbers(node: Node) -> bool:
 
 def _is_rounded(gold: Meaning, side: Meaning) -> bool:
     """Whether the side is the gold answer rounded to the places that it shows."""
-    if (
-        not isinstance(gold, Quantity)
-        or not isinstance(side, Quantity)
-        or side.node.op not in ("number", "neg")
-    ):
+    if not isinstance(gold, Quantity) or not isinstance(side, Quantity):
         return False
-    value = arithmetic.exact(side.node)
-    denominator = value.denominator if value is not None else 1
+    if side.node.op not in ("number", "neg"):
+        return False
+    denominator = (arithmetic.exact(side.node) or Fraction(1)).denominator
     places = next((place for place in range(1, 40) if 10**place % denominator == 0), None)
     if denominator == 1 or places is None:
         return False
@@ -177,10 +172,9 @@ def _are_relations_equal(gold: Relation, answer: Relation) -> bool:
     gold, answer = _forward(gold), _forward(answer)
     if gold.signs == answer.signs and all(map(_holds, gold.sides, answer.sides)):
         return True
-    if len(gold.signs) == 1 and set(answer.signs) == {"="} == set(gold.signs) and len(answer.signs) > 1:
-        return _holds(gold.sides[0], answer.sides[0]) and all(
-            _holds(gold.sides[1], side) for side in answer.sides[1:]
-        )
+    if gold.signs == ("=",) and set(answer.signs) == {"="} and len(answer.signs) > 1:
+        left, right = gold.sides
+        return _holds(left, answer.sides[0]) and all(_holds(right, side) for side in answer.sides[1:])
     if len(gold.signs) != 1 or gold.signs != answer.signs:
         return False
     one, other = _difference(gold), _difference(answer)
@@ -192,11 +186,10 @@ def _are_relations_equal(gold: Relation, answer: Relation) -> bool:
 
 def _forward(relation: Relation) -> Relation:
     """With < instead of >, the other way round."""
-    if any(sign in _FLIPPED for sign in relation.signs) and not any(
-        s in _FLIPPED.values() for s in relation.signs
-    ):
-        signs = tuple(_FLIPPED.get(sign, sign) for sign in reversed(relation.signs))
-        return Relation(tuple(reversed(relation.sides)), signs)
+    signs = set(relation.signs)
+    if signs & set(_FLIPPED) and not signs & set(_FLIPPED.values()):
+        turned = tuple(_FLIPPED.get(sign, sign) for sign in reversed(relation.signs))
+        return Relation(tuple(reversed(relation.sides)), turned)
     return relation
 
 
@@ -205,7 +198,7 @@ def _difference(relation: Relation) -> Node | None:
     left, right = relation.sides
     if not isinstance(left, Quantity) or not isinstance(right, Quantity):
         return None
-    if left.unit != NONE or right.unit != NONE or left.is_percent or right.is_percent:
+    if {left.unit, right.unit} != {NONE} or left.is_percent or right.is_percent:
         return None
     node = Node("add", (left.node, Node("neg", (right.node,))))
     return node if arithmetic.symbols(node) else None
@@ -230,10 +223,8 @@ def _are_names(items: Sequence[Meaning]) -> bool:
 
 def _is_named(several: Several) -> bool:
     """Whether its items are "x = 1, y = 2", with different names."""
-    if not all(isinstance(item, Relation) for item in several.items):
-        return False
-    firsts = [item.sides[0] for item in several.items if isinstance(item, Relation)]
-    return len(set(firsts)) > 1
+    firsts = {item.sides[0] for item in several.items if isinstance(item, Relation)}
+    return len(firsts) > 1 and all(isinstance(item, Relation) for item in several.items)
 
 
 def _match_up(golds: Sequence[Meaning], others: Sequence[Meaning]) -> bool:
@@ -255,23 +246,17 @@ def _as_matrix(value: Matrix | Several) -> Matrix | None:
 
 
 def _are_matrices_equal(gold: Matrix | None, answer: Matrix | None) -> bool:
-    if (
-        gold is None
-        or answer is None
-        or gold.has_bars != answer.has_bars
-        or len(gold.rows) != len(answer.rows)
-    ):
+    if gold is None or answer is None or gold.has_bars != answer.has_bars:
         return False
-    pairs = list(zip(gold.rows, answer.rows, strict=True))
-    return all(len(one) == len(other) and all(map(is_equal, one, other)) for one, other in pairs)
+    if [len(row) for row in gold.rows] != [len(row) for row in answer.rows]:
+        return False
+    return all(all(map(is_equal, *rows)) for rows in zip(gold.rows, answer.rows, strict=True))
 
 
 def _as_set(value: Meaning, other: Meaning) -> Meaning:
     """A bound on one variable as an interval, where the other answer is one."""
-    is_set = isinstance(other, Union) or (
-        isinstance(other, Several) and len(other.ends) == 2 and other.ends != "{}"
-    )
-    if not is_set:
+    is_set = isinstance(other, Several) and len(other.ends) == 2 and other.ends != "{}"
+    if not (is_set or isinstance(other, Union)):
         return value
     if isinstance(value, Several) and value.is_or:
         parts = [_interval(item) for item in value.items]
@@ -291,9 +276,8 @@ def _interval(value: Meaning) -> Several | None:
         return Several((sides[0], sides[2]), opening + closing)
     if len(signs) == 1 and _is_variable(sides[0]):
         return Several((Infinite(-1), sides[1]), "(" + closing)
-    if len(signs) == 1 and _is_variable(sides[1]):
-        return Several((sides[0], Infinite(1)), opening + ")")
-    return None
+    is_bound = len(signs) == 1 and _is_variable(sides[1])
+    return Several((sides[0], Infinite(1)), opening + ")") if is_bound else None
 
 
 def _is_variable(value: Meaning) -> bool:

@@ -7,6 +7,7 @@ numbers side by side are none, and a letter that is followed by a digit is none 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -18,26 +19,32 @@ MAX_HEIGHT = 150
 """Operations below each other, such as the factors of a product."""
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<repeating>(?:[0-9]+)?\.[0-9]*\\overline\s*(?:\{[0-9]+\}|[0-9]))|(?P<number>[0-9]+(?:\.[0-9]+)?(?![0-9.]*\.[0-9])|\.[0-9]+)"
-    r"|(?P<derivative>\\frac\s*\{\s*(?:d|\\partial)\s*(?:\^\{?[0-9n]\}?\s*)?(?:\{?[A-Za-z]\}?)?\s*\}"
-    r"\s*\{(?:\s*(?:d|\\partial)\s*\{?[A-Za-z]\}?(?:\^\{?[0-9n]\}?)?)+\s*\})"
-    r"|(?P<words>\\text\s*\{[^{}]*\})|(?P<command>\\[A-Za-z]+)|(?P<escaped>\\.)|(?P<char>\S))",
+    r"\s*((?:[0-9]+)?\.[0-9]*\\overline\s*(?:\{[0-9]+\}|[0-9])"  # 0.\overline{3}
+    r"|[0-9]+(?:\.[0-9]+)?(?![0-9.]*\.[0-9])|\.[0-9]+"
+    r"|\\frac\s*\{\s*(?:d|\\partial)\s*(?:\^\{?[0-9n]\}?\s*)?(?:\{?[A-Za-z]\}?)?\s*\}"  # \frac{dy}{dx}
+    r"\s*\{(?:\s*(?:d|\\partial)\s*\{?[A-Za-z]\}?(?:\^\{?[0-9n]\}?)?)+\s*\}"
+    r"|\\text\s*\{[^{}]*\}|\\[A-Za-z]+|\\.|\S)",
     re.DOTALL,
 )
-_MORE_LETTERS = "varepsilon vartheta varrho varphi ell hbar aleph"
+_GREEK = "varepsilon vartheta varrho varphi ell hbar aleph"
 _TRIGONOMETRIC = "sin cos tan cot sec csc sinh cosh tanh coth"
 _OTHERS = "arcsin arccos arctan arccot ln log lg exp Re Im det gcd"
+_REST = "pi sqrt binom lfloor lceil lvert infty partial"
 _DECORATING = (
     "vec hat bar overline widehat widetilde tilde dot ddot overrightarrow mathbb mathcal mathfrak angle"
     " triangle measuredangle overleftrightarrow wideparen overarc"
 )
-GREEK = frozenset(tidy.GREEK.values()) - {"pi"} | frozenset(_MORE_LETTERS.split())
+GREEK = frozenset(tidy.GREEK.values()) - {"pi"} | frozenset(_GREEK.split())
 TRIGONOMETRIC = frozenset(_TRIGONOMETRIC.split())
 _FUNCTIONS = TRIGONOMETRIC | frozenset(_OTHERS.split())
 _DECORATIONS = frozenset(_DECORATING.split())
+_FACTORS = GREEK | _FUNCTIONS | _DECORATIONS | frozenset(_REST.split())
+_ENDS = frozenset(["(", *("\\" + name for name in _FUNCTIONS)])
+"""Where the factors end to which a function without brackets is applied."""
 _APPLIED = frozenset("fgFG")
 """Letters that name a function where a bracket follows."""
-_CLOSING = {"(": ")", "[": "]", "{": "}", "\\lfloor": "\\rfloor", "\\lceil": "\\rceil", "\\lvert": "\\rvert"}
+_BRACKETS = {"\\lfloor": "floor", "\\lceil": "ceil", "\\lvert": "abs", "|": "abs"}
+_CLOSING = {mark: mark.replace("\\l", "\\r") for mark in _BRACKETS} | {"(": ")", "[": "]", "{": "}"}
 _PRODUCTS = {"*": "mul", "\\cdot": "mul", "\\times": "mul", "\\ast": "mul", "/": "div", "\\div": "div"}
 
 
@@ -55,43 +62,23 @@ class Node:
     value: Fraction = Fraction(0)
 
 
+def number(value: Fraction | int) -> Node:
+    """The leaf of a rational number."""
+    return Node("number", value=Fraction(value))
+
+
 def parse(latex: str) -> Node:
     """The tree of a whole expression; `Unreadable` if anything in it is not understood."""
-    parser = _Parser(_marks(latex))
+    parser = _Parser([mark.strip() for mark in _TOKEN.findall(latex.rstrip())])
     tree = parser.sum()
     if parser.peek():
         raise Unreadable(f"what is {parser.peek()!r} for?")
-    _check_depth(tree)
-    return tree
-
-
-def is_name(node: Node) -> bool:
-    """Whether it only names what it stands for: x, f(x), AB, an angle, words."""
-    if node.op in ("symbol", "apply"):
-        return True
-    return node.op == "mul" and all(arg.op == "symbol" for arg in node.args)
-
-
-def _check_depth(tree: Node) -> None:
-    """Refuses a tree so deep that whoever walks it would exhaust the stack."""
     level = [tree]
-    for _ in range(MAX_HEIGHT):
+    for _ in range(MAX_HEIGHT):  # whoever walks a deeper tree would exhaust the stack
         level = [arg for node in level for arg in node.args]
         if not level:
-            return
+            return tree
     raise Unreadable("too many factors")
-
-
-def _marks(latex: str) -> list[str]:
-    marks = []
-    position, end = 0, len(latex.rstrip())
-    while position < end:
-        match = _TOKEN.match(latex, position)
-        if match is None:
-            raise Unreadable("odd characters")
-        marks.append(match[0].strip())
-        position = match.end()
-    return marks
 
 
 class _Parser:
@@ -113,10 +100,6 @@ class _Parser:
         self._next += 1
         return mark
 
-    def expect(self, mark: str) -> None:
-        if self.take() != mark:
-            raise Unreadable(f"{mark!r} is missing")
-
     def sum(self) -> Node:
         terms = [self._product()]
         while self.peek() in ("+", "-"):
@@ -129,95 +112,75 @@ class _Parser:
         is_negative = False
         while self.peek() in ("-", "+"):
             is_negative ^= self.take() == "-"
-        product = self._unsigned_product()
-        return Node("neg", (product,)) if is_negative else product
-
-    def _unsigned_product(self) -> Node:
         result = self._power()
         is_whole = result.op == "number" and result.value.denominator == 1
         while True:
             mark = self.peek()
             if mark in _PRODUCTS:
                 self.take()
-                result = Node(_PRODUCTS[mark], (result, self._signed_power()))
-            elif mark == "\\frac" and is_whole and self._is_plain_fraction():
+                result = Node(_PRODUCTS[mark], (result, self._signed(self._power)))
+            elif mark == "\\frac" and is_whole and self._follows(1, "{0}{0}"):
                 result = Node("add", (result, self._power()))  # 1\frac12 is a mixed number
             elif self._begins_factor(mark):
                 result = Node("mul", (result, self._power()))
-            elif mark and mark[0].isdigit() and is_whole and self._is_slashed():
-                result = Node("add", (result, self._slashed()))  # 1 1/2 too
+            elif is_whole and self._follows(0, "0/0"):  # 1 1/2 too
+                top, _, bottom = self.take(), self.take(), self.take()
+                result = Node("add", (result, Node("div", (_number(top), _number(bottom)))))
             else:
-                return result
+                return Node("neg", (result,)) if is_negative else result
             is_whole = False
 
-    def _is_plain_fraction(self) -> bool:
-        top = self._marks[self._next + 1 : self._next + 7]
-        return len(top) == 6 and top[0] == top[3] == "{" and top[1].isdigit() and top[4].isdigit()
+    def _follows(self, skipped: int, pattern: str) -> bool:
+        """Whether marks follow as in the pattern, in which 0 stands for digits."""
+        ahead = self._marks[self._next + skipped : self._next + skipped + len(pattern)]
+        return "".join("0" if mark.isdigit() else mark for mark in ahead) == pattern
 
-    def _is_slashed(self) -> bool:
-        ahead = self._marks[self._next : self._next + 3]
-        return len(ahead) == 3 and ahead[0].isdigit() and ahead[1] == "/" and ahead[2].isdigit()
-
-    def _slashed(self) -> Node:
-        top, _, bottom = self.take(), self.take(), self.take()
-        return Node("div", (_number(top), _number(bottom)))
-
-    def _signed_power(self) -> Node:
-        if self.peek() == "-":
-            self.take()
-            return Node("neg", (self._power(),))
-        return self._power()
+    def _signed(self, read: Callable[[], Node]) -> Node:
+        if self.peek() != "-":
+            return read()
+        self.take()
+        return Node("neg", (read(),))
 
     def _begins_factor(self, mark: str) -> bool:
         """Whether a factor without a sign before it begins here."""
         if mark == "|":
             return self._bars == 0
         if mark.startswith("\\"):
-            name = mark[1:]
-            return (
-                name in GREEK | _FUNCTIONS | _DECORATIONS
-                or name.startswith(("frac", "text"))
-                or name in (*("pi", "sqrt", "binom", "lfloor", "lceil", "lvert", "infty", "partial"),)
-            )
+            return mark[1:] in _FACTORS or mark.startswith(("\\frac", "\\text"))
         return mark in ("(", "[", "{") or (mark.isalpha() and mark.isascii())
 
     def _power(self) -> Node:
         base = self._atom()
-        while True:
-            mark = self.peek()
-            if mark == "^":
-                self.take()
-                if self.peek() == "\\circ":
-                    self.take()
-                    base = Node("mul", (base, Node("div", (Node("pi"), Node("number", value=Fraction(180))))))
-                    continue
-                base = Node("pow", (base, self._argument()))
-            elif mark == "!":
-                self.take()
+        while (mark := self.peek()) in ("^", "!"):
+            self.take()
+            if mark == "!":
                 if self.peek() == "!":
                     raise Unreadable("a double factorial")
                 base = Node("factorial", (base,))
+            elif self.peek() == "\\circ":
+                self.take()
+                base = Node("mul", (base, Node("div", (Node("pi"), number(180)))))
             else:
-                return base
+                base = Node("pow", (base, self._argument()))
+        return base
 
     def _argument(self) -> Node:
         r"""What stands in braces, or the one mark after ^, \frac or \sqrt."""
         mark = self.peek()
         if mark == "{":
-            return self._group("{")
-        if mark == "-":
-            self.take()
-            return Node("neg", (self._atom(),))
+            return self._group()
         if mark[:1].isdigit() and len(mark) > 1:  # \frac12 takes one digit, and 2^10 is 2^1 0 in LaTeX
             raise Unreadable("digits without braces")
-        return self._atom()
+        return self._signed(self._atom)
 
-    def _group(self, opening: str) -> Node:
-        self.expect(opening)
-        bars, self._bars = self._bars, 0
+    def _group(self) -> Node:
+        """What stands in the brackets or bars that open here."""
+        opening = self.take()
+        bars, self._bars = self._bars, self._bars + 1 if opening == "|" else 0
         inner = self.sum()
         self._bars = bars
-        self.expect(_CLOSING[opening])
+        if self.take() != _CLOSING[opening]:
+            raise Unreadable(f"{_CLOSING[opening]!r} is missing")
         return inner
 
     def _atom(self) -> Node:
@@ -231,11 +194,11 @@ class _Parser:
     def _read_atom(self) -> Node:
         mark = self.peek()
         if mark in ("(", "[", "{"):
-            return self._group(mark)
-        if mark == "|":
-            return self._between_bars()
+            return self._group()
+        if mark in _BRACKETS:
+            return Node(_BRACKETS[mark], (self._group(),))
         self.take()
-        if mark[:1].isdigit() or mark[:1] == ".":
+        if mark[0].isdigit() or mark[0] == ".":
             return _number(mark)
         if mark.isalpha() and mark.isascii():
             return self._symbol(mark)
@@ -248,16 +211,11 @@ class _Parser:
         return self._command(mark[1:])
 
     def _command(self, name: str) -> Node:
-        if name == "frac":
-            return Node("div", (self._argument(), self._argument()))
-        if name == "binom":
-            return Node("binom", (self._argument(), self._argument()))
+        if name in ("frac", "binom"):
+            return Node("div" if name == "frac" else "binom", (self._argument(), self._argument()))
         if name == "sqrt":
-            return self._root()
-        if name in ("lfloor", "lceil", "lvert"):
-            self._next -= 1
-            op = {"lfloor": "floor", "lceil": "ceil", "lvert": "abs"}[name]
-            return Node(op, (self._group("\\" + name),))
+            degree = self._group() if self.peek() == "[" else number(2)
+            return Node("root", (self._argument(), degree))
         if name == "pi":
             return Node("pi")
         if name in GREEK or name == "partial":
@@ -268,40 +226,26 @@ class _Parser:
             return self._function(name)
         raise Unreadable(f"what is \\{name}?")
 
-    def _root(self) -> Node:
-        degree = self._group("[") if self.peek() == "[" else Node("number", value=Fraction(2))
-        return Node("root", (self._argument(), degree))
-
-    def _between_bars(self) -> Node:
-        self.take()
-        self._bars += 1
-        inner = self.sum()
-        self._bars -= 1
-        self.expect("|")
-        return Node("abs", (inner,))
-
     def _symbol(self, name: str) -> Node:
         while self.peek() in ("'", "_"):
             name += self.take()
             if name.endswith("_"):
                 name += self._subscript()
         if name in _APPLIED and self.peek() == "(":
-            return Node("apply", (self._group("("),), name=name)
+            return Node("apply", (self._group(),), name=name)
         return Node("symbol", name=name)
 
     def _subscript(self) -> str:
         """The subscript's spelling without braces."""
         if self.peek() != "{":
             return self.take()
-        parts: list[str] = []
-        depth = 0
+        spelling, depth = "", 0
         while True:
             mark = self.take()
             depth += {"{": 1, "}": -1}.get(mark, 0)
             if depth == 0:
-                return "".join(parts)
-            if mark not in "{}":
-                parts.append(mark)
+                return spelling
+            spelling += "" if mark in "{}" else mark
 
     def _decorated(self, name: str) -> Node:
         r"""\vec{v}, \overline{AB}, \angle ABC: one symbol, named by its spelling."""
@@ -315,7 +259,7 @@ class _Parser:
         return self._symbol(f"\\{name} {inner}")
 
     def _function(self, name: str) -> Node:
-        power = base = None
+        power, base = None, number(10) if name == "log" else None
         while self.peek() in ("^", "_"):
             if self.take() == "^":
                 power = self._argument()
@@ -323,10 +267,8 @@ class _Parser:
                 base = self._argument()
             else:
                 raise Unreadable(f"\\{name} with a subscript")
-        if name == "log" and base is None:
-            base = Node("number", value=Fraction(10))
         argument = self._operand()
-        if power == Node("neg", (Node("number", value=Fraction(1)),)):
+        if power == Node("neg", (number(1),)):
             if name not in TRIGONOMETRIC:
                 raise Unreadable("an inverse that is not trigonometric")
             return Node("arc" + name, (argument,))
@@ -335,20 +277,19 @@ class _Parser:
 
     def _operand(self) -> Node:
         r"""What a function without brackets is applied to: \sin 2x is sin(2x), \sin x \cos y is not."""
-        if self.peek() in ("(", "[", "{", "|", "\\lvert"):
-            return self._power()
+        is_bracketed = self.peek() in ("(", "[", "{", "|", "\\lvert")
         operand = self._power()
-        while self._begins_factor(self.peek()) and self.peek()[1:] not in _FUNCTIONS and self.peek() != "(":
+        while not is_bracketed and self._begins_factor(self.peek()) and self.peek() not in _ENDS:
             operand = Node("mul", (operand, self._power()))
         return operand
 
 
 def _number(mark: str) -> Node:
-    if "\\overline" in mark:
-        head, _, tail = mark.partition("\\overline")
-        whole, _, fixed = head.partition(".")
-        period = tail.strip(" {}")
-        scale = 10 ** len(fixed)
-        value = Fraction(int((whole or "0") + fixed), scale)
-        return Node("number", value=value + Fraction(int(period), scale * (10 ** len(period) - 1)))
-    return Node("number", value=Fraction(mark if mark[0] != "." else "0" + mark))
+    if "\\overline" not in mark:
+        return number(Fraction("0" + mark))
+    head, _, tail = mark.partition("\\overline")
+    whole, _, fixed = head.partition(".")
+    period = tail.strip(" {}")
+    scale = 10 ** len(fixed)
+    value = Fraction(int((whole or "0") + fixed), scale)
+    return number(value + Fraction(int(period), scale * (10 ** len(period) - 1)))

@@ -84,16 +84,6 @@ class IsolatedVerifier:
         """Answers so far whose verification was stopped at the time limit."""
         return self.unjudged["timeouts"]
 
-    @property
-    def num_crashes(self) -> int:
-        """Answers so far that ended their process twice."""
-        return self.unjudged["crashes"]
-
-    @property
-    def num_unscored(self) -> int:
-        """Answers so far for which the user's function returned None."""
-        return self.unjudged["unscored"]
-
     def _note(self, failures: Sequence[Failure]) -> None:
         """Counts answers that get 0 without a verdict; warns of what a machine in want may have caused."""
         for failure, (kind, what) in _KINDS.items():
@@ -148,7 +138,7 @@ class IsolatedVerifier:
             return None
         pairs = list(zip(problems, texts, strict=True))
         frames = [self._frame({"read": self._item(problem, text)}, [problem]) for problem, text in pairs]
-        replies = self._ask_again(frames, lambda _, reply: _is_answer(reply))
+        replies = self._ask_again(frames, lambda _, reply: isinstance(reply.get("answer", 0), str | None))
         return [None if isinstance(reply, Failure) else reply["answer"] for reply in replies]
 
     def close(self) -> None:
@@ -211,10 +201,6 @@ class IsolatedVerifier:
 
 def _is_error(reply: Reply) -> bool:
     return isinstance(reply.get("error"), str)
-
-
-def _is_answer(reply: Reply) -> bool:
-    return "answer" in reply and isinstance(reply["answer"], str | None)
 
 
 def _are_rewards(found: Any, num: int) -> bool:

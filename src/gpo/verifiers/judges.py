@@ -9,8 +9,10 @@ failed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any
 
 from gpo.verifiers import function, naming
 
@@ -31,30 +33,31 @@ LEAST_ECHO = 16
 """Characters; a shorter question may be a part of an answer to it."""
 
 
-class BuiltIn(Protocol):
-    """A module of this room that verifies one answer at a time."""
+@dataclass(frozen=True)
+class BuiltIn:
+    """A built-in verifier, which verifies one answer at a time: what a module of this room offers."""
 
-    def check(self, answer: str, columns: Mapping[str, Any]) -> None:
-        """Raises ValueError, saying why, if this cannot be a gold answer."""
-        ...
+    check: Callable[[str, Mapping[str, Any]], None]
+    """(gold answer, columns): raises ValueError, saying why, if this cannot be a gold answer."""
+    score: Callable[[str, str, Mapping[str, Any]], float]
+    """(completion, gold answer, columns) to the reward in [0, 1], whatever the completion."""
+    read: Callable[[str, Mapping[str, Any]], str | None]
+    """(completion, columns) to the final answer, equal answers in one spelling; None if there is none."""
 
-    def score(self, text: str, answer: str, columns: Mapping[str, Any]) -> float:
-        """The reward of the completion `text`, in [0, 1], whatever the text."""
-        ...
 
-    def read(self, text: str, columns: Mapping[str, Any]) -> str | None:
-        """The final answer in one spelling, so that equal answers are equal texts; None if there is none."""
-        ...
+def built_in(name: str) -> BuiltIn:
+    """The verifier of this name; `algebra` is `math` without its fast path, and must agree with it."""
+    module = import_module(f"gpo.verifiers.{'math' if name == 'algebra' else name}")
+    score = partial(module.score, is_fast=False) if name == "algebra" else module.score
+    return BuiltIn(module.check, score, module.read)
 
 
 def named(name: str) -> Judge:
     """The judge for a built-in verifier's name or for 'module:function'."""
-    if name in COLUMNS:
-        return of_module(import_module(f"gpo.verifiers.{name}"))
-    return of_function(naming.resolve(name))
+    return of_built_in(built_in(name)) if name in COLUMNS else of_function(naming.resolve(name))
 
 
-def of_module(verifier: BuiltIn) -> Judge:
+def of_built_in(verifier: BuiltIn) -> Judge:
     """One answer a request, so that a hanging one is known and takes no other with it."""
 
     def judge(request: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -81,3 +81,10 @@ class Infinite:
 
 
 Meaning = Quantity | Several | Union | Matrix | Relation | Based | Parts | Words | Infinite
+
+
+def is_name(node: Node) -> bool:
+    """Whether it only names what it stands for: x, f(x), AB, an angle, words."""
+    if node.op in ("symbol", "apply"):
+        return True
+    return node.op == "mul" and all(arg.op == "symbol" for arg in node.args)

@@ -121,16 +121,12 @@ def _mentions(line: str, options: Mapping[str, str]) -> list[Mention]:
         is_symbol = _SYMBOL_AFTER.match(line, end) or _SYMBOL_BEFORE.search(before) or _NAME.search(before)
         if is_symbol or (found and start < found[-1].end):
             continue
-        found.append(Mention(match.group(), start, _behind_text(line, end, options.get(match.group(), ""))))
+        label = _LABEL.match(line, end)
+        own, text_start = options.get(match.group()), label.end() if label else end
+        if own and line[text_start : text_start + len(own)].casefold() == own:
+            end = text_start + len(own)
+        found.append(Mention(match.group(), start, end))
     return found
-
-
-def _behind_text(line: str, end: int, own: str) -> int:
-    """Where a letter ends, or its option's text if that follows it."""
-    label = _LABEL.match(line, end)
-    start = label.end() if label else end
-    is_own = own and line[start : start + len(own)].casefold() == own
-    return start + len(own) if is_own else end
 
 
 def _left(line: str, options: Mapping[str, str]) -> list[Mention]:

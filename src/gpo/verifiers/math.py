@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any
 
@@ -72,7 +73,10 @@ def check(answer: str, columns: Mapping[str, Any]) -> None:
     if len(gold) > meaning.MAX_LENGTH:
         raise ValueError(f"the answer has {len(gold)} characters, more than {meaning.MAX_LENGTH}")
     if plain_number(gold) is None and not is_words(gold):
-        _readable(gold)
+        try:
+            meaning.read(gold)
+        except Unreadable as error:
+            raise ValueError(f"cannot read {gold[:80]!r} as mathematics: {error}") from error
 
 
 def score(text: str, answer: str, columns: Mapping[str, Any], *, is_fast: bool = True) -> float:
@@ -113,13 +117,6 @@ def asks_for_order(columns: Mapping[str, Any]) -> bool:
     return _ORDERED.search(question) is not None
 
 
-def _readable(gold: str) -> None:
-    try:
-        meaning.read(gold)
-    except Unreadable as error:
-        raise ValueError(f"cannot read {gold[:80]!r} as mathematics: {error}") from error
-
-
 def _fast_verdict(gold: str, readings: Sequence[str]) -> bool | None:
     """Whether an answer is right, as far as that shows at a glance; None if it does not."""
     spelled = normalise(gold)
@@ -142,21 +139,19 @@ def _equals(gold: str, reading: str, *, is_ordered: bool) -> bool:
     """Whether a reading means what the gold answer means; as numbers, or with each comma parting items."""
     if normalise(gold) == normalise(reading) != "":
         return True
-    is_unclear = "," in gold and "," in reading and len(_SPACED.findall(gold + " ; " + reading)) > 0
-    return any(_means(gold, reading, is_ordered, is_list) for is_list in (False, True)[: 1 + is_unclear])
-
-
-def _means(gold: str, reading: str, is_ordered: bool, is_list: bool) -> bool:
-    try:
-        one, other = meaning.read(gold, is_list=is_list), meaning.read(reading, is_list=is_list)
-        return is_equal(one, other, is_ordered=is_ordered or is_list)
-    except Unreadable:
-        return False
+    is_unclear = "," in gold and "," in reading and _SPACED.search(gold + " ; " + reading)
+    for is_list in (False, True) if is_unclear else (False,):
+        with suppress(Unreadable):
+            one, other = meaning.read(gold, is_list=is_list), meaning.read(reading, is_list=is_list)
+            if is_equal(one, other, is_ordered=is_ordered or is_list):
+                return True
+    return False
 
 
 def _readings(shown: str) -> tuple[list[str], answers.Marked | None]:
     """The ways to delimit the answer, and what is marked; displayed formulas are read as if in the line."""
-    shown = _in_line(shown)
+    if "$$" in shown or "\\[" in shown or "\\begin{" in shown:
+        shown = _DISPLAYED.sub(_in_line, shown)
     marked = answers.marked(shown)
     readings = answers.delimited(shown, marked)
     is_read = not readings or (marked is not None and marked.is_boxed)
@@ -167,27 +162,27 @@ def _in_formulas(readings: Sequence[str], *, is_marked: bool) -> list[str]:
     """The readings of an answer without a box: the formula in its line, else what the line says."""
     line = answers.first_line(readings[0])
     formulas = list(_SEGMENT.finditer(line))
-    chosen = formulas[0 if is_marked else -1] if formulas else None
-    if chosen is None or _is_one_of_several(line, formulas, chosen):
+    if not formulas:
+        return [*readings, *_in_sentence(line, is_marked=is_marked)]
+    chosen = formulas[0 if is_marked else -1]
+    if chosen is formulas[0]:  # of "$3$, $4$ or $5$" none is the answer
+        is_one_of_several = _ANOTHER.match(line, chosen.end())
+    else:
+        is_one_of_several = _JOINT.fullmatch(line, formulas[-2].end(), chosen.start())
+    if is_one_of_several:
         return [*readings, *_in_sentence(line, is_marked=is_marked)]
     before = line[: chosen.start()]
     if answers.is_denied(before):
         return []
     if is_marked and any(char.isdigit() for char in before):
         return [before.split()[0].rstrip(",;")]
-    return [_content(chosen)]
+    return [(chosen[1] or chosen[2]).strip()]
 
 
-def _in_line(shown: str) -> str:
-    """With displayed formulas between dollar signs, each on one line."""
-    if "$$" not in shown and "\\[" not in shown and "\\begin{" not in shown:
-        return shown
-    return _DISPLAYED.sub(lambda match: f" ${_one_line(match)}$ ", shown)
-
-
-def _one_line(match: re.Match[str]) -> str:
-    content = match[1] or match[2] or f"\\begin{{align}}{match[5]}\\end{{align}}"
-    return answers.ended(" ".join(content.split()))
+def _in_line(display: re.Match[str]) -> str:
+    """A displayed formula between dollar signs, on one line."""
+    content = display[1] or display[2] or f"\\begin{{align}}{display[5]}\\end{{align}}"
+    return f" ${answers.ended(' '.join(content.split()))}$ "
 
 
 def _in_sentence(line: str, *, is_marked: bool) -> list[str]:
@@ -198,15 +193,3 @@ def _in_sentence(line: str, *, is_marked: bool) -> list[str]:
         found.append(number[1])
     first = answers.ended(_KIND.sub("", _CLAUSE.split(line, maxsplit=1)[0], count=1))
     return [*found, first] if is_marked and first and first != line else found
-
-
-def _is_one_of_several(line: str, formulas: Sequence[re.Match[str]], chosen: re.Match[str]) -> bool:
-    """Whether the formula is the first or last of "$3$, $4$ or $5$"."""
-    if chosen is formulas[0]:
-        return _ANOTHER.match(line, chosen.end()) is not None
-    return _JOINT.fullmatch(line, formulas[-2].end(), chosen.start()) is not None
-
-
-def _content(formula: re.Match[str]) -> str:
-    """What stands between the dollar signs, or between \\( and \\)."""
-    return (formula[1] or formula[2]).strip()

@@ -8,13 +8,13 @@ returns; `gpo.verifiers.equality` compares them.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import accumulate
 
 from gpo.verifiers import quantities, worth
-from gpo.verifiers.expression import MAX_DEPTH, Node, Unreadable, is_name, parse
-from gpo.verifiers.kinds import Infinite, Matrix, Meaning, Quantity, Relation, Several, Union, Words
+from gpo.verifiers.expression import MAX_DEPTH, Unreadable, number, parse
+from gpo.verifiers.kinds import Infinite, Matrix, Meaning, Quantity, Relation, Several, Union, Words, is_name
 from gpo.verifiers.tidy import tidy
 
 MAX_LENGTH = 1000
@@ -26,28 +26,9 @@ _STEP = re.compile(
 )
 _OPENING = {"(", "[", "{", "\\{", "\\langle", "\\lfloor", "\\lceil"}
 _CLOSING = {")", "]", "}", "\\}", "\\rangle", "\\rfloor", "\\rceil"}
-_SIGNS = {
-    "=": "=",
-    "\\approx": "=",
-    "\\equiv": "\\equiv",
-    "<": "<",
-    ">": ">",
-    "\\le": "\\le",
-    "\\ge": "\\ge",
-    "\\ne": "\\ne",
-    "\\in": "\\in",
-    "\\sim": "\\sim",
-    "\\cong": "\\cong",
-    "\\parallel": "\\parallel",
-    "\\perp": "\\perp",
-    "\\propto": "\\propto",
-    "\\subset": "\\subset",
-    "\\subseteq": "\\subseteq",
-    "\\to": "\\to",
-    "\\rightarrow": "\\to",
-    "\\mapsto": "\\mapsto",
-    "\\notin": "\\notin",
-}
+_SIGNS = r"""
+= < > \equiv \le \ge \ne \in \sim \cong \parallel \perp \propto \subset \subseteq \to \mapsto \notin"""
+_RELATIONS = {sign: sign for sign in _SIGNS.split()} | {"\\approx": "=", "\\rightarrow": "\\to"}
 _JOINS = re.compile(r"\\text\s*\{\s*,?\s*(and|or)\s*\}|(and|or)", re.IGNORECASE)
 _TEXT_WITH_TIME = re.compile(r"\s*([0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?)\s*([A-Za-z.]*)\s*")
 _WHOLE_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
@@ -63,11 +44,10 @@ _ONES = (
     " seventeen eighteen nineteen"
 )
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-_NUMERALS = {word: value for value, word in enumerate(_ONES.split())}
-_NUMERALS |= {
-    f"{ten}-{one}".removesuffix("-zero"): 10 * tens + _NUMERALS[one]
+_NUMERALS = {word: value for value, word in enumerate(_ONES.split())} | {
+    f"{ten}-{one}".removesuffix("-zero"): 10 * tens + ones
     for tens, ten in enumerate(_TENS.split(), 2)
-    for one in _ONES.split()[:10]
+    for ones, one in enumerate(_ONES.split()[:10])
 }
 """Numbers below a hundred in words, as gold answers have them."""
 _VARIABLES = re.compile(r"[abcd]+|[xyzwtuv]+|[pqrs]+|[mnkl]+|[ijk]+|[efgh]+|[^aeiou]+")
@@ -95,11 +75,11 @@ def _in_words(answer: str) -> Quantity | None:
     r"""A number in words or signs that are not LaTeX: \text{four}, minus 18, 2.5 million; else None."""
     word = answer.strip(" .").casefold().removeprefix("\\text{").removesuffix("}").strip()
     if word in _NUMERALS:
-        return Quantity(Node("number", value=Fraction(_NUMERALS[word])))
-    number = worth.whole(answer) if not set("\\{}") & set(answer) else None
-    if number is None or number.value is None or number.unit not in ("", "%"):
+        return Quantity(number(_NUMERALS[word]))
+    found = None if set("\\{}") & set(answer) else worth.whole(answer)
+    if found is None or found.value is None or found.unit not in ("", "%"):
         return None
-    return Quantity(Node("number", value=number.value), is_percent=number.unit == "%")
+    return Quantity(number(found.value), is_percent=found.unit == "%")
 
 
 @dataclass(frozen=True)
@@ -114,11 +94,11 @@ class _Reader:
         whole = _WHOLE_TEXT.fullmatch(text)
         if whole:
             return self._text(whole[1])
-        found = (
-            _words(text) or quantities.compound(text) or self._joined(text, is_inside) or self._matrix(text)
-        )
         return (
-            found
+            _words(text)
+            or quantities.compound(text)
+            or self._joined(text, is_inside)
+            or self._matrix(text)
             or self._bracketed(text)
             or quantities.based(text)
             or quantities.parts(text)
@@ -139,25 +119,22 @@ class _Reader:
             return self.meaning(text)
         if re.match(r"\s*[-$\u20ac\u00a3]?\s*[0-9]", text):
             try:
-                return quantities.quantity(
-                    re.sub(
-                        r"([A-Za-z][A-Za-z ./^0-9]*)$", r"\\text{\1}", text.replace("$", "\\$").strip(" .")
-                    )
-                )
+                plain = text.replace("$", "\\$").strip(" .")
+                return quantities.quantity(re.sub(r"([A-Za-z][A-Za-z ./^0-9]*)$", r"\\text{\1}", plain))
             except Unreadable:
                 pass
         return _plain_words(text)
 
     def _joined(self, text: str, is_inside: bool) -> Meaning | None:
         """A union, a list or a relation; None if nothing joins its parts."""
-        parts = _split(text, {"\\cup": "", "\\bigcup": ""})[0]
+        parts, _ = _split(text, {"\\cup": "\\cup", "\\bigcup": "\\cup"}.get)
         if len(parts) > 1:
             return Union(tuple(self.meaning(part) for part in parts))
         items, is_or = _split_list(text, is_inside or self.is_list)
         if len(items) > 1:
             read = [self.meaning(item, is_inside=is_inside) for item in items]
             return Several(tuple(one for item in read for one in _flat(item)), is_or=is_or)
-        sides, signs = _split(text, _SIGNS)
+        sides, signs = _split(text, _RELATIONS.get)
         return self._relation(sides, signs) if signs else _either(text)
 
     def _relation(self, sides: list[str], signs: list[str]) -> Meaning:
@@ -185,10 +162,12 @@ class _Reader:
         match = _MATRIX.fullmatch(body)
         if match is None:
             return None
-        rows = [
-            row for row in re.split(r"\\\\(?:\s*\[[^]]*\])?", match[2].replace("\\hline", "")) if row.strip()
-        ]
-        cells = tuple(tuple(self.meaning(cell, is_inside=True) for cell in row.split("&")) for row in rows)
+        rows = re.split(r"\\\\(?:\s*\[[^]]*\])?", match[2].replace("\\hline", ""))
+        cells = tuple(
+            tuple(self.meaning(cell, is_inside=True) for cell in row.split("&"))
+            for row in rows
+            if row.strip()
+        )
         if not cells or len({len(row) for row in cells}) != 1:
             raise Unreadable("rows of different lengths")
         return Matrix(cells, has_bars or match[1] in ("vmatrix", "Vmatrix"))
@@ -205,18 +184,14 @@ class _Reader:
         opening, closing = ends
         inner = text[len(opening) : len(text) - len(closing)]
         items, _ = _split_list(inner, is_inside=True)
-        kind = {"\\{": "{", "\\langle": "<"}.get(opening, opening) + {"\\}": "}", "\\rangle": ">"}.get(
-            closing, closing
-        )
+        kind = {"\\{": "{", "\\langle": "<"}.get(opening, opening)
+        kind += {"\\}": "}", "\\rangle": ">"}.get(closing, closing)
         if len(items) > 1:
             found = [one for item in items for one in _flat(self.meaning(item, is_inside=True))]
             return Several(tuple(found), kind)
         if kind == "()":
             return self.meaning(inner)
-        found = list(_flat(self.meaning(inner, is_inside=True)))
-        if kind == "{}" and len(found) > 1:
-            return Several(tuple(found), "{}")
-        return Several(tuple(found), kind)
+        return Several(_flat(self.meaning(inner, is_inside=True)), kind)
 
 
 def _unwrapped(text: str) -> str:
@@ -225,13 +200,20 @@ def _unwrapped(text: str) -> str:
     return text
 
 
-def _closes_at_end(text: str) -> bool:
+def _outside(text: str, *, in_environments: bool = False) -> Iterator[re.Match[str]]:
+    """The marks that are in no bracket (and no environment), and those that close the outermost ones."""
     depth = 0
     for match in _STEP.finditer(text):
-        depth += (match[0] in _OPENING) - (match[0] in _CLOSING)
+        token = match[0]
+        depth += token in _OPENING or (not in_environments and token.startswith("\\begin{"))
+        depth -= token in _CLOSING or (not in_environments and token.startswith("\\end{"))
         if depth == 0:
-            return match.end() == len(text)
-    return False
+            yield match
+
+
+def _closes_at_end(text: str) -> bool:
+    first = next(_outside(text, in_environments=True), None)
+    return first is not None and first.end() == len(text)
 
 
 def _ends(text: str) -> tuple[str, str] | None:
@@ -243,40 +225,38 @@ def _ends(text: str) -> tuple[str, str] | None:
     return opening, next(mark for mark in (")", "]", "\\}", "\\rangle", "}") if text.endswith(mark))
 
 
-def _split(text: str, marks: dict[str, str]) -> tuple[list[str], list[str]]:
-    """The parts between those `marks` that are in no bracket, and the marks."""
-    parts, signs, depth, start = [], [], 0, 0
-    for match in _STEP.finditer(text):
-        token = match[0]
-        is_opening = token in _OPENING or token.startswith("\\begin{")
-        depth += is_opening - (token in _CLOSING or token.startswith("\\end{"))
-        if depth == 0 and token in marks:
+def _split(text: str, sign_of: Callable[[str], str | None]) -> tuple[list[str], list[str]]:
+    """The parts between those marks that are in no bracket and are signs, and the signs."""
+    parts, signs, start = [], [], 0
+    for match in _outside(text):
+        sign = sign_of(match[0])
+        if sign is not None:
             parts.append(text[start : match.start()])
-            signs.append(marks[token])
+            signs.append(sign)
             start = match.end()
     return [*parts, text[start:]], signs
 
 
+def _joint(mark: str) -> str | None:
+    """What joins items: "," or "or"; None for other marks."""
+    if mark in ("\\lor", "\\vee"):
+        return "or"
+    join = _JOINS.fullmatch(mark)
+    if join:
+        return "or" if "or" in join.group(0).lower() else ","
+    return "," if mark in (",", ";") else None
+
+
 def _split_list(text: str, is_inside: bool) -> tuple[list[str], bool]:
     """The items of a list, and whether "or" stands between them; one item if it is none."""
-    hidden = (
-        text if is_inside else quantities.THOUSANDS.sub(lambda match: match[0].replace(",", "\u241e"), text)
-    )
-    items, depth, start, is_or = [], 0, 0, False
-    for match in _STEP.finditer(hidden):
-        token = match[0]
-        is_opening = token in _OPENING or token.startswith("\\begin{")
-        depth += is_opening - (token in _CLOSING or token.startswith("\\end{"))
-        join = _JOINS.fullmatch(token)
-        if depth == 0 and (token in (",", ";") or join or token in ("\\lor", "\\vee")):
-            items.append(hidden[start : match.start()])
-            start = match.end()
-            is_or |= token in ("\\lor", "\\vee") or bool(join and (join[1] or join[2]).lower() == "or")
-    items.append(hidden[start:])
+    hidden = text
+    if not is_inside:
+        hidden = quantities.THOUSANDS.sub(lambda match: match[0].replace(",", "\u241e"), text)
+    items, joints = _split(hidden, _joint)
     kept = [item.replace("\u241e", ",") for item in items if item.strip()]
     if (len(kept) == 1 and len(items) > 1) or any(item.strip() == "\\ldots" for item in kept):
         raise Unreadable("a list with nothing on one side")
-    return kept or [text], is_or
+    return kept or [text], "or" in joints
 
 
 def _flat(item: Meaning) -> tuple[Meaning, ...]:
@@ -288,8 +268,9 @@ def _either(text: str) -> Meaning | None:
     """The two values of an expression with \\pm; None without one."""
     if "\\pm" not in text or _ends(text) is not None or _MATRIX.search(text):
         return None
-    upper = text.replace("\\pm", "+").replace("\\mp", "-")
-    lower = text.replace("\\pm", "-").replace("\\mp", "+")
+    upper, lower = (
+        text.replace("\\pm", plus).replace("\\mp", minus) for plus, minus in (("+", "-"), ("-", "+"))
+    )
     return Several((quantities.quantity(upper), quantities.quantity(lower)), "\u00b1")
 
 

@@ -19,8 +19,6 @@ from gpo.verifiers.plain import DRESS, plain
 _REACH = 2000
 """Characters of a marked line from its start, and of an unmarked text from its end, that are read."""
 _WORD = re.compile(r"(?<!\\)\b(?!of\b)[A-Za-z]{2,}")
-_NEAR = 60
-"""Characters around a number that are looked at."""
 
 
 def check(answer: str, columns: Mapping[str, Any]) -> None:
@@ -51,7 +49,7 @@ def _worths(number: worth.Number) -> set[Fraction]:
 
 def _number(text: str) -> worth.Number | None:
     shown = answers.visible(text)
-    marked = answers.marked(shown, _holds_number)
+    marked = answers.marked(shown, lambda box: next(worth.scan(plain(box[:_REACH])), None) is not None)
     if marked is None:
         line = _result(plain(answers.without_bullets(shown[-_REACH:])))
         found = answers.last_of(worth.scan(line))
@@ -60,14 +58,8 @@ def _number(text: str) -> worth.Number | None:
         found = next(worth.scan(line), None)
     if found is None or found.value is None:
         return None
-    is_denied = answers.is_denied(line[: found.start].rstrip(f" {DRESS}")) or answers.is_denied_after(
-        line[found.end : found.end + 2 * _NEAR]
-    )
-    return None if is_denied else found
-
-
-def _holds_number(box: str) -> bool:
-    return next(worth.scan(plain(box[:_REACH])), None) is not None
+    before, behind = line[: found.start].rstrip(f" {DRESS}"), line[found.end :]
+    return None if answers.is_denied(before) or answers.is_denied_after(behind) else found
 
 
 def _gold(answer: str) -> worth.Number:

@@ -7,60 +7,28 @@ braces and math delimiters stood: what stands there separates, but changes no va
 from __future__ import annotations
 
 import re
+import unicodedata
+
+from gpo.verifiers import words
 
 DRESS = "¤"
 """What stands for a dollar sign, a brace, a math delimiter or an HTML tag."""
 UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 """A character class of scripts that put no space around a number: Thai, kana, Han and Hangul."""
+SPACES = "\u00a0\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000"
+INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 
 _CHARACTERS: dict[int, int | str] = {
     **{code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)},  # full-width forms of ASCII
     **dict.fromkeys(map(ord, "\u2212\ufe63\u2010\u2011\u2796"), "-"),
     **dict.fromkeys(map(ord, "\u2014\u2015\u2012"), "\u2013"),
-    **dict.fromkeys(
-        map(ord, "\u00a0\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000~"), " "
-    ),
-    **dict.fromkeys(map(ord, "\u22c5\u2219\u00b7\u2715\u2716"), "\u00d7"),
-    **dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"), ""),
-    **dict.fromkeys(map(ord, "\u2044\u2215"), "/"),
-    **dict.fromkeys(
-        map(ord, "$\u20ac\u00a3\u00a5\u20b9\u20a9\u20bd\u20ba\u20ab\u20aa\u20b1\u20a6\u20b4"), DRESS
-    ),
-    ord("\u00ba"): "\u00b0",
+    **dict.fromkeys(map(ord, SPACES + "~"), " "),
+    **dict.fromkeys(map(ord, INVISIBLE), ""),
+    **{ord(char): sign for char, sign in words.characters("plain").items()},
 }
-_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
-_VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5"}
-_VULGAR |= {"⅘": "4/5", "⅙": "1/6", "⅚": "5/6", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8", "⅐": "1/7"}
-_VULGAR |= {"⅑": "1/9", "⅒": "1/10"}
-_VULGAR_SIGN = re.compile(rf"(?:([0-9]) ?)?([{''.join(_VULGAR)}])")
-_COMMANDS = {
-    **dict.fromkeys(("times", "cdot", "ast"), "\u00d7"),
-    "div": "\u00f7",
-    "pm": "\u00b1",
-    "approx": "\u2248",
-    "degree": "\u00b0",
-    "mu": "\u00b5",
-    "ldots": "\u2026",
-    "lt": "<",
-    "gt": ">",
-    "le": "\u2264",
-    "ge": "\u2265",
-    "leq": "\u2264",
-    "geq": "\u2265",
-    "dots": "\u2026",
-    "neq": "\u2260",
-    "ne": "\u2260",
-    "sqrt": "\u221a",
-    "infty": "\u221e",
-    "percent": "%",
-    "textdegree": "\u00b0",
-    **dict.fromkeys(("quad", "qquad", "space", "enspace", "thinspace", "nobreakspace"), " "),
-    **dict.fromkeys(("euro", "pounds", "texteuro", "textsterling", "textdollar"), DRESS),
-    **dict.fromkeys(("left", "right", "displaystyle", "bigl", "bigr", "big", "Big", "mathstrut"), ""),
-    **dict.fromkeys(("checkmark", "blacksquare", "square", "Box", "qed", "hfill"), ""),
-    **dict.fromkeys(("bf", "bfseries", "it", "rm", "large", "Large"), ""),
-}
+_VULGAR = re.compile("(?:([0-9]) ?)?([½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒])")
+_COMMANDS = words.commands("commands")
 _COMMAND = re.compile(r"\\([A-Za-z]+)(?![A-Za-z])")
 _WRAPPED = re.compile(
     r"\\(?:(?:text)?color\s?(?:\[[^\[\]]{0,20}\])?\{[^{}]{0,40}\}|(?:text|math)(?!color)[a-z]*"
@@ -79,32 +47,29 @@ _REPEATING = re.compile(r"\\(?:overline|bar)\s?\{?\s?([0-9]+)\s?\}?")
 _TAG = re.compile(
     r"</?(?:b|i|u|em|strong|span|p|div|code|mark|br|font|h[1-6]|td|li)(?:\s[^<>]{0,80})?/?>", re.I
 )
+_MONEY = "(?:USD|EUR|GBP|CHF|CAD|AUD|INR|JPY|CNY|RMB|Rs|RM|Rp|kr)"
 _CURRENCY = re.compile(
-    rf"\b(?:(?:US|AU?|CA?|HK|NZ|NT|MX|R|S)(?={DRESS})|(?:USD|EUR|GBP|CHF|CAD|AUD|INR|JPY|CNY|RMB|Rs|RM|Rp|kr)\b\.?"
-    r"(?=\s?-?[0-9.])|(?:USD|EUR|GBP|CHF|CAD|AUD|INR|JPY|CNY|RMB|Rs|RM|Rp|kr)\.?(?=[0-9]))"
+    rf"\b(?:(?:US|AU?|CA?|HK|NZ|NT|MX|R|S)(?={DRESS})|{_MONEY}\b\.?(?=\s?-?[0-9.])|{_MONEY}\.?(?=[0-9]))"
 )
-_ESCAPED: tuple[tuple[str, str], ...] = (
-    ("\\!", ""),
-    ("{,}", ","),
-    ("{.}", "."),
-    ("\\$", "$"),
-    ("\\%", "%"),
-    ("\\#", "#"),
-    ("\\_", "_"),
-)
-_ESCAPED += (("\\{", "{"), ("\\}", "}"), ("...", "\u2026"))
+_ESCAPED = {"\\!": "", "{,}": ",", "{.}": ".", "\\$": "$", "\\%": "%", "\\#": "#", "\\_": "_"}
+_ESCAPED |= {"\\{": "{", "\\}": "}", "...": "\u2026"}
 
 
 def plain(text: str) -> str:
     """The text in plain characters, of another length; digits of other scripts stay as they are."""
-    for spelling, char in _ESCAPED:
+    for spelling, char in _ESCAPED.items():
         text = text.replace(spelling, char)
     if "\\" in text or "&" in text or "^" in text or "<" in text:
         text = _without_latex(text)
     text = _CURRENCY.sub("", text.translate(_CHARACTERS))
-    text = _RAISED.sub(lambda run: f"^({run.group().translate(_SUPERSCRIPTS)})", text)
-    text = _VULGAR_SIGN.sub(lambda sign: _fraction(sign[1], _VULGAR[sign[2]]), text)
+    text = _RAISED.sub(lambda run: f"^({folded(run.group())})", text)
+    text = _VULGAR.sub(lambda sign: _fraction(sign[1], folded(sign[2])), text)
     return text.replace("{", DRESS).replace("}", DRESS)
+
+
+def folded(signs: str) -> str:
+    """Superscripts, subscripts and fractions of one sign as the digits that they show: -2, 1/2."""
+    return unicodedata.normalize("NFKC", signs).replace("\u2212", "-").replace("\u2044", "/")
 
 
 def _without_latex(text: str) -> str:

@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 
 from gpo.verifiers import units, words
-from gpo.verifiers.expression import Node, Unreadable, parse
+from gpo.verifiers.expression import Unreadable, number, parse
 from gpo.verifiers.kinds import Based, Infinite, Meaning, Parts, Quantity
 from gpo.verifiers.units import NONE, Unit
 
@@ -22,7 +22,8 @@ THOUSANDS = re.compile(
 _INFINITE = re.compile(r"([-+]?)\s*\\infty")
 _SCIENTIFIC = re.compile(r"([-+]?)\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*[eE]\s*([-+]?[0-9]{1,5})")
 _TIMES_TEN = re.compile(
-    r"-?\s*(?P<number>[0-9]*(?:\.(?P<places>[0-9]+))?)(?:\s*(?:\\times|\\cdot|\*)\s*10\s*\^\s*\{?\s*(?P<power>-?[0-9]{1,5})\s*\}?)?"
+    r"-?\s*(?P<number>[0-9]*(?:\.(?P<places>[0-9]+))?)"
+    r"(?:\s*(?:\\times|\\cdot|\*)\s*10\s*\^\s*\{?\s*(?P<power>-?[0-9]{1,5})\s*\}?)?"
 )
 _CURRENCY = re.compile(r"([-+]?)\s*(\\\$|[\u20ac\u00a3\u00a5\u20b9])\s*([-+]?)\s*(.*)", re.DOTALL)
 _TAIL = re.compile(
@@ -43,7 +44,11 @@ _MAGNITUDE = re.compile(
 _CHANGED = re.compile(rf"^[\s{{]*(?:\\text\s*\{{)?[-, ]*{words.any_of('change')}\b", re.IGNORECASE)
 """Words that are no unit: 7\\text{th}, 18\\text{-ish}."""
 _COMPOUND = re.compile(
-    r"([0-9]+(?:\.[0-9]+)?)\s*(?:\\text\s*\{\s*([A-Za-z]+)\.?,?\s*(?:and\s*)?\}|([A-Za-z]+))\.?,?\s*(?:and\s*|\\text\s*\{\s*,?\s*and\s*\}\s*)?"
+    r"([0-9]+(?:\.[0-9]+)?)\s*(?:\\text\s*\{\s*([A-Za-z]+)\.?,?\s*(?:and\s*)?\}|([A-Za-z]+))\.?,?\s*"
+    r"(?:and\s*|\\text\s*\{\s*,?\s*and\s*\}\s*)?"
+)
+_TEMPERATURE = re.compile(
+    r"\^\\circ\s*(?:\\text\s*\{)?\s*(?:(C\b|celsius)|F\b|fahrenheit)\s*\}?", re.IGNORECASE
 )
 
 
@@ -59,7 +64,7 @@ def compound(text: str) -> Meaning | None:
             return None
         base = unit.dimensions
         total += Fraction(match[1]) * unit.factor
-    return Quantity(Node("number", value=total), Unit(Fraction(1), base or ()))
+    return Quantity(number(total), Unit(Fraction(1), base or ()))
 
 
 def based(text: str) -> Meaning | None:
@@ -124,12 +129,7 @@ def _measured(text: str) -> tuple[str, Unit, bool]:
         tail = "{" + tail[magnitude.end() :] if "{" in magnitude[0] else tail[magnitude.end() :]
     is_percent = _PERCENT.search(tail) is not None
     tail = _PERCENT.sub(" ", tail, count=1)
-    tail = re.sub(
-        r"\^\\circ\s*(?:\\text\s*\{)?\s*(?:C\b|celsius)\s*\}?", " celsius ", tail, flags=re.IGNORECASE
-    )
-    tail = re.sub(
-        r"\^\\circ\s*(?:\\text\s*\{)?\s*(?:F\b|fahrenheit)\s*\}?", " fahrenheit ", tail, flags=re.IGNORECASE
-    )
+    tail = _TEMPERATURE.sub(lambda one: " celsius " if one[1] else " fahrenheit ", tail)
     tail = tail.replace("^\\circ", " degree ").replace("\\$", " dollar ")
     found = units.read(tail)
     if found is None:

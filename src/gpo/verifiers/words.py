@@ -1,4 +1,4 @@
-"""What `words.toml` knows of languages and units, as tables and patterns.
+"""What `words.toml` knows of languages, units and signs, as tables and patterns.
 
 A magnitude multiplies the number before it. "K" after a space is kelvin, "B" and "T" without a currency are
 bytes and teslas as well; such a number has no value.
@@ -28,8 +28,19 @@ def any_of(name: str) -> str:
     return f"(?:{'|'.join(entries(name))})"
 
 
+def characters(name: str) -> dict[str, str]:
+    """What stands for each character of a table."""
+    line = _TABLES["characters"][name].split()
+    return {char: plain for chars, plain in zip(line[::2], line[1::2], strict=True) for char in chars}
+
+
+def commands(name: str) -> dict[str, str]:
+    """What stands for each LaTeX command of a table."""
+    return {command: plain for plain, line in _TABLES[name].items() for command in line.split()}
+
+
 def _magnitudes(name: str) -> dict[str, Fraction]:
-    return {word: Fraction(factor) for factor, line in _TABLES[name].items() for word in line.split()}
+    return {word: Fraction(factor) for word, factor in commands(name).items()}
 
 
 LANGUAGES: list[tuple[str, str, str]] = _TABLES["languages"]

@@ -101,11 +101,8 @@ def _number(line: str, match: re.Match[str]) -> Number:
         return Number(None, tail.unit, start, tail.end)
     is_cut = line.startswith("\u2026", end)  # 0.333... goes on, and so does 18...
     is_size = sign < 0 and line[start - 1 : start] == "|" == line[tail.end : tail.end + 1]  # |-18|
-    is_alone = (
-        not (is_cut or is_size)
-        and context.is_open_before(line, start)
-        and context.is_open_after(line, tail.end)
-    )
+    is_open = context.is_open_before(line, start) and context.is_open_after(line, tail.end)
+    is_alone = is_open and not (is_cut or is_size)
     return Number(value * (sign * tail.factor) if is_alone else None, tail.unit, start, tail.end)
 
 
@@ -144,13 +141,11 @@ def _read(digits: str) -> Fraction | None:
     match = _POINT.fullmatch(digits) or _COMMA.fullmatch(digits) or _DOTS.fullmatch(digits)
     if match is None:
         return None
-    decimals = match["decimals"] or ""
-    value = Fraction(int(_NOT_DIGITS.sub("", match["whole"]) or 0)) + Fraction(
-        int(decimals or 0), 10 ** len(decimals)
-    )
-    repeating = match.groupdict().get("repeating")
+    decimals, repeating = match["decimals"] or "", match.groupdict().get("repeating")
+    scale = 10 ** len(decimals)
+    value = Fraction(int(_NOT_DIGITS.sub("", match["whole"]) or 0)) + Fraction(int(decimals or 0), scale)
     if repeating:
-        value += Fraction(int(repeating), (10 ** len(repeating) - 1) * 10 ** len(decimals))
+        value += Fraction(int(repeating), (10 ** len(repeating) - 1) * scale)
     return value
 
 
