@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-fast test-chaos test-browser test-export test-lm-eval test-vllm test-ray test-package docs lint demo-model vendor benchmarks clean
+.PHONY: demo test test-fast test-chaos test-browser test-export test-lm-eval test-vllm test-ray test-package docs lint demo-model vendor benchmarks study clean
 
 demo: $(VENV)/installed
 	$(BIN)/gpo demo $(ARGS)
@@ -76,6 +76,10 @@ demo-model: $(VENV)/installed
 # The libraries that a report embeds, by version and hash; needs npm.
 vendor:
 	$(PYTHON) scripts/vendor_assets.py
+
+# Hours; goes on where it was interrupted, and writes docs/study.md. ARGS=--quick: a minute, into runs/study-quick.
+study: $(VENV)/installed-test
+	$(BIN)/python benchmarks/study.py $(ARGS)
 
 benchmarks: $(VENV)/installed-test
 	$(BIN)/python benchmarks/sampling.py

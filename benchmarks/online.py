@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 from online_arms import ARMS, EVAL_PROBLEMS, LEARNING_RATES, TASKS, VARIANTS, problems_of, told
-from online_tables import height, picture, tables
+from online_tables import MEASURES, height, matrix, picture, spent, tables
 
 CHECKPOINTS = 6
 """Evaluations of a run, evenly spread over its budget."""
@@ -36,6 +36,9 @@ PROBLEMS_PER_ROUND = 16
 MAX_TOKENS = 96
 LEARNED = ("updates", "entropy", "update_kl", "grad_norm")
 """What is kept of the learner's metrics, round by round."""
+KEY = ("task", "arm", "seed", "lr", "algorithm")
+"""What tells runs of a file apart."""
+RECORDED = (*KEY, "unit", "budget", "is_grid")
 GRID_SEEDS = 3
 """Validation seeds of every rate, by default."""
 FIRST_SEED = 60
@@ -57,6 +60,7 @@ class Job:
     """The recipe's name and settings, as JSON."""
     is_grid: bool
     algorithm: str = "rloo"
+    evaluated: int = EVAL_PROBLEMS
 
     @property
     def arm_changes(self) -> dict[str, Any]:
@@ -64,7 +68,7 @@ class Job:
 
     @property
     def key(self) -> tuple:
-        return self.task, self.arm, self.seed, self.lr
+        return tuple(getattr(self, name) for name in KEY)
 
 
 def recipe_of(job: Job):
@@ -87,6 +91,7 @@ def one_run(job: Job) -> dict:
     torch.set_num_threads(1)
     policy = gpo.TransformersPolicy.load(gpo.DEMO_MODEL, max_tokens=MAX_TOKENS)
     train, evaluated, verifier = problems_of(job.task, job.seed, policy, is_grid=job.is_grid)
+    evaluated = evaluated[: job.evaluated]
     recipe, changes = recipe_of(job), job.arm_changes
     if "told" in changes:
         policy.sample = told(policy, changes["told"])
@@ -94,7 +99,7 @@ def one_run(job: Job) -> dict:
     learner = gpo.PolicyGradient(policy.model, settings, temperature=1.0, seed=job.seed)
 
     def accuracy() -> float:
-        num = max(1, EVAL_PROBLEMS // len(evaluated))
+        num = max(1, job.evaluated // len(evaluated))
         return gpo.evaluate(policy, verifier, evaluated, num=num, seed=10_000).accuracy
 
     spent = {"tokens": 0, "rounds": 0, "samples": 0}
@@ -116,8 +121,12 @@ def one_run(job: Job) -> dict:
             points.append({**spent, "accuracy": accuracy()})
         if is_last:
             break
-    named = {key: getattr(job, key) for key in ("task", "arm", "seed", "lr", "unit", "budget", "is_grid")}
-    return {**named, "points": points, "ledger": ledger, "signals": signals}
+    return {
+        **{name: getattr(job, name) for name in RECORDED},
+        "points": points,
+        "ledger": ledger,
+        "signals": signals,
+    }
 
 
 def signal(data) -> dict[str, Any]:
@@ -142,7 +151,7 @@ def done_or_run(jobs: Sequence[Job], path: Path, workers: int) -> Iterator[dict]
     wanted = {job.key: job for job in jobs}
     for line in path.read_text().splitlines() if path.exists() else []:
         run = json.loads(line)
-        if wanted.pop((run["task"], run["arm"], run["seed"], run["lr"]), None):
+        if wanted.pop(tuple(run[name] for name in KEY), None):
             yield run
     with ProcessPoolExecutor(workers) as pool, path.open("a") as file:
         for future in as_completed([pool.submit(one_run, job) for job in wanted.values()]):
@@ -150,7 +159,7 @@ def done_or_run(jobs: Sequence[Job], path: Path, workers: int) -> Iterator[dict]
             file.write(json.dumps(run) + "\n")
             file.flush()
             row = " ".join(f"{p['accuracy']:.3f}" for p in run["points"])
-            print(f"{run['task']:10} {run['arm']:12} {run['lr']:g} {run['seed']:2} {row}", flush=True)
+            print(f"{run['task']:10} {run['arm']:20} {run['lr']:g} {run['seed']:2} {row}", flush=True)
             yield run
 
 
@@ -208,8 +217,12 @@ def main() -> None:
     seeds = range(args.first_seed, args.first_seed + args.seeds)
     jobs = [job(*pair, seed, best[rated[pair]]) for seed, pair in itertools.product(seeds, pairs)]
     done = list(done_or_run(jobs, args.output / "runs.jsonl", args.workers))
+    if not done:
+        return
     done.sort(key=lambda run: (args.tasks.index(run["task"]), arms.index(run["arm"]), run["seed"]))
-    text = tables(done)
+    reference = "base" if "base" in arms else arms[0]
+    above = [line for measure in MEASURES for line in matrix(done, reference, measure)]
+    text = "\n".join([*above, *tables(done, reference), *spent(done)])
     (args.output / "tables.md").write_text(text + "\n")
     picture(done, args.output / "curves.png")
     print(text)

@@ -29,8 +29,8 @@ ARMS: dict[str, dict[str, Any]] = {
     "pivot, random step": {"recipe": "pivot", "rule": "random"},
     "pivot, surprisal": {"recipe": "pivot", "told": "surprisal"},
     "pivot, oracle": {"recipe": "pivot", "told": "decision"},
-    "pivot, archive": {"recipe": "pivot", "archived": 8},
-    "pivot, one update a round": {"recipe": "pivot", "learner": {"minibatch": 1024}},
+    "pivot, half the rate": {"recipe": "pivot"},
+    "search, no archive": {"recipe": "search", "archived": 0},
     "srpo, oracle": {"recipe": "rrpo", "rule": "entropy", "told": "first wrong line"},
     "base, 8 prompts a round": {"recipe": "base", "problems_per_round": 8},
 }

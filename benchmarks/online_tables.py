@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from paired import Difference, holm
 
 Run = dict[str, Any]
 AXES = ("tokens", "samples", "rounds")
 REACHED = 0.1
 """The accuracy to which tokens are counted on the rarely solved task."""
-T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-"""97.5 % quantiles of Student's t with 1, 2, ... degrees of freedom."""
-T98 = (38.188, 7.649, 4.857, 3.961, 3.534, 3.287, 3.128, 3.016, 2.933)
-"""99.17 % quantiles: of 95 % intervals that hold for three tasks together (Bonferroni)."""
+COLLAPSED = 0.1
+"""A run that ends below this has lost what the model could do."""
 
 
 def at(run: Run, axis: str, place: float) -> float:
@@ -40,71 +40,115 @@ def tokens_to(run: Run, accuracy: float) -> float:
     return float(run["points"][-1]["tokens"])
 
 
-def interval(values: list[float], quantiles: Sequence[float] = T95) -> tuple[float, float, float]:
-    """Mean and interval by Student's t; 95 % by default."""
-    mean, num = float(np.mean(values)), len(values)
-    if num < 2:
-        return mean, float("nan"), float("nan")
-    half = quantiles[min(num - 1, len(quantiles)) - 1] * float(np.std(values, ddof=1)) / np.sqrt(num)
-    return mean, mean - half, mean + half
+def end(run: Run) -> float:
+    """Accuracy at the last evaluation."""
+    return float(run["points"][-1]["accuracy"])
 
 
-def tables(runs: list[Run]) -> str:
-    """Each arm's accuracy, and its difference from base by seed, where the shorter of the two runs ended."""
+MEASURES: dict[str, Callable[[Run], float]] = {"mean of the curve": height, "at the end": end}
+
+
+def by_arm(runs: list[Run], task: str) -> dict[str, dict[int, Run]]:
+    """Of a task, the runs by arm and seed; another rate than that of most is another arm."""
+    some = [run for run in runs if run["task"] == task]
+    rates = Counter((run["arm"], run["lr"]) for run in some)
+    most = {
+        arm: max((lr for one, lr in rates if one == arm), key=lambda lr: rates[arm, lr]) for arm, _ in rates
+    }
+    found: dict[str, dict[int, Run]] = {}
+    for run in some:
+        name = run["arm"] if run["lr"] == most[run["arm"]] else f"{run['arm']} at {run['lr']:g}"
+        found.setdefault(name, {})[run["seed"]] = run
+    return found
+
+
+def paired(found: dict[int, Run], reference: dict[int, Run]) -> list[tuple[Run, Run]]:
+    """The reference's run and the arm's, of each seed that both have."""
+    return [(reference[seed], found[seed]) for seed in sorted(set(found) & set(reference))]
+
+
+def matrix(runs: list[Run], reference: str, measure: str) -> list[str]:
+    """Arms by tasks: how far above the reference, with p-values corrected over all of these comparisons."""
+    of, tasks = MEASURES[measure], list(dict.fromkeys(run["task"] for run in runs))
+    cells: dict[tuple[str, str], Difference] = {}
+    levels: dict[str, str] = {}
+    for task in tasks:
+        arms = by_arm(runs, task)
+        levels[task] = f"{np.mean([of(run) for run in arms[reference].values()]):.3f}"
+        for arm, found in arms.items():
+            if arm != reference and (pairs := paired(found, arms[reference])):
+                cells[arm, task] = Difference.of([of(run) - of(one) for one, run in pairs])
+    corrected = dict(zip(cells, holm([one.p for one in cells.values()]), strict=True))
+    lines = table_head([f"{measure}, minus {reference}", *tasks])
+    lines.append(f"| *{reference} itself* | {' | '.join(levels[task] for task in tasks)} |")
+    for arm in dict.fromkeys(arm for arm, _ in cells):
+        shown = [
+            f"{cells[arm, task]}, p {corrected[arm, task]:.3f}, {cells[arm, task].num} seeds"
+            if (arm, task) in cells
+            else ""
+            for task in tasks
+        ]
+        lines.append(f"| {arm} | {' | '.join(shown)} |")
+    return [*lines, ""]
+
+
+def table_head(names: list[str]) -> list[str]:
+    return [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+
+
+def tables(runs: list[Run], reference: str = "base") -> list[str]:
+    """Each arm's accuracy, and its difference from the reference by seed, where the shorter run ended."""
     lines = []
     for task in dict.fromkeys(run["task"] for run in runs):
-        arms: dict[str, dict[int, Run]] = defaultdict(dict)
-        for run in runs:
-            if run["task"] == task:
-                arms[run["arm"]][run["seed"]] = run
-        base = arms.get("base", next(iter(arms.values())))
-        heads = ["mean of the curve, minus base, 98.3 %", *(f"at equal {axis} | minus base" for axis in AXES)]
-        if task == "rare":
-            heads.append(f"tokens to {REACHED:.0%}: base / arm")
-        lines += [f"## {task}", "", f"| arm | learning rate | seeds | {' | '.join(heads)} |"]
-        lines.append("|---" * (4 + 2 * len(AXES) + (task == "rare")) + "|")
+        arms = by_arm(runs, task)
+        heads = [head for axis in AXES for head in (f"at equal {axis}", f"minus {reference}")]
+        heads += [f"tokens to {REACHED:.0%}: {reference} / arm", "collapsed"] if task == "rare" else []
+        lines += table_head([task, "learning rate", "seeds", *heads])
         for arm, found in arms.items():
-            seeds = sorted(set(found) & set(base))
-            pairs = [(base[seed], found[seed]) for seed in seeds]
-            mean, low, high = interval([height(run) - height(one) for one, run in pairs], T98)
-            cells = [arm, f"{pairs[0][1]['lr']:g}", str(len(seeds))]
-            cells += [f"{mean:+.3f} ({low:+.3f} to {high:+.3f})", *(compared(pairs, a) for a in AXES)]
+            pairs = paired(found, arms[reference])
+            if not pairs:
+                continue
+            cells = [
+                arm,
+                f"{pairs[0][1]['lr']:g}",
+                str(len(pairs)),
+                *(compared(pairs, axis) for axis in AXES),
+            ]
             if task == "rare":
-                cells.append(saved(pairs))
+                num = sum(end(run) < COLLAPSED for run in found.values())
+                cells += [saved(pairs), f"{num} of {len(found)}"]
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
-    return "\n".join([*lines, *spent(runs)])
+    return lines
 
 
 def compared(pairs: list[tuple[Run, Run]], axis: str) -> str:
-    """The arm's accuracy and how far it is above base, where the first of all these runs ended."""
+    """The arm's accuracy and how far it is above the reference, where the first of all these runs ended."""
     place = min(run["points"][-1][axis] for pair in pairs for run in pair)
     values = [at(run, axis, place) for _, run in pairs]
-    mean, low, high = interval(
-        [v - at(base, axis, place) for v, (base, _) in zip(values, pairs, strict=True)]
-    )
-    return f"{np.mean(values):.3f} at {place:,} | {mean:+.3f} ({low:+.3f} to {high:+.3f})"
+    above = Difference.of([v - at(one, axis, place) for v, (one, _) in zip(values, pairs, strict=True)])
+    return f"{np.mean(values):.3f} at {place:,} | {above}"
 
 
 def saved(pairs: list[tuple[Run, Run]]) -> str:
-    """How many times the arm's tokens base needs to reach the accuracy: the geometric mean over seeds."""
-    logs = [float(np.log(tokens_to(base, REACHED) / tokens_to(run, REACHED))) for base, run in pairs]
-    mean, low, high = (float(np.exp(x)) for x in interval(logs))
+    """How many times the arm's tokens the reference needs to reach the accuracy, as a geometric mean."""
+    found = Difference.of([math.log(tokens_to(one, REACHED) / tokens_to(run, REACHED)) for one, run in pairs])
+    mean, low, high = (math.exp(x) for x in (found.mean, found.low, found.high))
     return f"{mean:.2f} ({low:.2f} to {high:.2f})"
 
 
 def spent(runs: list[Run]) -> list[str]:
     """What the tokens bought: shares by purpose, groups with signal, values of reset and archived states."""
     purposes = ("explore", "values", "resets", "archive")
-    heads = ["task", "arm", "tokens of a run", *purposes, "fresh groups with signal", "V at resets"]
+    heads = ["task", "arm", "tokens of a run", *purposes, "groups with signal", "V at resets"]
     heads.append("V at archived")
-    lines = ["## What the tokens bought", "", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    lines = table_head(heads)
     for task, arm in dict.fromkeys((run["task"], run["arm"]) for run in runs):
         some = [run for run in runs if (run["task"], run["arm"]) == (task, arm)]
         total = sum(sum(run["ledger"].values()) for run in some)
         cells = [task, arm, f"{total / len(some):,.0f}"]
         cells += [f"{sum(run['ledger'].get(p, 0) for run in some) / total:.2f}" for p in purposes]
-        for key in ("fresh", "reset_value", "archive_value"):
+        for key in ("all", "reset_value", "archive_value"):
             values = [s[key] for run in some for s in run["signals"] if s[key] is not None]
             cells.append(f"{np.mean(values):.2f}" if values else "")
         lines.append(f"| {' | '.join(cells)} |")

@@ -1,0 +1,164 @@
+"""The study of docs/study.md, from nothing: `make study`, hours; it goes on where it was interrupted.
+
+    python benchmarks/study.py [--quick] [--workers N] [--output DIR] [--page FILE]
+
+study.md is its protocol. Every run is a line of OUTPUT/runs.jsonl when it ends. The page is written from the
+runs that are there, also when some are missing; --quick makes a small one of the same kind in minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import theory_pairs
+import theory_resets
+from online import KEY, Job, done_or_run
+from online_arms import ARMS, TASKS, VARIANTS
+from online_tables import matrix, picture, spent, tables
+
+RATES: dict[str, dict[str, float]] = {
+    "base": {"chain_sum": 6e-4, "pivotlate": 3e-4, "fixed set": 6e-4, "rare": 1.2e-3},
+    "pivot": {"chain_sum": 3e-4, "pivotlate": 1.5e-4, "fixed set": 3e-4, "rare": 6e-4},
+    "pivot, half the rate": {"rare": 3e-4},
+    "pivot, suffixes only": {"chain_sum": 3e-4, "pivotlate": 3e-4, "rare": 6e-4},
+    "search": {"rare": 3e-4},
+}
+"""Learning rates that validation seeds chose; the other arms take that of the arm that they vary."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """Runs that are compared with each other."""
+
+    title: str
+    reference: str
+    arms: tuple[str, ...]
+    tasks: tuple[str, ...]
+    seeds: range
+    algorithm: str = "rloo"
+
+    def jobs(self) -> Iterator[Job]:
+        for seed in self.seeds:
+            for task in self.tasks:
+                for arm in (self.reference, *self.arms):
+                    if rate := RATES[arm if arm in RATES else VARIANTS.get(arm, arm)].get(task):
+                        budget, changes = TASKS[task]["tokens"], json.dumps(ARMS[arm])
+                        yield Job(task, arm, seed, rate, "tokens", budget, changes, False, self.algorithm)
+
+
+ABLATIONS = ("pivot, suffixes only", "pivot, random step", "pivot 2 + 6", "rrpo", "srpo, oracle")
+SECTIONS = (
+    Section("Pivot against base", "base", ("pivot",), tuple(TASKS), range(60, 68)),
+    Section("Ablations and rivals", "pivot", ABLATIONS, ("chain_sum", "pivotlate"), range(62, 67)),
+    Section("The planted step, an oracle", "pivot", ("pivot, oracle",), ("pivotlate",), range(60, 67)),
+    Section("Hard problems: half the rate", "pivot", ("pivot, half the rate",), ("rare",), range(60, 68)),
+    Section(
+        "Hard problems: other ways",
+        "pivot, half the rate",
+        ("pivot, suffixes only", "search", "search, no archive"),
+        ("rare",),
+        range(62, 67),
+    ),
+    Section("GRPO", "base", ("pivot",), ("pivotlate", "chain_sum"), range(70, 73), "grpo"),
+    Section("PPO", "base", ("pivot",), ("pivotlate", "chain_sum"), range(70, 73), "ppo"),
+)
+QUICK = Section("Pivot against base", "base", ("pivot", "rrpo"), ("pivotlate",), range(2))
+
+
+def quick(jobs: Sequence[Job]) -> list[Job]:
+    """The same with few tokens, and few problems to evaluate."""
+    return [Job(**{**vars(job), "budget": 6_000, "evaluated": 40}) for job in jobs]
+
+
+def of_section(section: Section, jobs: Sequence[Job], runs: Sequence[dict]) -> list[dict]:
+    """Its runs, in the order of its arms."""
+    by_key = {tuple(run[name] for name in KEY): run for run in runs}
+    arms = (section.reference, *section.arms)
+    some = [by_key[job.key] for job in jobs if job.key in by_key]
+    return sorted(some, key=lambda run: (section.tasks.index(run["task"]), arms.index(run["arm"])))
+
+
+def page(sections: dict[Section, list[Job]], runs: Sequence[dict], image: Path, theory: list[str]) -> str:
+    """The page, as Markdown."""
+    lines = [
+        "# The study",
+        "",
+        "`make study` makes this page; its protocol, `benchmarks/study.md`, was written before its runs.",
+        "Differences are paired by seed, with intervals of 95 %; p-values are Holm's, over all comparisons",
+        "of a table. What follows from it stands in [Train online](training.md#measured).",
+        "",
+    ]
+    detail = []
+    for section, jobs in sections.items():
+        some = of_section(section, jobs, runs)
+        if not any(run["arm"] == section.reference for run in some):
+            continue
+        lines += [f"## {section.title}", ""]
+        if len(some) < len(jobs):
+            lines += [f"{len(some)} of {len(jobs)} runs were made.", ""]
+        for measure in ("mean of the curve", "at the end"):
+            lines += matrix(some, section.reference, measure)
+        detail.append((section, some))
+    main = detail[0][1] if detail else []
+    if main:
+        picture(main, image)
+        lines += [f"![Learning curves of {SECTIONS[0].title.lower()}](img/{image.name})", ""]
+    lines += theory
+    lines += ["## In detail", ""]
+    for section, some in detail:
+        lines += [f"### {section.title}", "", *tables(some, section.reference), *spent(some), ""]
+    return "\n".join(lines)
+
+
+def theory_page(*, is_quick: bool) -> list[str]:
+    return [
+        "## What pairs at the critical step converge to",
+        "",
+        *(theory_pairs.__doc__ or "").split("\n\n", 1)[1].strip().split("\n"),
+        "",
+        *theory_pairs.page(1 if is_quick else 20),
+        "## What resets save",
+        "",
+        *(theory_resets.__doc__ or "").split("\n\n", 1)[1].strip().split("\n"),
+        "",
+        *theory_resets.page(*((2, 4_000) if is_quick else (8, 20_000))),
+    ]
+
+
+def main() -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--output", type=Path, help="runs/study, or runs/study-quick")
+    parser.add_argument("--page", type=Path, help="where the page goes: docs/study.md, or into the output")
+    parser.add_argument("--no-runs", action="store_true", help="write the page from the runs that are there")
+    args = parser.parse_args()
+    output = args.output or Path("runs/study-quick" if args.quick else "runs/study")
+    target = args.page or (output / "study.md" if args.quick else Path("docs/study.md"))
+    image = target.parent / "img" / "study.png"
+    image.parent.mkdir(parents=True, exist_ok=True)
+    output.mkdir(parents=True, exist_ok=True)
+    sections = {QUICK: quick(list(QUICK.jobs()))} if args.quick else {s: list(s.jobs()) for s in SECTIONS}
+    jobs = {job.key: job for some in sections.values() for job in some}
+    ordered = sorted(jobs.values(), key=lambda job: job.seed)
+    path = output / "runs.jsonl"
+    if not args.no_runs:
+        list(done_or_run(ordered, path, args.workers))
+    runs = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    theory = output / "theory.md"
+    if not theory.exists():
+        theory.write_text("\n".join(theory_page(is_quick=args.quick)))
+    target.write_text(page(sections, runs, image, theory.read_text().split("\n")) + "\n")
+    print(target)
+
+
+if __name__ == "__main__":
+    main()
