@@ -39,7 +39,8 @@ from gpo.evaluation import evaluate
 from gpo.gpo import run_round
 from gpo.learn.preference import NLL_METHODS, PreferenceOptimisation, train
 from gpo.recipe import Recipe
-from gpo.types import Labelled, Request, Sample, derive_seed
+from gpo.seeds import derive_seed
+from gpo.types import Labelled, Request, Sample
 
 Rates = Mapping[tuple[str, str, str, str], list[float]]
 """Learning rates by task, place, comparison and method."""

@@ -23,7 +23,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from gpo.policies.transformers import TransformersPolicy
-from gpo.types import Ids, Problem, Request, State, derive_seed
+from gpo.seeds import derive_seed
+from gpo.types import Ids, Problem, Request, State
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ from typing import Any
 import gpo
 from gpo.explore import Event, Explorer, Found, Lessons, Task
 from gpo.policies import decoding
-from gpo.types import Request, Sample, derive_seed
+from gpo.seeds import derive_seed
+from gpo.types import Request, Sample
 
 RECIPE = gpo.Recipe(explored="failed", rule="drop", splitter=gpo.steps.newline(min_tokens=1))
 

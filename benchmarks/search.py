@@ -87,7 +87,7 @@ def one_world(job: tuple[int, World], prior: PathPrior) -> dict:
         named, *_ = follow_all(bisect(n, **settings(world)), rng=np.random.default_rng([2, seed]))
         result[f"bisect {n}"] = quality[named].tolist()
     for n in UNIFORM_NS:
-        for kind, estimator in (("uniform", {}), ("windowed", {"width": 2}), ("pooled", {"pooled": True})):
+        for kind, estimator in (("uniform", {}), ("pooled", {"pooled": True})):
             search = uniform(n, **estimator, **settings(world), seed=seed)
             rng = np.random.default_rng([2, seed])
             _, search, cost = follow(search, world, rng, (), width=len(world.values))
@@ -155,7 +155,7 @@ def tables(found: dict[str, list[dict]]) -> str:
             family,
             str(n),
             f"{saving(results, n)[1]:.0f}",
-            *(mean_se([r[f"{kind} {n}"][0] for r in results]) for kind in ("uniform", "windowed", "pooled")),
+            *(mean_se([r[f"{kind} {n}"][0] for r in results]) for kind in ("uniform", "pooled")),
             *("{2:.1f} ({3:.1f} to {4:.1f})".format(*saving(results, n, kind)) for kind in searches[:2]),
         ]
         for family, results in found.items()
@@ -167,7 +167,7 @@ def tables(found: dict[str, list[dict]]) -> str:
             "## Quality by cost in traces",
             table(["family", "search", *map(str, COSTS)], rows),
             "## Against uniform",
-            table(["family", "n", "cost", "uniform", "windowed", "pooled", *fewer], against),
+            table(["family", "n", "cost", "uniform", "pooled", *fewer], against),
             "## Is the adaptive search anywhere significantly worse at the same tokens?",
             significance(found),
             "## Calibration of the last answer",
@@ -285,7 +285,7 @@ def picture(found: dict[str, list[dict]], path: Path) -> None:
     for axis, (family, results) in zip(axes.flat, found.items(), strict=False):
         axis.plot(COSTS, np.mean([r["adaptive"] for r in results], axis=0), "o-", label="adaptive")
         axis.plot(COSTS, np.mean([r["bisect 4"] for r in results], axis=0), "s--", label="bisect, n = 4")
-        for name, marker in (("uniform", "x:"), ("windowed", "1:"), ("pooled", "+:")):
+        for name, marker in (("uniform", "x:"), ("pooled", "+:")):
             points = [np.mean([r[f"{name} {n}"] for r in results], axis=0) for n in UNIFORM_NS]
             axis.plot([p[1] for p in points], [p[0] for p in points], marker, label=name)
         axis.set(title=family, xscale="log", xlabel="traces of tokens", ylim=(0, 1))

@@ -113,7 +113,8 @@ def _measure(task: str, num: int) -> list[dict]:
     from gpo.curve import mean_entropies
     from gpo.locate import bounds_of
     from gpo.pool import Pool
-    from gpo.types import State, derive_seed
+    from gpo.seeds import derive_seed
+    from gpo.types import State
 
     torch.set_num_threads(1)
     policy = gpo.TransformersPolicy.load(gpo.DEMO_MODEL, max_tokens=96, batch_tokens=2**15)

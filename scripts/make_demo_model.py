@@ -23,7 +23,7 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 from gpo import tasks
 from gpo.evaluation import evaluate
 from gpo.policies.transformers import TransformersPolicy
-from gpo.types import derive_seed
+from gpo.seeds import derive_seed
 from gpo.verifiers import load as load_verifier
 
 CONTEXT = 8192

@@ -8,9 +8,10 @@ import time
 from concurrent.futures import Future
 from pathlib import Path
 
+from gpo import ending
 from gpo.cli import main
-from gpo.commands import ending, engines, setup
 from gpo.explore import engine
+from gpo.setup import engine as engines
 
 engine.PATIENCE_S = 0.5
 PART, NOTED = sys.argv[1], Path(sys.argv[2])
@@ -58,7 +59,6 @@ if PART == "trainer":
     from gpo.learn.preference import Progress
 
     Progress.on_step_end = sleep
-setup.load_policy = prepared(setup.load_policy)
-engines.setup = setup
+engines.load_policy = prepared(engines.load_policy)
 sys.argv = ["gpo", *sys.argv[3:]]
 main()

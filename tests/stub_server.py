@@ -23,7 +23,8 @@ from gpo.policies.decoding import Ending, Row, decode
 from gpo.policies.reader import read
 from gpo.policies.sampler import Sampling
 from gpo.policies.transformers import TransformersPolicy
-from gpo.types import Problem, State, derive_seed
+from gpo.seeds import derive_seed
+from gpo.types import Problem, State
 
 
 class Serving:

@@ -359,7 +359,7 @@ def test_the_lookalikes_pass_the_check(capsys, folder: str, name: str, rows: int
 
 
 def test_a_wrong_verifier_would_be_found(capsys, folder: str, monkeypatch) -> None:
-    from gpo.commands import check as command
+    from gpo.commands import data as command
 
     class Contrary:
         """Refuses what is right and accepts what is wrong."""

@@ -7,16 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpo.curve import (
-    RULES,
-    advantage_intervals,
-    critical_step,
-    paired_estimate,
-    probabilities,
-    sides,
-    value_intervals,
-    wilson,
-)
+from gpo.curve import RULES, advantage_intervals, critical_step, probabilities, value_intervals, wilson
 from gpo.types import InputError, Problem, Rollout, State, ValueCurve
 
 
@@ -152,30 +143,11 @@ def test_probability_and_credibility_rise_with_the_evidence() -> None:
     assert flat.index == 1  # the outcome is the only jump
 
 
-def test_a_window_sums_the_boundaries_before_and_after_a_step_and_the_outcome_stands_alone() -> None:
-    counts = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
-    assert [list(side) for side in sides(counts)] == [[1, 2, 4, 8], [2, 4, 8, 16]]
-    assert [list(side) for side in sides(counts, 2)] == [[1, 3, 6, 12], [6, 12, 8, 16]]
-    assert [list(side) for side in sides(counts, 9)] == [[1, 3, 7, 15], [14, 12, 8, 16]]
-
-
-def test_the_windowed_estimate_pools_neighbours() -> None:
-    one = curve([3, 4, 1, 0], [4, 4, 4, 2])
-    windowed = paired_estimate(one, 2)
-    # before: 3/4, 7/8, 5/8, 1/6; after: 5/8, 1/6, 0/2, outcome 0
-    assert windowed.advantages == pytest.approx([5 / 8 - 3 / 4, 1 / 6 - 7 / 8, -5 / 8, -1 / 6])
-    assert critical_step(one, "drop", width=2).index == 1
-    assert windowed.values == one.values
-    narrow, wide = (high - low for low, high in (windowed.intervals[1], paired_estimate(one).intervals[1]))
-    assert narrow < wide
-
-
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("width", [1, 2])
-def test_the_probabilities_of_a_rule_sum_to_one_and_hold_the_named_steps(rule, width) -> None:
+def test_the_probabilities_of_a_rule_sum_to_one_and_hold_the_named_steps(rule) -> None:
     one = curve([3, 4, 1, 0], [4, 4, 4, 2], entropies=(0.1, 0.9, 0.2, 0.3))
-    chances = probabilities(one, rule, width=width)
+    chances = probabilities(one, rule)
     assert sum(chances) == pytest.approx(0 if rule == "base" else 1)
-    if step := critical_step(one, rule, width=width):
+    if step := critical_step(one, rule):
         assert step.probability == chances[step.index]
         assert step.within_one == pytest.approx(sum(chances[max(0, step.index - 1) : step.index + 2]))

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gpo import cli
-from gpo.commands import ending
+from gpo import cli, ending
 from gpo.record import folder
 from gpo.types import EngineError, InputError
 

@@ -16,8 +16,9 @@ from gpo.commands.evaluate import read_outcomes
 from gpo.commands.harness import export, target
 from gpo.config import EvalSettings, load_settings
 from gpo.evaluation import Outcome, compare, evaluate, scores
+from gpo.protocols import ForwardingPolicy
 from gpo.record import read_lines
-from gpo.types import ForwardingPolicy, InputError
+from gpo.types import InputError
 
 SMALL = ["--task", "modchain", "--max-tokens", "96"]
 

@@ -28,7 +28,8 @@ from gpo.paths import PathPosterior, PathPrior
 from gpo.pool import Pool
 from gpo.recipe import Recipe
 from gpo.record import read_lines
-from gpo.types import OFF_POLICY, Group, InputError, Request, Rollout, State, derive_seed
+from gpo.seeds import derive_seed
+from gpo.types import OFF_POLICY, Group, InputError, Request, Rollout, State
 
 CHANCES = [0.95, 0.95, 0.5, 0.95]
 

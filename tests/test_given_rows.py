@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from gpo.commands import engines, locate, quiet, sample
-from gpo.commands.ui import Ui
+from gpo.commands import locate, quiet, sample
 from gpo.config import LocateSettings, SampleSettings
+from gpo.console import Ui
+from gpo.setup import engine as engines
 from gpo.tasks.columns import without
 from gpo.types import InputError
 

@@ -2,7 +2,10 @@
 
 import json
 import math
+import sys
 from html.parser import HTMLParser
+from importlib import import_module
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +15,9 @@ from test_house import loaded
 
 import gpo
 from gpo.locate import Located
-from gpo.paths import PathPosterior, named_step, pooled_estimate, probabilities
+from gpo.paths import PathPosterior
 from gpo.plot import _mean_band
+from gpo.pooled import named_step, pooled_estimate, probabilities
 from gpo.report import notebook
 from gpo.types import CriticalStep, Group, InputError, Problem, Rollout, State, ValueCurve
 
@@ -53,7 +57,7 @@ def rollout(text: str = "ok", reward: float = 0.0, num: int = 6) -> Rollout:
 
 
 def test_a_curve_is_a_chart_and_a_row_for_each_step() -> None:
-    shown = Checker(ValueCurve((0, 3, 5, 6), (3, 1, 0, 0), (4, 4, 0, 1), rollout(HOSTILE))._repr_html_())
+    shown = Checker(notebook.html(ValueCurve((0, 3, 5, 6), (3, 1, 0, 0), (4, 4, 0, 1), rollout(HOSTILE))))
     assert shown.tags.count("tr") == 4
     assert shown.tags.count("circle") == 3  # the boundary without trials has no value
     assert "3 of 4" in shown.text
@@ -68,29 +72,29 @@ def test_a_located_trajectory_has_its_critical_step_marked_and_its_probabilities
     path.fit([20, 20, 0], [20, 20, 20])
     curve = ValueCurve((0, 2, 4, 6), (20, 20, 0, 0), (20, 20, 20, 1), rollout())
     found = Located(curve, named_step(path, "drop"), pooled_estimate(path), probabilities(path, "drop"))
-    shown = Checker(found._repr_html_())
+    shown = Checker(notebook.html(found))
     assert "critical step 1 by the rule drop" in shown.text
     assert "▶ 1" in shown.text
     assert shown.tags.count("rect") == 1
-    assert "critical step 1" in Checker(found.critical._repr_html_()).text
+    assert "critical step 1" in Checker(notebook.html(found.critical)).text
 
 
 def test_a_group_lists_its_rollouts_escaped_and_not_all_of_a_thousand() -> None:
     group = Group(State(Problem(HOSTILE, (1,), "3")), (rollout(HOSTILE, 1.0), rollout("no")))
-    shown = Checker(group._repr_html_())
+    shown = Checker(notebook.html(group))
     assert "2 rollouts of problem <script>" in shown.text
     assert "50.0 ± 50.0 %" in shown.text
     many = Group(group.state, (rollout("x" * 10_000),) * 1000)
-    assert len(many._repr_html_()) < 40_000
-    assert "and 960 more" in many._repr_html_()
-    assert "no rollouts" in Checker(Group(group.state, ())._repr_html_()).text
+    assert len(notebook.html(many)) < 40_000
+    assert "and 960 more" in notebook.html(many)
+    assert "no rollouts" in Checker(notebook.html(Group(group.state, ()))).text
 
 
 def test_a_critical_step_is_a_sentence() -> None:
     step = CriticalStep(2, -0.5, (-0.7, -0.2), 0.9, 0.95, "<b>")
     assert (
         "critical step 2 by the rule <b>: P(it is the rule's argmax) = 0.90"
-        in Checker(step._repr_html_()).text
+        in Checker(notebook.html(step)).text
     )
 
 
@@ -155,3 +159,20 @@ def test_learning_curves_and_positions_are_drawn_from_run_folders(tmp_path) -> N
         gpo.plot.learning_curves({"arm": runs}, measure="reward")
     with pytest.raises(InputError, match="measure 'height' over 'tokens': one of accuracy, reward"):
         gpo.plot.learning_curves({"arm": runs}, measure="height")
+
+
+def test_a_notebook_knows_how_to_draw_what_is_found_without_importing_it(monkeypatch) -> None:
+    known = {}
+
+    class Formatter:
+        def for_type_by_name(self, module, name, draw):
+            known[module, name] = draw
+
+    formatters = {"text/html": Formatter()}
+    shell = SimpleNamespace(display_formatter=SimpleNamespace(formatters=formatters))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    gpo._draw_in_notebooks()
+    for (module, name), draw in known.items():
+        assert hasattr(import_module(module), name)
+        assert draw(CriticalStep(2, -0.5, (-0.7, -0.2), 0.9, 0.95, "drop")).startswith("<div")
+    assert len(known) == 4

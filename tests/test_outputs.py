@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gpo.commands import outputs
 from gpo.commands.report import is_report
+from gpo.record import outputs
 from gpo.report import page
 from gpo.types import InputError
 

@@ -21,6 +21,7 @@ NAMES = ROOT / "tests" / "public_names.txt"
 PUBLIC = (
     "gpo",
     "gpo.types",
+    "gpo.protocols",
     "gpo.steps",
     "gpo.curve",
     "gpo.search",

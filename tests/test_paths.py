@@ -6,8 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from gpo import paths
-from gpo.paths import CHANGES, COMPONENTS, LEVELS, PathPosterior, PathPrior, diffusion, named_step
+from gpo import paths, pooled
+from gpo.paths import CHANGES, COMPONENTS, LEVELS, PathPosterior, PathPrior, diffusion
+from gpo.pooled import named_step
 from gpo.types import InputError
 
 
@@ -35,7 +36,7 @@ def test_forward_backward_is_the_sum_over_all_paths(outcome, successes, trials) 
     path = PathPosterior(2, outcome)
     path.fit(successes, trials)
     assert path.marginals @ LEVELS == pytest.approx(value, abs=1e-6)
-    assert paths.rule_scores(path, "absolute") == pytest.approx(effect, abs=1e-6)
+    assert pooled.rule_scores(path, "absolute") == pytest.approx(effect, abs=1e-6)
 
 
 def test_drawn_paths_agree_with_the_exact_posterior() -> None:
@@ -45,7 +46,7 @@ def test_drawn_paths_agree_with_the_exact_posterior() -> None:
     # s.e. of a mean of 20,000 values in [0, 1] is at most .0036: .016 is 4.5 of them.
     assert drawn.mean(1) == pytest.approx(path.marginals @ LEVELS, abs=0.016)
     assert np.abs(np.diff(drawn, axis=0)).mean(1) == pytest.approx(
-        paths.rule_scores(path, "absolute")[:-1], abs=0.016
+        pooled.rule_scores(path, "absolute")[:-1], abs=0.016
     )
 
 
@@ -84,7 +85,7 @@ def test_an_unknown_outcome_leaves_the_last_step_out() -> None:
     path = PathPosterior(3, None)
     path.fit([5, 5, 0], [5, 5, 5])
     assert named_step(path, "absolute").index == 1
-    assert np.isnan(paths.rule_scores(path, "absolute")[-1])
+    assert np.isnan(pooled.rule_scores(path, "absolute")[-1])
     with pytest.raises(ValueError, match="not known without the outcome"):
         path.effect(2)
 

@@ -105,7 +105,7 @@ def brute_force(differences: list[float]) -> float:
     return sum(total >= seen - 1e-9 for total in sums) / len(flips)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(-4, 4), min_size=1, max_size=9), st.sampled_from([1, 2, 3, 4, 7]))
 def test_the_p_value_is_the_count_over_all_sign_flips(units: list[int], num: int) -> None:
     differences = [unit / num for unit in units]

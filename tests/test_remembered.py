@@ -9,9 +9,10 @@ from gpo.commands.remembered import SLICE, Remembered, read_samples
 from gpo.policies.ray import Worker
 from gpo.policies.transformers import TransformersPolicy
 from gpo.pool import Pool
+from gpo.protocols import Capabilities, ForwardingPolicy, Policy
 from gpo.ranks import Ranks, SharedPolicy
 from gpo.record import RunFolder
-from gpo.types import Capabilities, ForwardingPolicy, Policy, Problem, State
+from gpo.types import Problem, State
 
 
 class Dies(TablePolicy):

@@ -14,7 +14,8 @@ from reported import curve, rollout, write_run
 
 from gpo.cli import main
 from gpo.curve import paired_estimate, wilson
-from gpo.paths import PathPosterior, pooled_estimate
+from gpo.paths import PathPosterior
+from gpo.pooled import pooled_estimate
 from gpo.record.schema import CurveLine, RolloutLine, checked
 from gpo.report import page
 from gpo.report.evidence import MAX_CHARACTERS, Evidence

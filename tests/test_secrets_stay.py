@@ -17,8 +17,8 @@ import pytest
 import torch
 from stub_server import Serving, Stub
 
+from gpo import console as ui
 from gpo.cli import main
-from gpo.commands import ui
 from gpo.masking import KEY, MASK, WITHHELD, Secrets, secrets
 from gpo.policies import calls
 from gpo.policies.replicas import Patience, Replicas

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from gpo import config
-from gpo.cli import new_settings
 from gpo.flags import given, option, parsed
 from gpo.settings import Settings
+from gpo.setup.settings import new_settings
+from gpo.tasks.settings import CheckSettings, OverlapSettings
 from gpo.types import DataWarning, InputError
 
 COMMANDS: dict[str, tuple[type[Settings], dict[str, Any]]] = {
@@ -24,8 +25,8 @@ COMMANDS: dict[str, tuple[type[Settings], dict[str, Any]]] = {
     "train --method": (config.PreferenceSettings, {"task": "chain_sum", "method": "dpo"}),
     "pairs": (config.PairsSettings, {"task": "chain_sum"}),
     "export": (config.ExportSettings, {"run": "r", "to": "trl"}),
-    "check": (config.CheckSettings, {"task": "gsm8k"}),
-    "overlap": (config.OverlapSettings, {"file": "a.jsonl"}),
+    "check": (CheckSettings, {"task": "gsm8k"}),
+    "overlap": (OverlapSettings, {"file": "a.jsonl"}),
 }
 SETTINGS = [(command, key) for command, (cls, _) in COMMANDS.items() for key in cls.model_fields]
 FLAGS = [
@@ -66,7 +67,7 @@ def refusal(command: str, flags: dict[str, Any]) -> str | None:
     """The message, None if the settings are taken; anything but InputError fails the test."""
     cls, needed = COMMANDS[command]
     try:
-        new_settings(command.split()[0], cls, None, {**needed, **flags})
+        new_settings(cls, None, {**needed, **flags})
     except InputError as error:
         return str(error)
     return None

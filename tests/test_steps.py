@@ -22,7 +22,8 @@ from tokenizers_for_tests import (
 )
 
 from gpo import steps
-from gpo.types import InputError, Splitter, Tokenizer
+from gpo.protocols import Splitter, Tokenizer
+from gpo.types import InputError
 
 KINDS: dict[str, tuple[Tokenizer, int]] = {
     "byte-level BPE": (byte_level_bpe(), 350),
@@ -77,7 +78,7 @@ def parts(splitter: Splitter, text: str) -> list[str]:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(tokenized(), settings_of_splitters, st.sampled_from(steps.NAMES))
 def test_bounds_are_valid_and_the_steps_are_the_completion(case, options, name):
     tokenizer, ids = case
@@ -91,7 +92,7 @@ def test_bounds_are_valid_and_the_steps_are_the_completion(case, options, name):
     assert len(bounds) - 1 <= options["max_steps"] + has_answer
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(tokenized())
 @example((Bytes(), [0xB8, 0xB8, 0xE4, 0xB8, 0xE4, 0xB8, 0xAD, 0xFF, 0x61, 0xE4]))
 @example((llama_bpe(), [0xE4, 0xB8, 0xAD, 0x80, 0x80]))
@@ -106,7 +107,7 @@ def test_token_texts_join_to_the_decoded_text(case):
     assert "".join(added) == tokenizer.decode(ids)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.sampled_from(sorted(KINDS)), texts)
 def test_token_texts_are_the_growth_of_the_decoded_prefixes(kind, text):
     tokenizer = KINDS[kind][0]
@@ -120,7 +121,7 @@ def test_token_texts_are_the_growth_of_the_decoded_prefixes(kind, text):
     assert steps.token_texts(ids, tokenizer) == expected
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.sampled_from(LOSSLESS), texts.filter(bool), settings_of_splitters, st.sampled_from(steps.NAMES))
 def test_no_boundary_falls_inside_a_character(kind, text, options, name):
     tokenizer = KINDS[kind][0]
@@ -129,7 +130,7 @@ def test_no_boundary_falls_inside_a_character(kind, text, options, name):
         assert "\ufffd" not in tokenizer.decode(ids[:bound])
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(tokenized(), settings_of_splitters, st.sampled_from(["newline", "sentence"]))
 def test_only_a_step_that_is_all_the_reasoning_or_the_answer_is_short(case, options, name):
     tokenizer, ids = case

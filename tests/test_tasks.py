@@ -508,7 +508,7 @@ def encode(text: str) -> list[int]:
     return tokenizer().encode(text, add_special_tokens=False)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text() | st.binary().map(lambda data: data.decode("latin-1")))
 @example("🙂👩‍👩‍👧 1 + 2 = 3\n\n\t Answer:  ")
 @example("".join(map(chr, range(256))))

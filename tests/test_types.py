@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from gpo.types import CriticalStep, Group, Problem, Rollout, State, ValueCurve, derive_seed
+from gpo.seeds import derive_seed
+from gpo.types import CriticalStep, Group, Problem, Rollout, State, ValueCurve
 
 PROBLEM = Problem("p", (7, 8), "42")
 

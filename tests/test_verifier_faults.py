@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from gpo.types import DataWarning, EngineError, InputError, Problem, unjudged
+from gpo.protocols import unjudged
+from gpo.types import DataWarning, EngineError, InputError, Problem
 from gpo.verifiers import IsolatedVerifier, load, pool, process, wire, zygote
 from gpo.verifiers.clock import Awake, cpu_seconds
 

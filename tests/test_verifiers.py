@@ -650,7 +650,7 @@ PIECES += [
 MODEL_TEXT = st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=25).map("".join)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(MODEL_TEXT)
 def test_no_text_makes_a_verifier_raise_or_leave_the_unit_interval(text: str) -> None:
     for module, answer in ((number, "18"), (option, "B"), (exact, "yes"), (bbh, "(B)"), (bbh, "yes")):

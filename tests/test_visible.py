@@ -18,13 +18,13 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from gpo import console as ui
 from gpo.cli import main
-from gpo.commands import ui
 from gpo.report import terminal
 from gpo.report.text import encoded
 from gpo.visible import LONGEST, printable, printable_lines
 
-SRC = Path(ui.__file__).parent.parent
+SRC = Path(ui.__file__).parent
 HOSTILE = {
     "colour": "\x1b[31mred\x1b[0m",
     "clear": "\x1b[2J\x1b[H",
@@ -300,7 +300,7 @@ def test_an_unforeseen_error_shows_a_harmless_traceback(tmp_path) -> None:
 
 
 def test_a_terminal_that_knows_ascii_alone_gets_codes_and_no_traceback(tmp_path) -> None:
-    code = "from gpo import cli\nfrom gpo.commands.ui import Ui\n"
+    code = "from gpo import cli\nfrom gpo.console import Ui\n"
     code += "cli.run = lambda args: Ui(False).print('± é')\ncli.main([])"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True,
@@ -337,8 +337,8 @@ def test_nothing_prints_but_the_one_module_that_makes_text_harmless() -> None:
     for path in SRC.rglob("*.py"):
         name = str(path.relative_to(SRC))
         streams = {one for one in names_that_print(path) if one in PRINTING or one.startswith("sys.")}
-        if streams and name not in ("commands/ui.py", *ELSEWHERE):
+        if streams and name not in ("console.py", *ELSEWHERE):
             found[name] = streams
     # cli.py tells the streams to write what a terminal cannot show as codes, and ending.py flushes them.
     streams = {"sys.stdout", "sys.stderr"}
-    assert found == {"cli.py": streams, "commands/ending.py": streams}
+    assert found == {"cli.py": streams, "ending.py": streams}

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gpo.types import Capabilities, CompletionText, Problem, Request, Sample, State, derive_seed
+from gpo.protocols import Capabilities
+from gpo.seeds import derive_seed
+from gpo.types import CompletionText, Problem, Request, Sample, State
 
 RIGHT, WRONG, NEWLINE, END = 1, 2, 3, 4
 TEXT = {0: "?", RIGHT: "r", WRONG: "w", NEWLINE: "\n", END: ""}

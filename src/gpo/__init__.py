@@ -5,6 +5,7 @@ Names are loaded when they are first used, so that `import gpo` costs nothing.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,20 +18,18 @@ if TYPE_CHECKING:
     from gpo.policies.server import ServerPolicy
     from gpo.policies.transformers import TransformersPolicy
     from gpo.pool import sample
+    from gpo.protocols import Policy, StreamingPolicy, Verifier
     from gpo.recipe import RECIPES, Recipe
     from gpo.types import (
         CriticalStep,
         Group,
         InputError,
-        Policy,
         Problem,
         Request,
         Rollout,
         Sample,
         State,
-        StreamingPolicy,
         ValueCurve,
-        Verifier,
     )
 
 __version__ = "0.1.0"
@@ -47,19 +46,17 @@ _NAMES = {
     "gpo.learn.policy_gradient": ("Optimisation", "PolicyGradient"),
     "gpo.policies.server": ("ServerPolicy",),
     "gpo.policies.transformers": ("TransformersPolicy",),
+    "gpo.protocols": ("Policy", "StreamingPolicy", "Verifier"),
     "gpo.types": (
         "CriticalStep",
         "Group",
         "InputError",
-        "Policy",
         "Problem",
         "Request",
         "Rollout",
         "Sample",
         "State",
-        "StreamingPolicy",
         "ValueCurve",
-        "Verifier",
     ),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
@@ -109,3 +106,19 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+def _draw_in_notebooks() -> None:
+    """Tells a running IPython how curves, groups and critical steps look, by name: nothing is imported."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    if shell is None:
+        return
+    drawn = {"ValueCurve": "types", "CriticalStep": "types", "Group": "types", "Located": "locate"}
+    for name, module in drawn.items():
+        shell.display_formatter.formatters["text/html"].for_type_by_name(
+            f"gpo.{module}", name, lambda thing: import_module("gpo.report.notebook").html(thing)
+        )
+
+
+_draw_in_notebooks()

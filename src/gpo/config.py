@@ -10,35 +10,12 @@ from pydantic import Field, model_validator
 
 from gpo.learn.optimisation import Method, Optimisation, PreferenceOptimisation
 from gpo.pairs.parts import Options
-from gpo.policies.settings import EngineSettings, ModelSettings, check_entropies
+from gpo.policies.settings import ActorSettings, AdapterSettings, EngineSettings, check_entropies
 from gpo.recipe import RECIPES, Locating, Recipe
 from gpo.settings import Settings, Success, checked, origins, read_yaml, with_new_names
-from gpo.tasks.settings import BenchmarkSettings, ColumnSettings, DataSettings
+from gpo.tasks.settings import NO_TEST, DataSettings, LearningDataSettings, SplitSettings
 
 RecipeName = Literal["default", "base", "random", "paper", "as-released", "rrpo", "tree", "search", "pivot"]
-NO_TEST = "Train on rows of a test split, which is refused otherwise"
-
-
-class CheckSettings(BenchmarkSettings):
-    """Settings of `gpo data check`."""
-
-    section = "Check"
-    arguments = ("task",)
-
-    task: str = Field(description="Benchmark to check")
-    split: str | None = Field(None, description="Split to check; all by default")
-    limit: int | None = Field(None, ge=1, description="Maximum number of rows per split, evenly spread")
-    verifier_limit_s: float = Field(20.0, gt=0, description="Processor seconds for one answer")
-    seed: int = Field(0, ge=0, description="Seed of the choice of other rows' answers")
-
-
-class OverlapSettings(BenchmarkSettings, ColumnSettings):
-    """Settings of `gpo data overlap`."""
-
-    section = "Overlap"
-    arguments = ("file",)
-
-    file: str = Field(description="Training file to compare with the benchmarks at hand")
 
 
 class OutputSettings(Settings):
@@ -61,27 +38,6 @@ class RunSettings(OutputSettings):
         None,
         ge=1,
         description="Maximum number of generated tokens, evaluation not counted; training never exceeds it",
-    )
-
-
-class SplitSettings(Settings):
-    """Which part of a task."""
-
-    section = "Data and verifier"
-
-    split: str = Field("test", description="Split of a task: test, train or another one that a benchmark has")
-
-
-class ActorSettings(Settings):
-    """Sampling on Ray actors."""
-
-    section = "Engine"
-
-    actors: int = Field(
-        0, ge=0, description="Ray actors that sample, each with the whole model; 0 samples in this process"
-    )
-    actor_gpus: float | None = Field(
-        None, ge=0, description="GPUs per actor; by default 1 where the cluster has any"
     )
 
 
@@ -136,43 +92,6 @@ class LocateSettings(SweepSettings, Locating):
     @model_validator(mode="after")
     def _named_by_what_is_there(self) -> Self:
         check_entropies(self, self.rule)
-        return self
-
-
-class LearningDataSettings(DataSettings):
-    """The problems of anything that learns."""
-
-    section = "Data and verifier"
-
-    allow_test: bool = Field(False, description=NO_TEST)
-    decontaminate: bool = Field(
-        True, description="Leave out questions that resemble one of the evaluation or of a benchmark at hand"
-    )
-
-
-class AdapterSettings(ModelSettings):
-    """A model whose weights are trained, or a new adapter of it."""
-
-    section = "LoRA"
-
-    lora_rank: int | None = Field(
-        None, ge=1, description="Rank of a new LoRA adapter to train in place of the weights"
-    )
-    lora_alpha: float | None = Field(
-        None, gt=0, description="LoRA alpha, its scale times its rank; by default twice the rank"
-    )
-    lora_targets: list[str] = Field(
-        [], description="Module that the adapter adapts; repeat it for several; by default all linear ones"
-    )
-
-    @model_validator(mode="after")
-    def _one_adapter(self) -> Self:
-        if self.lora_rank and self.adapter:
-            raise ValueError(
-                "lora_rank: makes a new adapter; with adapter a given one is trained; leave one of them out"
-            )
-        if not self.lora_rank and (self.lora_alpha or self.lora_targets):
-            raise ValueError("lora_alpha and lora_targets: are those of a new adapter; give lora_rank too")
         return self
 
 

@@ -25,7 +25,8 @@ from gpo.curve import named_step
 from gpo.locate import Located, bounds_of, reset_state, unsampled
 from gpo.pool import Kept, Pool
 from gpo.recipe import Recipe
-from gpo.types import Group, Rollout, State, derive_seed
+from gpo.seeds import derive_seed
+from gpo.types import Group, Rollout, State
 
 BELIEF_TRIALS = 2.0
 """Rollouts that a belief counts for beside those of a reset group's others, above those it was made from."""

@@ -17,9 +17,11 @@ from gpo.archive import Archive, Trace
 from gpo.locate import Located, bounds_of
 from gpo.paths import PathPrior
 from gpo.pool import Pool
+from gpo.protocols import Policy
 from gpo.recipe import Recipe
+from gpo.seeds import derive_seed
 from gpo.share import ARMS, Share, measured
-from gpo.types import Group, InputError, Policy, Problem, derive_seed
+from gpo.types import Group, InputError, Problem
 
 
 @dataclass(frozen=True)

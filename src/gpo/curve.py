@@ -14,7 +14,8 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from gpo.types import CriticalStep, InputError, ValueCurve, derive_seed
+from gpo.seeds import derive_seed
+from gpo.types import CriticalStep, InputError, ValueCurve
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,31 +56,15 @@ def value_intervals(curve: ValueCurve) -> list[tuple[float, float]]:
     return intervals
 
 
-def sides(counts: Floats, width: int = 1) -> tuple[Floats, Floats]:
-    """Sums [..., S] of counts [..., S+1] over the `width` boundaries before and after each step.
-
-    After the last step there is the outcome alone, and it is in no other window.
-    """
-    sums = np.concatenate([np.zeros_like(counts[..., :1]), np.cumsum(counts, axis=-1)], axis=-1)
-    num = counts.shape[-1] - 1
-    step = np.arange(num)
-    before = sums[..., step + 1] - sums[..., np.maximum(0, step + 1 - width)]
-    end = np.minimum(num, step + 1 + width)
-    end[-1] = num + 1
-    return before, sums[..., end] - sums[..., step + 1]
-
-
-def advantage_intervals(curve: ValueCurve, width: int = 1) -> list[tuple[float, float]]:
+def advantage_intervals(curve: ValueCurve) -> list[tuple[float, float]]:
     """[S] 95 % intervals of A_i = V(s_{i+1}) - V(s_i).
 
     Newcombe's hybrid score interval (1998, method 10): the distances of each mean to its Wilson
     bounds are added in squares. Never empty at 0/n or n/n, where Wald's interval has no width.
     Unsampled ends count as anywhere in [0, 1].
     """
-    wins0_S, wins1_S = sides(np.array(curve.successes, float), width)
-    num0_S, num1_S = sides(np.array(curve.trials, float), width)
-    before = [_mean_and_interval(s, n) for s, n in zip(wins0_S, num0_S, strict=True)]
-    after = [_mean_and_interval(s, n) for s, n in zip(wins1_S, num1_S, strict=True)]
+    ends = [_mean_and_interval(s, n) for s, n in zip(curve.successes, curve.trials, strict=True)]
+    before, after = ends[:-1], ends[1:]
     if curve.trials[-1]:
         after[-1] = (curve.values[-1],) * 3
     intervals = []
@@ -94,38 +79,19 @@ def _mean_and_interval(successes: float, trials: float) -> tuple[float, float, f
     return (successes / trials if trials else (low + high) / 2), low, high
 
 
-def paired_estimate(curve: ValueCurve, width: int = 1) -> Estimate:
-    """The paper's estimator: means at each boundary and their differences.
-
-    With a `width` above 1 a step is judged by so many boundaries on either side of it, which are
-    taken to have one value: less noise, and a jump that is blurred over its neighbours.
-    """
-    before, after = _means(curve, width)
-    advantages = (after - before).tolist()
-    return Estimate(curve.values, advantages, advantage_intervals(curve, width), value_intervals(curve))
+def paired_estimate(curve: ValueCurve) -> Estimate:
+    """The paper's estimator: means at each boundary and their differences."""
+    return Estimate(curve.values, curve.advantages, advantage_intervals(curve), value_intervals(curve))
 
 
-def _means(curve: ValueCurve, width: int) -> tuple[Floats, Floats]:
-    """[S] mean outcomes before and after each step; nan where nothing was sampled."""
-    wins, trials = (sides(np.array(c, float), width) for c in (curve.successes, curve.trials))
-    with np.errstate(invalid="ignore"):
-        return wins[0] / trials[0], wins[1] / trials[1]
-
-
-def _drawn_means(curve: ValueCurve, width: int, seed: int) -> tuple[Floats, Floats]:
-    """[NUM_DRAWS, S] the same two from independent Jeffreys posteriors; the known outcome is exact.
-
-    The pseudo-counts of a window are those of one boundary.
-    """
-    successes, trials, extra = np.array(curve.successes), np.array(curve.trials), 0.5 / width
-    draws = np.random.default_rng(seed).beta(
-        successes + extra, trials - successes + extra, size=(NUM_DRAWS, len(trials))
-    )
+def _drawn_values(curve: ValueCurve, seed: int) -> Floats:
+    """[NUM_DRAWS, S+1] values from independent Jeffreys posteriors; the known outcome is exact."""
+    successes, trials = np.array(curve.successes), np.array(curve.trials)
+    rng = np.random.default_rng(seed)
+    draws = rng.beta(successes + 0.5, trials - successes + 0.5, size=(NUM_DRAWS, len(trials)))
     if curve.trials[-1]:
         draws[:, -1] = curve.values[-1]
-    weights = trials + 2 * extra
-    (wins0, wins1), (num0, num1) = sides(draws * weights, width), sides(weights, width)
-    return wins0 / num0, wins1 / num1
+    return draws
 
 
 def mean_over_steps(curve: ValueCurve, per_token: Sequence[float]) -> list[float]:
@@ -175,7 +141,7 @@ RULES: tuple[Rule, ...] = get_args(Rule)
 
 
 def critical_step(
-    curve: ValueCurve, rule: str, *, width: int = 1, min_effect: float = 0.2, seed: int = 0
+    curve: ValueCurve, rule: str, *, min_effect: float = 0.2, seed: int = 0
 ) -> CriticalStep | None:
     """The step that `rule` names; None where it names none.
 
@@ -183,41 +149,43 @@ def critical_step(
     names no step where none changed the value the way it looks for. The advantage is
     the plain difference of the counts that also chose the step, so it is biased away from 0; its
     interval does not correct for the choice. The probabilities come from independent Jeffreys
-    posteriors. `width` is that of `paired_estimate`.
+    posteriors.
     """
-    index = named_step(curve, rule, width=width, seed=seed)
+    index = named_step(curve, rule, seed=seed)
     if index is None:
         return None
-    estimate = paired_estimate(curve, width)
-    drawn0, drawn1 = _drawn_means(curve, width, seed)
-    chances = probabilities(curve, rule, width=width, seed=seed)
+    estimate = paired_estimate(curve)
+    drawn = _drawn_values(curve, seed)
+    chances = probabilities(curve, rule, seed=seed)
     return CriticalStep(
         index=index,
         advantage=estimate.advantages[index],
         interval=estimate.intervals[index],
         probability=chances[index],
-        credibility=float(np.mean(np.abs(drawn1[:, index] - drawn0[:, index]) >= min_effect)),
+        credibility=float(np.mean(np.abs(drawn[:, index + 1] - drawn[:, index]) >= min_effect)),
         rule=rule,
         within_one=sum(chances[max(0, index - 1) : index + 2]),
     )
 
 
-def named_step(curve: ValueCurve, rule: str, *, width: int = 1, seed: int = 0) -> int | None:
+def named_step(curve: ValueCurve, rule: str, *, seed: int = 0) -> int | None:
     """The index alone of the step that `critical_step` names."""
     if rule not in RULES:
         raise InputError(f"rule: {rule!r} is unknown; one of {', '.join(RULES)}")
+    values = np.array(curve.values)
     is_valued = rule in VALUE_RULES
-    scores = VALUE_RULES[rule](*_means(curve, width)) if is_valued else _free_scores(curve, rule, seed)
+    scores = VALUE_RULES[rule](values[:-1], values[1:]) if is_valued else _free_scores(curve, rule, seed)
     if np.all(np.isnan(scores)):
         return None
     index = int(np.nanargmax(scores))
     return None if rule in ADVANTAGE_RULES and scores[index] <= 0 else index
 
 
-def probabilities(curve: ValueCurve, rule: str, *, width: int = 1, seed: int = 0) -> list[float]:
+def probabilities(curve: ValueCurve, rule: str, *, seed: int = 0) -> list[float]:
     """[S] probability that each step is the rule's argmax; they sum to 1, or to 0 for `base`."""
     if rule in VALUE_RULES:
-        picks = VALUE_RULES[rule](*_drawn_means(curve, width, seed)).argmax(1)
+        drawn = _drawn_values(curve, seed)
+        picks = VALUE_RULES[rule](drawn[:, :-1], drawn[:, 1:]).argmax(1)
         return [float(count) / NUM_DRAWS for count in np.bincount(picks, minlength=curve.num_steps)]
     if rule == "random":
         return [1 / curve.num_steps] * curve.num_steps

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gpo.pool import sample
+from gpo.protocols import Policy, Verifier
 from gpo.rates import Difference, Rate, majority_at, mean_and_stderr, mean_of, paired, pass_at, rate
-from gpo.types import Group, InputError, Policy, Problem, Request, State, Verifier, derive_seed
+from gpo.seeds import derive_seed
+from gpo.types import Group, InputError, Problem, Request, State
 
 __all__ = [
     "Evaluation",

@@ -25,8 +25,10 @@ from gpo.explore.waves import locate
 from gpo.locate import Located, choose, reset_state
 from gpo.paths import PathPrior
 from gpo.pool import Pool, Watch
+from gpo.protocols import Policy, Verifier, unjudged
 from gpo.recipe import Recipe
-from gpo.types import Group, Policy, Problem, State, StepValues, Verifier, derive_seed, unjudged
+from gpo.seeds import derive_seed
+from gpo.types import Group, Problem, State, StepValues
 
 
 @dataclass(frozen=True)

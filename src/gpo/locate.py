@@ -13,19 +13,10 @@ from gpo import curve as curves
 from gpo import search as searches
 from gpo.paths import PathPrior
 from gpo.proposals import Scores
+from gpo.protocols import Policy, Splitter
 from gpo.recipe import Recipe
-from gpo.types import (
-    CriticalStep,
-    Group,
-    Policy,
-    Rollout,
-    Splitter,
-    State,
-    StepValues,
-    ValueCurve,
-    as_html,
-    derive_seed,
-)
+from gpo.seeds import derive_seed
+from gpo.types import CriticalStep, Group, Rollout, State, StepValues, ValueCurve
 
 
 @dataclass(frozen=True)
@@ -48,9 +39,6 @@ class Located:
         if rollout is None or not np.isfinite(values).all():
             return None
         return StepValues(rollout, self.curve.bounds, values)
-
-    def _repr_html_(self) -> str:
-        return as_html("located", self)
 
 
 def choose(groups: Sequence[Group], recipe: Recipe, seed: int, most: int | None = None) -> list[Rollout]:

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from gpo.types import Group, Policy, Request, Rollout, Sample, State, Verifier, derive_seed
+from gpo.protocols import Policy, Verifier
+from gpo.seeds import derive_seed
+from gpo.types import Group, Request, Rollout, Sample, State
 
 Purpose = Literal["explore", "values", "resets", "archive"]
 PURPOSES: tuple[str, ...] = get_args(Purpose)

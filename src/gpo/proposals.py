@@ -18,7 +18,8 @@ from operator import attrgetter
 from typing import Any
 
 from gpo.curve import mean_over_steps
-from gpo.types import Ids, InputError, Policy, Rollout, State, ValueCurve
+from gpo.protocols import Policy
+from gpo.types import Ids, InputError, Rollout, State, ValueCurve
 
 Scores = list[float] | None
 """[S] finite scores; None where a proposal has nothing to say."""

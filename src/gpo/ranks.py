@@ -17,20 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpo.types import (
-    UNJUDGED,
-    ForwardingPolicy,
-    Ids,
-    InputError,
-    Policy,
-    Problem,
-    Request,
-    RunError,
-    Sample,
-    State,
-    Verifier,
-    unjudged,
-)
+from gpo.protocols import UNJUDGED, ForwardingPolicy, Policy, Verifier, unjudged
+from gpo.types import Ids, InputError, Problem, Request, RunError, Sample, State
 
 
 class Ranks:

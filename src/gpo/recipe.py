@@ -11,8 +11,9 @@ from gpo import proposals, steps
 from gpo.curve import ADVANTAGE_RULES, FREE_RULES, VALUE_RULES, Rule
 from gpo.pool import Purpose
 from gpo.proposals import Proposal
+from gpo.protocols import Splitter
 from gpo.settings import Reading, Success
-from gpo.types import InputError, Splitter
+from gpo.types import InputError
 
 Explored = Literal["failed", "mixed", "unsolved", "succeeded", "all"]
 EXPLORED = (

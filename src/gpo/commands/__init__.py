@@ -1,4 +1,37 @@
-"""One module per command: `run(settings, ui)` does the work and returns the command's JSON object."""
+"""One module per command: what it does is `run(settings, ui)`, which returns the command's JSON object."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gpo import ending
+
+JSON = "Print one JSON object last"
+
+
+class UsablePath(click.Path):
+    """A path that a file system takes; whether something is there is looked at later."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from gpo.files import check_path
+
+        check_path(str(value), str(param.opts[0]) if param and param.opts else "")
+        return super().convert(value, param, ctx)
+
+
+def finish(summary: dict[str, Any], as_json: bool) -> None:
+    """Prints the command's JSON object as the last line of standard output."""
+    if as_json and ending.is_first():
+        from gpo.console import json_object
+        from gpo.record import finite
+
+        json_object(finite(summary))
 
 
 def quiet() -> None:

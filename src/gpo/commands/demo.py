@@ -5,18 +5,19 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from gpo.commands import setup, show, train
-from gpo.commands.ui import Ui
+from gpo.commands import show, train
 from gpo.config import DemoSettings, TrainSettings
+from gpo.console import Ui
 from gpo.record import Json, read_lines
 from gpo.record.schema import CurveLine
 from gpo.report import terminal
+from gpo.setup.start import output_folder
 
 
 def run(settings: DemoSettings, ui: Ui) -> Json:
     """Trains the tiny model on its chain sums; returns accuracies, token ledger and the run's folder."""
     start = time.monotonic()
-    path = setup.output_folder(settings.output, "demo", settings.seed)
+    path = output_folder(settings.output, "demo", settings.seed)
     ui.print(
         "A model of 0.4 million weights adds chains of numbers, a line a step, and sometimes slips.",
         "Its failed answers are cut into steps, the step that lost them is found by sampling around it,",

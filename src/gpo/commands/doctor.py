@@ -8,11 +8,13 @@ import sys
 from collections.abc import Mapping
 from importlib import import_module
 
+import click
 from rich.table import Table
 from rich.text import Text
 
 from gpo import DEMO_MODEL, __version__, doctor, verifiers
-from gpo.commands.ui import Ui
+from gpo.commands import JSON, finish, quiet
+from gpo.console import Ui
 from gpo.doctor import Extra, Finding
 from gpo.record import Json
 from gpo.types import InputError, Problem
@@ -175,3 +177,15 @@ def lines(found: list[Finding]) -> list[str]:
     """Two lines a finding."""
     pairs = [(f"{'FAULT' if one.is_fault else 'note'}: {one.what}", f"  -> {one.todo}") for one in found]
     return [*(line for pair in pairs for line in pair), ""]
+
+
+@click.command("doctor")
+@click.option("--model", help="Also check the configuration of this model: a path or hub name")
+@click.option("--json", "as_json", is_flag=True, help=JSON)
+def command(model: str | None, as_json: bool) -> None:
+    """Ends with exit code 1 if something that is installed is known not to work."""
+    quiet()
+    summary = run(Ui(as_json), model)
+    finish(summary, as_json)
+    if not summary["ok"]:
+        raise SystemExit(1)

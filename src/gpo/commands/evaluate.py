@@ -10,14 +10,15 @@ from pathlib import Path
 from rich.console import RenderableType
 from rich.text import Text
 
-from gpo.commands import setup, sweep
+from gpo.commands import sweep
 from gpo.commands.harness import check_export, export
-from gpo.commands.ui import Ui
 from gpo.config import EvalSettings
+from gpo.console import Ui
 from gpo.evaluation import Outcome, Scores, compare, scores
 from gpo.record import Json, RunFolder, lines, stored_run, write_json
 from gpo.record.schema import EvaluatedLine, EvaluatedRound
 from gpo.report import scores as table
+from gpo.setup.start import output_folder
 from gpo.types import DataWarning, InputError, Problem, RunError
 
 
@@ -25,7 +26,7 @@ def run(settings: EvalSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     """Evaluates, compares if asked to, writes summary.json and prints the tables."""
     ks = checked_ks(settings)
     check_export(settings)
-    path = resume or setup.output_folder(settings.output, "eval", settings.seed)
+    path = resume or output_folder(settings.output, "eval", settings.seed)
     finished = finished_rival(settings)
     if settings.against is not None and finished is None:
         check_rival(settings, path)

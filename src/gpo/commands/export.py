@@ -8,15 +8,13 @@ from pathlib import Path
 from rich.text import Text
 
 from gpo import DEMO_MODEL, tasks
-from gpo.commands import outputs
-from gpo.commands.held_out import check_training_rows
 from gpo.commands.rows import FILES
-from gpo.commands.ui import Ui
 from gpo.config import ExportSettings
+from gpo.console import Ui
 from gpo.export import KINDS, Export, Source, export, write
-from gpo.record import Json, RunFolder, read_json, read_lines
+from gpo.record import Json, RunFolder, outputs, read_json, read_lines
 from gpo.record.schema import MadeLine, PairLine, PairsSummary, StepsLine, TunedLine, UnpairedLine
-from gpo.tasks.splits import held_out_rows
+from gpo.tasks.splits import check_training_rows, held_out_rows
 from gpo.types import InputError
 
 KIND_OF: Mapping[str, type[MadeLine]] = {

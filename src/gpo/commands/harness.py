@@ -7,9 +7,9 @@ import shlex
 from pathlib import Path
 
 from gpo import DEMO_MODEL, tasks
-from gpo.commands import setup
 from gpo.config import EvalSettings
 from gpo.record import Json
+from gpo.setup.data import load_rows, source_name
 from gpo.tasks import harness
 from gpo.tasks.read import RAY
 from gpo.types import InputError
@@ -28,9 +28,9 @@ def check_export(settings: EvalSettings) -> None:
 def export(settings: EvalSettings, path: Path) -> Json:
     """Writes the folder lm-eval in the run at `path`; returns the YAML's path and the command to run."""
     folder = path / "lm-eval"
-    name = "gpo_" + "".join(c if c.isalnum() else "_" for c in setup.source_name(settings))[-60:]
+    name = "gpo_" + "".join(c if c.isalnum() else "_" for c in source_name(settings))[-60:]
     prompt = tasks.prompt(settings.prompt, settings.task, settings.data_folder, settings.shots)
-    rows = setup.load_rows(settings, settings.split, settings.seed)
+    rows = load_rows(settings, settings.split, settings.seed)
     verifier = _verifier(settings)
     asked = [
         harness.Asked(row.id, prompt(row), target(row.answer, verifier), str(row.columns.get("subject", "")))

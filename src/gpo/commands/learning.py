@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gpo import checksums
-from gpo.commands import engines, setup
 from gpo.config import PreferenceSettings, TrainSettings
 from gpo.learn.checkpoint import RESTORE
 from gpo.learn.logprobs import check_temperature
@@ -17,7 +16,9 @@ from gpo.learn.network import check_precision, check_sharded, layers_of
 from gpo.learn.optimisation import Optimisation
 from gpo.learn.policy_gradient import PolicyGradient
 from gpo.ranks import Ranks
-from gpo.types import InputError, derive_seed
+from gpo.seeds import derive_seed
+from gpo.setup import engine
+from gpo.types import InputError
 
 if TYPE_CHECKING:
     from gpo.policies.described import DescribedPolicy
@@ -50,7 +51,7 @@ def load_policy(
     if settings.dtype == "auto" and not (settings.adapter or settings.lora_rank):
         # Checkpoints in half precision are common, and small updates of such weights are rounded away.
         changes["dtype"] = "float32"
-    policy = setup.load_policy(settings.model_copy(update=changes), checkpoint)
+    policy = engine.load_policy(settings.model_copy(update=changes), checkpoint)
     if settings.lora_rank and not checkpoint:
         policy.model = with_new_adapter(settings, policy.model)
     return policy
@@ -72,7 +73,7 @@ def load_asking(
     """
     if checkpoint:
         checksums.check(checkpoint, RESTORE)
-    asking = engines.load_asking(settings, checkpoint / "model" if checkpoint else None)
+    asking = engine.load_asking(settings, checkpoint / "model" if checkpoint else None)
     if ranks.is_sharded:
         check_sharded(asking.config)
     if settings.dtype != "auto" and not (settings.adapter or settings.lora_rank):

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from gpo.commands import setup, sweep
-from gpo.commands.ui import Ui
+from gpo.commands import sweep
 from gpo.config import LocateSettings
+from gpo.console import Ui
 from gpo.recipe import Recipe
 from gpo.record import Json, read_lines, write_json
 from gpo.record.schema import CurveLine
 from gpo.report import terminal
 from gpo.search import CREDIBLE
+from gpo.setup.start import output_folder
 
 FIFTHS = 5
 SHORTER_STEPS = {
@@ -28,7 +29,7 @@ SHORTER_STEPS = {
 def run(settings: LocateSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     """Samples each problem, explores one trajectory of it and names its critical step."""
     recipe = settings.part(Recipe, resets=False, archived=0)
-    path = resume or setup.output_folder(settings.output, "locate", settings.seed)
+    path = resume or output_folder(settings.output, "locate", settings.seed)
     summary = sweep.sweep("locate", settings, recipe, ui, path, is_resumed=resume is not None)
     summary |= found(read_lines(path / "curves.jsonl", CurveLine), summary["tokens"])
     write_json(path / "summary.json", summary)

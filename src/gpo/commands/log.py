@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gpo.commands import learning
 from gpo.commands.trackers import Trackers
-from gpo.commands.ui import Ui
 from gpo.config import TrainSettings
+from gpo.console import Ui
 from gpo.learn.watchdog import warnings
 from gpo.record import Json, RunFolder
 from gpo.report import terminal

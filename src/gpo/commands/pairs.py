@@ -12,33 +12,28 @@ import numpy as np
 from rich.console import RenderableType
 
 from gpo import pairs, tasks
-from gpo.commands import engines, locate, setup
-from gpo.commands.begin import begun
+from gpo.commands import locate
 from gpo.commands.filling import filled, matched
-from gpo.commands.held_out import check_training_rows
 from gpo.commands.located import check_same_prompts, fingerprint_of, read_trajectories
 from gpo.commands.remembered import Remembered, read_samples
 from gpo.commands.rows import FILES, Writer
-from gpo.commands.ui import Ui
 from gpo.config import SAMPLED_HOW, LocateSettings, PairsSettings, PreferenceSettings
+from gpo.console import Ui
 from gpo.curve import Rule
 from gpo.pairs import SEARCHED, FirstStep, Options, Rows, Trajectory
 from gpo.pool import Pool, Watch
-from gpo.record import (
-    Json,
-    RunFolder,
-    check_rows,
-    read_json,
-    row_lines,
-    stored_run,
-    write_json,
-    write_lines,
-)
+from gpo.protocols import Tokenizer, unjudged
+from gpo.record import Json, RunFolder, check_rows, read_json, row_lines, stored_run, write_json, write_lines
 from gpo.record.schema import LocatedSummary
 from gpo.report import terminal
 from gpo.report.unjudged import told
+from gpo.seeds import derive_seed
 from gpo.settings import check_stored
-from gpo.types import Ids, InputError, Problem, State, Tokenizer, derive_seed, unjudged
+from gpo.setup.data import load_problems, load_verifier
+from gpo.setup.engine import load_asking, load_engine
+from gpo.setup.start import begun, output_folder
+from gpo.tasks.splits import check_training_rows
+from gpo.types import Ids, InputError, Problem, State
 
 PLACES = ("model", "adapter", "trust_remote_code", "device", "dtype", "threads", "batch_tokens", *SAMPLED_HOW)
 """Settings of a located run that may differ when pairs are built from it: where the model is and runs."""
@@ -46,7 +41,7 @@ PLACES = ("model", "adapter", "trust_remote_code", "device", "dtype", "threads",
 
 def run(settings: PairsSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     """Builds all rows and writes them; returns the counts, with what was left out and why."""
-    path = resume or setup.output_folder(settings.output, "pairs", settings.seed)
+    path = resume or output_folder(settings.output, "pairs", settings.seed)
     if settings.run:
         settings = with_settings_of(Path(settings.run), settings)
     check_training_rows(
@@ -122,7 +117,7 @@ class Wanted:
 
     def __init__(self, settings: PairsSettings, source: Path, path: Path) -> None:
         self.excluded = excluded_questions(settings)
-        self.asking = engines.load_asking(settings)
+        self.asking = load_asking(settings)
         self.known = read_samples(path, self.asking.num_known)
         """What was sampled for the rows before the run was killed, so that it is not sampled twice."""
         if settings.run or (source / "summary.json").is_file():
@@ -153,9 +148,9 @@ class Maker:
     def check_source(self) -> None:
         """Reads the problems again that are to be sampled from; InputError if they are not the run's."""
         self.check_fingerprint(self.asking.fingerprint)
-        self.verifier = setup.load_verifier(self.settings)
+        self.verifier = load_verifier(self.settings)
         seed = RunFolder.stored_settings(self.source, "locate")["seed"]
-        problems = setup.load_problems(
+        problems = load_problems(
             self.settings, self.asking, self.verifier, split=self.settings.split, seed=seed
         )
         check_rows(self.source, stored_run(self.source), row_lines(problems))
@@ -174,7 +169,7 @@ class Maker:
     @cached_property
     def pool(self) -> Pool:
         """Where more is sampled, by the model that was located and no other."""
-        policy = engines.load_engine(self.settings)
+        policy = load_engine(self.settings)
         self.check_fingerprint(policy.fingerprint)
         sampler = Remembered(policy, self.folder, self.known) if self.folder else policy
         return Pool(sampler, self.verifier, derive_seed(self.settings.seed, "pairs"))

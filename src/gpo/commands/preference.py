@@ -15,20 +15,16 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from gpo import pairs
-from gpo.commands import learning, setup, trackers
-from gpo.commands.begin import begun
+from gpo.commands import learning, trackers
 from gpo.commands.filling import filled
-from gpo.commands.held_out import check_training_rows
 from gpo.commands.located import check_same_prompts, fingerprint_of, of_round
-from gpo.commands.overlap import contaminated
 from gpo.commands.pairs import OUTCOMES, first_step_of, nothing_left, rule_for
 from gpo.commands.records import write_round
 from gpo.commands.rows import FILES, Writer, check_vocabulary, fitting, read_labelled, read_preferences
-from gpo.commands.setup import Asking
 from gpo.commands.tally import Tally
 from gpo.commands.trackers import Trackers
-from gpo.commands.ui import Ui
 from gpo.config import PreferenceSettings
+from gpo.console import Ui
 from gpo.curriculum import Memory
 from gpo.evaluation import evaluate
 from gpo.gpo import problem_order, run_round
@@ -38,12 +34,25 @@ from gpo.learn.preference import check_one_side, check_rows, check_trl, train
 from gpo.pairs import Options
 from gpo.paths import PathPrior
 from gpo.pool import Watch
+from gpo.protocols import Verifier
 from gpo.ranks import Ranks
 from gpo.recipe import Recipe
 from gpo.record import Json, RunFolder, row_lines, trained_lines, write_lines
 from gpo.report import terminal
 from gpo.report.unjudged import counted, told
-from gpo.types import InputError, Labelled, Preference, Problem, Verifier, derive_seed, spent_tokens
+from gpo.seeds import derive_seed
+from gpo.setup.data import (
+    Asking,
+    check_training,
+    contaminated,
+    load_problems,
+    load_splits,
+    load_training,
+    load_verifier,
+)
+from gpo.setup.start import begun, output_folder
+from gpo.tasks.splits import check_training_rows
+from gpo.types import InputError, Labelled, Preference, Problem, spent_tokens
 
 Rows = Sequence[Preference] | Sequence[Labelled]
 
@@ -52,8 +61,8 @@ def run(settings: PreferenceSettings, ui: Ui, *, resume: Path | None = None) -> 
     """Trains for all rounds; returns accuracies, rows and token ledger."""
     check_trl()
     datasets.disable_progress_bars()
-    check_training(settings)
-    path = resume or setup.output_folder(settings.output, "train", settings.seed)
+    check_rows_trained(settings)
+    path = resume or output_folder(settings.output, "train", settings.seed)
     with begun(
         "train",
         path,
@@ -65,10 +74,10 @@ def run(settings: PreferenceSettings, ui: Ui, *, resume: Path | None = None) -> 
         return complete(folder, training, ui)
 
 
-def check_training(settings: PreferenceSettings) -> None:
+def check_rows_trained(settings: PreferenceSettings) -> None:
     """InputError, before anything is loaded, if what is trained on is for testing."""
     if settings.pairs is None:
-        setup.check_training(settings)
+        check_training(settings)
     else:
         stored = RunFolder.stored_settings(Path(settings.pairs), "pairs")
         check_training_rows(f"--pairs {settings.pairs}", stored, is_allowed=settings.allow_test)
@@ -101,7 +110,7 @@ class Parts:
         self.made = made_rows(settings)
         self.recipe = recipe_of(settings)
         if settings.task or settings.data or settings.eval_task or settings.eval_data:
-            self.verifier = setup.load_verifier(settings)
+            self.verifier = load_verifier(settings)
         self.checkpoint = folder.last_checkpoint() if folder else None
         self.asking = learning.load_asking(settings, Ranks(), self.checkpoint)
         self.fingerprint = self.asking.fingerprint
@@ -114,9 +123,9 @@ class Parts:
                 self.held_out = held_out_problems(settings, self.asking, self.verifier)
             self.given = self.not_held_out(Path(settings.pairs))
         elif self.verifier and settings.eval_problems:
-            self.problems, self.held_out = setup.load_splits(settings, self.asking, self.verifier)
+            self.problems, self.held_out = load_splits(settings, self.asking, self.verifier)
         elif self.verifier:
-            self.problems = setup.load_training(settings, self.asking, self.verifier)
+            self.problems = load_training(settings, self.asking, self.verifier)
 
     def not_held_out(self, run: Path) -> Rows:
         """The rows of a finished `gpo pairs` that this model can be trained on."""
@@ -331,7 +340,7 @@ def held_out_problems(settings: PreferenceSettings, asking: Asking, verifier: Ve
     if not settings.eval_problems or (task is None and settings.eval_data is None):
         return []
     source = {"task": task, "data": settings.eval_data, "limit": settings.eval_problems}
-    return setup.load_problems(settings.model_copy(update=source), asking, verifier, seed=settings.seed)
+    return load_problems(settings.model_copy(update=source), asking, verifier, seed=settings.seed)
 
 
 def summarise(lines: list[Json]) -> Json:

@@ -20,10 +20,12 @@ from gpo.explore.lessons import LAST
 from gpo.explore.stream import Row
 from gpo.paths import PathPosterior, PathPrior
 from gpo.pool import PURPOSES
+from gpo.protocols import Policy, Verifier
 from gpo.record import Json, RunFolder, read_lines, rollout_of, rollout_record, stored_run
 from gpo.record.schema import DrawnLine, EvaluatedLine, FinishedLine, SearchedLine
 from gpo.report.unjudged import counted
-from gpo.types import Group, InputError, Policy, Rollout, State, Verifier, derive_seed, digest, json_digest
+from gpo.seeds import derive_seed, digest, json_digest
+from gpo.types import Group, InputError, Rollout, State
 
 
 @dataclass

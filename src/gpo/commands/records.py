@@ -9,8 +9,10 @@ from typing import Any
 from gpo.gpo import Round
 from gpo.locate import Located
 from gpo.pool import Pool
+from gpo.protocols import Policy
 from gpo.record import Json, RunFolder, curve_record, rollout_record
-from gpo.types import Group, Policy, json_digest
+from gpo.seeds import json_digest
+from gpo.types import Group
 
 
 def write_round(folder: RunFolder, data: Round) -> None:

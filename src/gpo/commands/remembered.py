@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from gpo.protocols import ForwardingPolicy, Policy
 from gpo.record import Json, RunFolder, read_lines
 from gpo.record.schema import SampledLine
-from gpo.types import ForwardingPolicy, Policy, Request, Sample
+from gpo.types import Request, Sample
 
 SLICE = 256
 """Rows of one call: what a killed run loses at most."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from gpo.commands import outputs
-from gpo.commands.ui import Ui
+import click
+
+from gpo.commands import JSON, UsablePath, finish
+from gpo.console import Ui
 from gpo.files import write_whole
-from gpo.record import Json
+from gpo.record import Json, outputs
 from gpo.report import page
 from gpo.report.reading import read_runs, rollouts
 from gpo.report.views import Limits, page_data
@@ -48,3 +50,20 @@ def run(paths: Sequence[Path], output: Path, num_trajectories: int, ui: Ui) -> J
 def is_report(head: bytes) -> bool:
     """Whether a file that begins so is a page of this command, of any version."""
     return head.startswith(b"<!doctype html>") and b"<title>gpo report: " in head
+
+
+@click.command("report")
+@click.argument("runs", type=UsablePath(), nargs=-1, required=True)
+@click.option(
+    "--output", "-o", type=UsablePath(), default=Path("report.html"), show_default=True, help="File to write"
+)
+@click.option(
+    "--trajectories",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    help="Trajectories to show per run; drawn at random where there are more",
+)
+@click.option("--json", "as_json", is_flag=True, help=JSON)
+def command(runs: tuple[Path, ...], output: Path, trajectories: int, as_json: bool) -> None:
+    finish(run(runs, output, trajectories, Ui(as_json)), as_json)

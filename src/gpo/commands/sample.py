@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gpo.commands import setup, sweep
-from gpo.commands.ui import Ui
+from gpo.commands import sweep
 from gpo.config import SampleSettings
+from gpo.console import Ui
 from gpo.record import Json, write_json
+from gpo.setup.start import output_folder
 
 
 def run(settings: SampleSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     """Samples and verifies `num` completions of each problem."""
-    path = resume or setup.output_folder(settings.output, "sample", settings.seed)
+    path = resume or output_folder(settings.output, "sample", settings.seed)
     recipe = sweep.at_prompts(settings.num, settings.success_at)
     summary = sweep.sweep("sample", settings, recipe, ui, path, is_resumed=resume is not None)
     write_json(path / "summary.json", summary)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import click
+
+from gpo.commands import JSON, UsablePath, finish
 from gpo.commands.located import place
-from gpo.commands.ui import Ui
+from gpo.console import Ui
 from gpo.record import Json, read_lines, stored_run
 from gpo.record.schema import CurveLine, ProblemLine, RoundLine, TrainedLine, check_shown
 from gpo.report import terminal
@@ -110,3 +113,11 @@ def _agreement(first: Run, other: Run) -> tuple[int, int]:
 
 def _index(line: CurveLine) -> int | None:
     return line.critical.index if line.critical else None
+
+
+@click.command("show")
+@click.argument("runs", type=UsablePath(), nargs=-1, required=True)
+@click.option("--trajectory", type=click.IntRange(min=0), help="Number of the trajectory in the data, from 0")
+@click.option("--json", "as_json", is_flag=True, help=JSON)
+def command(runs: tuple[Path, ...], trajectory: int | None, as_json: bool) -> None:
+    finish(run(runs, Ui(as_json), trajectory), as_json)

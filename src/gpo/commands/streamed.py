@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from gpo import tasks
-from gpo.commands.given import given_rollouts
-from gpo.commands.setup import Asking
 from gpo.config import LocateSettings, SweepSettings
 from gpo.explore import Task
+from gpo.protocols import Verifier
 from gpo.record import RunFolder, check_begun_rows, read_lines, row_lines
 from gpo.record.schema import RowLine
+from gpo.seeds import json_digest
+from gpo.setup.data import Asking
+from gpo.setup.given import given_rollouts
 from gpo.tasks.read import RAY
 from gpo.tasks.rows import ID_COLUMNS, row_of
 from gpo.tasks.tables import narrow_columns, plain
-from gpo.types import InputError, Verifier, json_digest
+from gpo.types import InputError
 
 
 def is_streamed(settings: SweepSettings) -> bool:

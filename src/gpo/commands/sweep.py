@@ -10,21 +10,23 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from gpo.commands import engines, setup
-from gpo.commands.actors import sampling, slots
-from gpo.commands.begin import asked, begun
-from gpo.commands.given import given_tasks
 from gpo.commands.progress import Recorded, Writer
 from gpo.commands.streamed import is_streamed, noted, open_data, streamed
-from gpo.commands.ui import Ui
 from gpo.config import LocateSettings, SweepSettings
+from gpo.console import Ui
 from gpo.explore import Explorer, Finished, Task
 from gpo.explore.engine import FULL, Fill
+from gpo.protocols import Policy, Verifier
 from gpo.recipe import Recipe
 from gpo.record import Json, RunFolder, row_lines
 from gpo.report import terminal
 from gpo.report.unjudged import told
-from gpo.types import Policy, Problem, Verifier, derive_seed
+from gpo.seeds import derive_seed
+from gpo.setup.data import load_verifier
+from gpo.setup.engine import check_room, engine_counts, load_asking, sampling, slots, suited
+from gpo.setup.given import given_tasks
+from gpo.setup.start import asked, begun
+from gpo.types import Problem
 
 Check = Callable[[Sequence[Problem]], None]
 
@@ -52,12 +54,12 @@ def sweep(
         prepare=lambda _: queue(command, settings, path, check),
         load=lambda _: sampling(settings),
     ) as (folder, found, policy):
-        engines.check_room(policy, found.problems)
+        check_room(policy, found.problems)
         folder.take_up(stored, policy.fingerprint, found.rows)
         for name, size in folder.repair().items():
             ui.log(f"{path / name}: removed an incomplete last line ({size} bytes)")
-        summary = _run(folder, found, settings, engines.suited(recipe, policy), policy, ui, command)
-        summary |= engines.engine_counts(policy)
+        summary = _run(folder, found, settings, suited(recipe, policy), policy, ui, command)
+        summary |= engine_counts(policy)
     return summary | {"given": found.num_rows, "run": str(path)}
 
 
@@ -95,7 +97,7 @@ def queue(command: str, settings: SweepSettings, path: Path, check: Check = lamb
             tasks = given_tasks(found.problems, settings, found.asking, found.verifier)
         num = len(found.problems)
         return Queue(found.verifier, found.fingerprint, recorded, tasks, num, len(tasks), found.problems)
-    verifier, asking = setup.load_verifier(settings), engines.load_asking(settings)
+    verifier, asking = load_verifier(settings), load_asking(settings)
     recorded = Recorded.read(path, command, asking.num_known)
     data, num = open_data(settings)
     next(streamed(data, settings, asking, verifier), None)  # so that the first row is read before the weights

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpo.types import Verifier, unjudged
+from gpo.protocols import Verifier, unjudged
 
 
 class Tally:

@@ -14,25 +14,28 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from gpo.commands import engines, learning, setup, trackers
-from gpo.commands.begin import begun
+from gpo.commands import learning, trackers
 from gpo.commands.clock import Clock
 from gpo.commands.log import Log, accuracies, diverged, is_stale
 from gpo.commands.records import write_round
 from gpo.commands.tally import Tally
-from gpo.commands.ui import Ui
 from gpo.config import TrainSettings
+from gpo.console import Ui
 from gpo.curriculum import Memory
 from gpo.evaluation import evaluate
 from gpo.gpo import Round, problem_order, run_round
 from gpo.learn.optimisation import Optimisation
 from gpo.pool import PURPOSES, Watch
+from gpo.protocols import Verifier
 from gpo.ranks import Ranks, SharedPolicy, SharedVerifier
 from gpo.recipe import Recipe
 from gpo.record import Json, RunFolder, read_json, row_lines, write_json
 from gpo.report import terminal
 from gpo.report.unjudged import counted, told
-from gpo.types import Group, InputError, Problem, State, Verifier, spent_tokens
+from gpo.setup.data import check_training, load_splits, load_verifier
+from gpo.setup.engine import load_vllm, suited
+from gpo.setup.start import begun, output_folder
+from gpo.types import Group, InputError, Problem, State, spent_tokens
 
 PROBES = 4
 """Prompts at which an engine is compared with the trainer."""
@@ -40,9 +43,9 @@ PROBES = 4
 
 def run(settings: TrainSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     """Trains until the rounds are done or the token budget is spent; returns the summary."""
-    setup.check_training(settings)
+    check_training(settings)
     ranks = learning.processes(settings)
-    path = resume or setup.output_folder(settings.output, "train", settings.seed)
+    path = resume or output_folder(settings.output, "train", settings.seed)
     with begun(
         "train",
         path,
@@ -98,10 +101,10 @@ def prepared(settings: TrainSettings, ranks: Ranks, folder: RunFolder | None) ->
     trackers.check(settings.track)
     recipe = settings.part(Recipe)
     optimisation = learning.optimisation(settings)
-    verifier = setup.load_verifier(settings)
+    verifier = load_verifier(settings)
     checkpoint = folder.last_checkpoint() if folder else None
     asking = learning.load_asking(settings, ranks, checkpoint)
-    problems, held_out = setup.load_splits(settings, asking, verifier)
+    problems, held_out = load_splits(settings, asking, verifier)
     memory = read_memory(checkpoint / "memory.json") if checkpoint else Memory()
     return Parts(asking.fingerprint, recipe, optimisation, verifier, problems, held_out, checkpoint, memory)
 
@@ -115,9 +118,9 @@ class Training:
         self.verifier = SharedVerifier(parts.verifier, ranks)
         checkpoint = parts.checkpoint
         self.policy = learning.load_policy(settings, ranks, checkpoint / "model" if checkpoint else None)
-        self.engine = engines.load_vllm(settings) if settings.engine == "vllm" else None
+        self.engine = load_vllm(settings) if settings.engine == "vllm" else None
         self.sampler = SharedPolicy(self.engine or self.policy, ranks)
-        self.recipe = engines.suited(parts.recipe, self.engine or self.policy)
+        self.recipe = suited(parts.recipe, self.engine or self.policy)
         self.known = {problem.id: problem for problem in self.problems}
         self.tally = Tally(self.verifier)
         self.sync()

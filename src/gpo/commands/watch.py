@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+import click
 from rich.console import Group, RenderableType
 
-from gpo.commands.ui import Ui
+from gpo.commands import JSON, UsablePath, finish
+from gpo.console import Ui
 from gpo.record import Json, is_running, read_lines, stored_run
 from gpo.record.schema import EvaluatedRound, Line, ProblemLine, RoundLine, TrainedLine, check_shown
 from gpo.report import terminal
@@ -124,3 +126,18 @@ def standing(path: Path, command: str, settings: Json, lines: Sequence[Json], go
     if going:
         return f"{path}: goes on; {rounds}{total} rounds are complete"
     return f"{path}: has ended, {rounds}{total} rounds are complete"
+
+
+@click.command("watch")
+@click.argument("path", metavar="RUN", type=UsablePath())
+@click.option("--once", is_flag=True, help="Print how the run stands, and exit")
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.05),
+    default=1.0,
+    show_default=True,
+    help="Seconds between two looks at the run",
+)
+@click.option("--json", "as_json", is_flag=True, help=JSON)
+def command(path: Path, once: bool, every: float, as_json: bool) -> None:
+    finish(run(path, Ui(as_json), is_once=once, every_s=every), as_json)

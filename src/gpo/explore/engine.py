@@ -14,7 +14,8 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from gpo.types import Policy, Request, Sample, StreamingPolicy
+from gpo.protocols import Policy, StreamingPolicy
+from gpo.types import Request, Sample
 
 T = TypeVar("T")
 PATIENCE_S = 5.0

@@ -16,8 +16,10 @@ from gpo.explore.work import Ask, Await, Look, Need, Searched, Work, chosen, exp
 from gpo.locate import Located
 from gpo.pool import PURPOSES, verified
 from gpo.proposals import Scores
+from gpo.protocols import Policy, Verifier
 from gpo.recipe import Recipe
-from gpo.types import Group, Policy, Problem, Request, Rollout, Sample, State, Verifier, derive_seed
+from gpo.seeds import derive_seed
+from gpo.types import Group, Problem, Request, Rollout, Sample, State
 
 AHEAD = 2
 """New problems are begun until so many times the engine's slots are asked for: one wave runs, one waits."""

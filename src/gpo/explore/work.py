@@ -25,9 +25,10 @@ from gpo.locate import (
 )
 from gpo.paths import PathPosterior, PathPrior
 from gpo.proposals import Scores
+from gpo.protocols import Policy
 from gpo.recipe import Recipe
 from gpo.search import Adaptive, Search
-from gpo.types import Group, Policy, Problem, Rollout, State, ValueCurve
+from gpo.types import Group, Problem, Rollout, State, ValueCurve
 
 WIDTH = 2
 """Boundaries that a search may ask for at once. One finds a little more with the same tokens (67 against

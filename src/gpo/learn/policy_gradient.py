@@ -35,7 +35,8 @@ from gpo.learn.examples import Example, Flat
 from gpo.learn.network import Network, whole
 from gpo.learn.optimisation import Optimisation
 from gpo.ranks import Ranks
-from gpo.types import Group, StepValues, derive_seed
+from gpo.seeds import derive_seed
+from gpo.types import Group, StepValues
 
 __all__ = ["Optimisation", "PolicyGradient", "dr_grpo", "grpo", "rloo"]
 

@@ -30,7 +30,8 @@ from transformers import PrinterCallback, TrainerCallback
 from gpo.learn import trainer_checkpoints
 from gpo.learn.optimisation import PreferenceOptimisation
 from gpo.rope import switch_of
-from gpo.types import InputError, Labelled, Preference, derive_seed
+from gpo.seeds import derive_seed
+from gpo.types import InputError, Labelled, Preference
 
 BETAS = {"dpo": 0.1, "ipo": 0.1, "kto": 0.1, "simpo": 2.0, "orpo": 0.1}
 """Each method's own default; SimPO's is that of its paper."""

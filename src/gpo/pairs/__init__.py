@@ -7,16 +7,7 @@ says nothing for the other outcome: it stands only on the side that the trajecto
 """
 
 from gpo.pairs.build import build, missing_side, weight_of, with_fresh
-from gpo.pairs.parts import (
-    SEARCHED,
-    Answer,
-    FirstStep,
-    Options,
-    Pair,
-    Rows,
-    Trajectory,
-    Unpaired,
-)
+from gpo.pairs.parts import SEARCHED, Answer, FirstStep, Options, Pair, Rows, Trajectory, Unpaired
 from gpo.pairs.sides import sides, step_before_which
 
 __all__ = [

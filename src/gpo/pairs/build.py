@@ -8,16 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from gpo.pairs.parts import (
-    SEARCHED,
-    Answer,
-    FirstStep,
-    Options,
-    Pair,
-    Rows,
-    Trajectory,
-    Unpaired,
-)
+from gpo.pairs.parts import SEARCHED, Answer, FirstStep, Options, Pair, Rows, Trajectory, Unpaired
 from gpo.pairs.sides import paid_for, sides, step_before_which
 from gpo.types import OFF_POLICY, Ids, Rollout, State
 

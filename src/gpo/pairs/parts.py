@@ -10,15 +10,7 @@ from pydantic import Field, model_validator
 
 from gpo.curve import Estimate
 from gpo.settings import Success
-from gpo.types import (
-    CriticalStep,
-    Ids,
-    Labelled,
-    Preference,
-    Rollout,
-    State,
-    ValueCurve,
-)
+from gpo.types import CriticalStep, Ids, Labelled, Preference, Rollout, State, ValueCurve
 
 At = Literal["critical", "both", "every", "prompt", "random", "entropy", "as-released"]
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from gpo.curve import mean_entropies
 from gpo.pairs.parts import SEARCHED, Answer, FirstStep, Options, Trajectory
-from gpo.types import OFF_POLICY, Ids, Rollout, derive_seed
+from gpo.seeds import derive_seed
+from gpo.types import OFF_POLICY, Ids, Rollout
 
 
 def step_before_which(trajectory: Trajectory, at: str, seed: int = 0) -> int | None:

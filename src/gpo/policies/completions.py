@@ -8,7 +8,8 @@ from typing import Any
 from gpo.policies.prompting import PromptedPolicy
 from gpo.policies.replicas import Json, MalformedError
 from gpo.policies.sampler import Sampling
-from gpo.types import Ids, Sample, derive_seed
+from gpo.seeds import derive_seed
+from gpo.types import Ids, Sample
 
 PATH = "/v1/completions"
 _LEAST_LOGPROB = -1000.0

@@ -20,8 +20,9 @@ from transformers import PreTrainedModel
 
 from gpo.policies.reader import Reader
 from gpo.policies.sampler import Sampling, draw, uniforms
+from gpo.protocols import Tokenizer
 from gpo.rope import side, switch_of
-from gpo.types import Ids, Sample, Tokenizer
+from gpo.types import Ids, Sample
 
 _STRIDE = 8
 """Tokens between two looks at which rows have ended; a look waits for the device."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from gpo.types import json_digest
+from gpo.seeds import json_digest
 
 _WEIGHTS = (".safetensors", ".bin")
 _FILE_PROBES = 4096

@@ -11,7 +11,8 @@ from gpo.policies.sampler import Sampling
 from gpo.policies.seen import Sight
 from gpo.policies.template import ChatTemplate
 from gpo.policies.traces import trace_of
-from gpo.types import Capabilities, CompletionText, Ids, InputError, Problem, State, Tokenizer, Trace
+from gpo.protocols import Capabilities, Tokenizer
+from gpo.types import CompletionText, Ids, InputError, Problem, State, Trace
 
 
 class Prompting(TypedDict, total=False):
@@ -29,7 +30,7 @@ class Prompting(TypedDict, total=False):
 
 
 class RawTokenizer:
-    """gpo.types.Tokenizer over a transformers tokenizer: no special tokens added, none dropped.
+    """gpo.protocols.Tokenizer over a transformers tokenizer: no special tokens added, none dropped.
 
     Text that spells a special token becomes that token, as everywhere in transformers, so that decoding
     and encoding are inverse to each other; this holds for a question too. A data set whose questions
@@ -47,7 +48,7 @@ class RawTokenizer:
 
 
 class PromptedPolicy(Capabilities):
-    """The half of a gpo.types.Policy that no engine does: prompts, texts, limits.
+    """The half of a gpo.protocols.Policy that no engine does: prompts, texts, limits.
 
     A completion ends with one of `end_ids`, or as soon as its sampled text contains a string of `stop`; both
     are part of the sample. `max_tokens` limits prefix plus continuation, and `context` prompt plus

@@ -14,7 +14,8 @@ from concurrent.futures import Future
 from typing import Any
 
 from gpo.policies.prompting import PromptedPolicy
-from gpo.types import ForwardingPolicy, Ids, InputError, Policy, Request, Sample, State
+from gpo.protocols import ForwardingPolicy, Policy
+from gpo.types import Ids, InputError, Request, Sample, State
 
 WAVES = 2
 """That an actor has at once: one that it samples and one that waits for it."""

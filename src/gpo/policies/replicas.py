@@ -21,7 +21,8 @@ from gpo.files import JsonError, parse_json
 from gpo.masking import KEY, secrets
 from gpo.policies import calls
 from gpo.policies.calls import Answer, CallError
-from gpo.types import EngineError, derive_seed
+from gpo.seeds import derive_seed
+from gpo.types import EngineError
 
 __all__ = ["KEY", "Json", "MalformedError", "Patience", "RefusedError", "Replica", "Replicas"]
 

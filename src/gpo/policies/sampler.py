@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gpo.types import InputError, derive_seed
+from gpo.seeds import derive_seed
+from gpo.types import InputError
 
 
 @dataclass(frozen=True, slots=True)

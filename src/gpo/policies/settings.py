@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from gpo.settings import Reading
+from gpo.settings import Reading, Settings
 
 TEMPLATE_OWN = (
     *("conversation", "messages", "tools", "documents", "chat_template", "add_generation_prompt"),
@@ -116,3 +116,42 @@ def check_entropies(settings: EngineSettings, rule: str) -> None:
             f"rule: 'entropy'{of} needs token entropies, which engine {settings.engine} does not give; "
             f"give {instead} or --engine transformers"
         )
+
+
+class ActorSettings(Settings):
+    """Sampling on Ray actors."""
+
+    section = "Engine"
+
+    actors: int = Field(
+        0, ge=0, description="Ray actors that sample, each with the whole model; 0 samples in this process"
+    )
+    actor_gpus: float | None = Field(
+        None, ge=0, description="GPUs per actor; by default 1 where the cluster has any"
+    )
+
+
+class AdapterSettings(ModelSettings):
+    """A model whose weights are trained, or a new adapter of it."""
+
+    section = "LoRA"
+
+    lora_rank: int | None = Field(
+        None, ge=1, description="Rank of a new LoRA adapter to train in place of the weights"
+    )
+    lora_alpha: float | None = Field(
+        None, gt=0, description="LoRA alpha, its scale times its rank; by default twice the rank"
+    )
+    lora_targets: list[str] = Field(
+        [], description="Module that the adapter adapts; repeat it for several; by default all linear ones"
+    )
+
+    @model_validator(mode="after")
+    def _one_adapter(self) -> Self:
+        if self.lora_rank and self.adapter:
+            raise ValueError(
+                "lora_rank: makes a new adapter; with adapter a given one is trained; leave one of them out"
+            )
+        if not self.lora_rank and (self.lora_alpha or self.lora_targets):
+            raise ValueError("lora_alpha and lora_targets: are those of a new adapter; give lora_rank too")
+        return self

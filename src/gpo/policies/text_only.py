@@ -15,7 +15,9 @@ from gpo.policies.completions import PATH, check_name, check_usage, choices_of, 
 from gpo.policies.replicas import Json, MalformedError, RefusedError, Replica
 from gpo.policies.selftest import ANYTHING, QUESTION
 from gpo.policies.server import ServerPolicy
-from gpo.types import Ids, InputError, Request, Sample, Splitter, State, Tokenizer, derive_seed
+from gpo.protocols import Splitter, Tokenizer
+from gpo.seeds import derive_seed
+from gpo.types import Ids, InputError, Request, Sample, State
 
 _NUM_TOKENS, _NUM_DRAWS = 16, 4
 

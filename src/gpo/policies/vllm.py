@@ -27,7 +27,8 @@ from gpo.policies.stepping import Stepper
 from gpo.policies.streaming import SLOTS, all_of
 from gpo.policies.transformers import TransformersPolicy
 from gpo.policies.vllm_engine import load_engine, rank_of
-from gpo.types import DataWarning, EngineError, Ids, InputError, Request, Sample, State, derive_seed
+from gpo.seeds import derive_seed
+from gpo.types import DataWarning, EngineError, Ids, InputError, Request, Sample, State
 
 TOLERANCE = {"float32": 1e-3}
 """Mean difference of log-probabilities that an update may leave, in nats, by the engine's dtype."""

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from gpo.protocols import Tokenizer
 from gpo.record.files import Json
-from gpo.types import CriticalStep, Problem, Rollout, State, Tokenizer, ValueCurve
+from gpo.types import CriticalStep, Problem, Rollout, State, ValueCurve
 
 
 def rollout_record(rollout: Rollout, **labels: Any) -> Json:

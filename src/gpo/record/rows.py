@@ -8,7 +8,8 @@ from pathlib import Path
 
 from gpo.record.files import Json, read_lines
 from gpo.record.schema import RowLine
-from gpo.types import InputError, Labelled, Preference, Problem, json_digest
+from gpo.seeds import json_digest
+from gpo.types import InputError, Labelled, Preference, Problem
 
 PARTS = {"id": "id", "prompt": "prompt", "answer": "answer", "columns": "other columns"}
 """What of a row is compared, and how it is called."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpo.record.schema import CurveLine, RolloutLine
-from gpo.types import digest
+from gpo.seeds import digest
 
 Json = dict[str, Any]
 

@@ -33,6 +33,15 @@ class Found(Protocol):
     def probabilities(self) -> list[float]: ...
 
 
+def html(thing: ValueCurve | CriticalStep | Group | Found) -> str:
+    """What a notebook shows of a curve, a critical step, a group or a located trajectory."""
+    if isinstance(thing, ValueCurve):
+        return value_curve(thing)
+    if isinstance(thing, CriticalStep):
+        return critical_step(thing)
+    return group(thing) if isinstance(thing, Group) else located(thing)
+
+
 def value_curve(curve: ValueCurve) -> str:
     """The curve's means with their intervals, and a row for each step."""
     return _curve(curve, paired_estimate(curve), None, [])

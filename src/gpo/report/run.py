@@ -12,7 +12,8 @@ from typing import Any
 
 from gpo.curve import wilson
 from gpo.record.schema import CurveLine, RoundLine
-from gpo.types import digest, spent_tokens
+from gpo.seeds import digest
+from gpo.types import spent_tokens
 
 Json = dict[str, Any]
 

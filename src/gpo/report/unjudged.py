@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gpo.types import UNJUDGED
+from gpo.protocols import UNJUDGED
 
 WORDS = {
     "timeouts": "reached the time limit",

@@ -13,7 +13,7 @@ from gpo.report.rules import Picks, agreement, picks
 from gpo.report.run import Run, intervals, key, mean_reset_value, positions, series, success_rate
 from gpo.report.text import encoded
 from gpo.report.unjudged import counted, told
-from gpo.types import json_digest
+from gpo.seeds import json_digest
 
 Json = dict[str, Any]
 

@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
+from gpo.seeds import derive_seed
 from gpo.tasks.row import Row
 from gpo.tasks.schemas import LETTERS
-from gpo.types import derive_seed
 
 FORMS: Mapping[str, Mapping[str, str]] = {
     "number": {

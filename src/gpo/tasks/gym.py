@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
+from gpo.seeds import derive_seed
 from gpo.tasks.row import Row, distinct_rows, draws
-from gpo.types import InputError, derive_seed
+from gpo.types import InputError
 
 PREFIX = "gym/"
 

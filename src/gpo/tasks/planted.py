@@ -21,8 +21,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gpo.seeds import derive_seed
 from gpo.tasks.row import Row, distinct_rows, draws
-from gpo.types import Problem, derive_seed
+from gpo.types import Problem
 
 LABELS = "abcdef"
 HARD_FRAC = 0.22

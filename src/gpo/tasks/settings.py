@@ -96,3 +96,47 @@ class DataSettings(BenchmarkSettings, ColumnSettings):
             raise ValueError(
                 "--task or --data: give one of them, such as --task chain_sum or --data FILE.jsonl"
             )
+
+
+class SplitSettings(Settings):
+    """Which part of a task."""
+
+    section = "Data and verifier"
+
+    split: str = Field("test", description="Split of a task: test, train or another one that a benchmark has")
+
+
+NO_TEST = "Train on rows of a test split, which is refused otherwise"
+
+
+class LearningDataSettings(DataSettings):
+    """The problems of anything that learns."""
+
+    section = "Data and verifier"
+
+    allow_test: bool = Field(False, description=NO_TEST)
+    decontaminate: bool = Field(
+        True, description="Leave out questions that resemble one of the evaluation or of a benchmark at hand"
+    )
+
+
+class CheckSettings(BenchmarkSettings):
+    """Settings of `gpo data check`."""
+
+    section = "Check"
+    arguments = ("task",)
+
+    task: str = Field(description="Benchmark to check")
+    split: str | None = Field(None, description="Split to check; all by default")
+    limit: int | None = Field(None, ge=1, description="Maximum number of rows per split, evenly spread")
+    verifier_limit_s: float = Field(20.0, gt=0, description="Processor seconds for one answer")
+    seed: int = Field(0, ge=0, description="Seed of the choice of other rows' answers")
+
+
+class OverlapSettings(BenchmarkSettings, ColumnSettings):
+    """Settings of `gpo data overlap`."""
+
+    section = "Overlap"
+    arguments = ("file",)
+
+    file: str = Field(description="Training file to compare with the benchmarks at hand")

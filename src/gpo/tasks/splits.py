@@ -1,13 +1,15 @@
-"""Which rows are for testing: a model that was trained on them can no longer be tested on them."""
+"""Which rows are for testing: they are not trained on unless the user says so."""
 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from gpo.tasks.benchmarks import BENCHMARKS
 from gpo.tasks.tables import HUB
+from gpo.types import DataWarning, InputError
 
 _TESTS = frozenset(
     {
@@ -33,6 +35,29 @@ def held_out_rows(source: Mapping[str, Any]) -> str | None:
     if not has_training(str(task)):
         return f"{task}, which has no split to train on"
     return f"{task}'s split {split!r}"
+
+
+def check_training_rows(what: str, source: Mapping[str, Any], *, is_allowed: bool) -> None:
+    """InputError if the settings in `source` name rows for testing; a DataWarning where they are allowed.
+
+    `what` names the setting that led to them: '--run runs/located'.
+    """
+    found = held_out_rows(source)
+    if found is None:
+        return
+    if is_allowed:
+        warnings.warn(f"{what}: trains on {found}; do not test the model on them", DataWarning, stacklevel=3)
+        return
+    raise InputError(
+        f"{what}: would train on {found}, and no model trained on these rows can be tested on them; "
+        f"{_instead(source)}, or give --allow-test"
+    )
+
+
+def _instead(source: Mapping[str, Any]) -> str:
+    if source.get("data") is not None:
+        return "name another split, as in hub:OWNER/NAME:CONFIG:train"
+    return "take gsm8k, math or your own --data" if "split" not in source else "use rows of --split train"
 
 
 def has_training(task: str) -> bool:

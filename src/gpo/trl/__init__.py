@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from gpo.protocols import Verifier
 from gpo.recipe import Recipe
 from gpo.trl.checks import check_recipe
 from gpo.trl.rollouts import Rollouts
-from gpo.types import InputError, Verifier
+from gpo.types import InputError
 
 __all__ = ["TESTED", "Rollouts", "rloo", "rollout_func"]
 

@@ -15,8 +15,9 @@ from gpo.explore.waves import locate
 from gpo.locate import Located, choose, reset_state
 from gpo.paths import PathPrior
 from gpo.pool import Pool
+from gpo.protocols import unjudged
 from gpo.recipe import Recipe
-from gpo.types import Group, Problem, Rollout, State, unjudged
+from gpo.types import Group, Problem, Rollout, State
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,13 @@ from datasets import Dataset
 
 from gpo.paths import PathPrior
 from gpo.pool import Pool
+from gpo.protocols import Verifier
 from gpo.recipe import Recipe
+from gpo.seeds import derive_seed
 from gpo.trl.batch import Batch, metrics, sample_batch
 from gpo.trl.checks import check_one_side, check_split, check_trainer, group_starts, num_resets
 from gpo.trl.rows import Asked, Prompt, Rows, prompt_ids
-from gpo.types import InputError, Verifier, derive_seed
+from gpo.types import InputError
 
 if TYPE_CHECKING:
     from gpo.policies.transformers import TransformersPolicy

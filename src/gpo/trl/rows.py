@@ -11,7 +11,8 @@ from typing import Any, cast
 
 from datasets import Dataset
 
-from gpo.types import Ids, InputError, Problem, Verifier
+from gpo.protocols import Verifier
+from gpo.types import Ids, InputError, Problem
 
 Prompt = str | list[dict[str, Any]]
 """Plain text, or messages with role and content."""

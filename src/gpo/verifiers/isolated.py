@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from gpo.types import UNJUDGED, CompletionText, DataWarning, InputError, Problem
+from gpo.protocols import UNJUDGED
+from gpo.types import CompletionText, DataWarning, InputError, Problem
 from gpo.verifiers import wire
 from gpo.verifiers.pool import Failure, Fits, Pool, Reply
 from gpo.verifiers.process import Zygote

@@ -1,4 +1,4 @@
-"""`gpo data check TASK`: every gold answer, written as a model would, must be accepted, and another refused.
+"""`gpo data`: a benchmark's gold answers, and a training file against the benchmarks.
 
 Each gold answer goes through extraction and verifier like a completion, in several forms; where the
 verifier has a fast path, once more without it. Then the different gold answer of another row of the same
@@ -7,17 +7,26 @@ subject is written in its place.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import cycle
+from typing import Any
 
-from gpo import tasks, verifiers
-from gpo.commands.ui import Ui
-from gpo.config import CheckSettings
+import click
+
+from gpo import flags, tasks, verifiers
+from gpo.commands import JSON, finish, quiet
+from gpo.console import Ui
 from gpo.record import Json
 from gpo.report import checks
+from gpo.settings import Settings
+from gpo.setup.data import bare, benchmark_questions
+from gpo.setup.settings import new_settings
 from gpo.tasks import gold
 from gpo.tasks.benchmarks import read, spread
+from gpo.tasks.overlap import overlaps
+from gpo.tasks.settings import CheckSettings, OverlapSettings
 from gpo.types import InputError, Problem
 from gpo.verifiers.judges import COLUMNS
 
@@ -44,7 +53,7 @@ class Checked:
         return sum(failure["is_upstream_fault"] for failure in self.failures)
 
 
-def run(settings: CheckSettings, ui: Ui) -> Json:
+def check(settings: CheckSettings, ui: Ui) -> Json:
     """The check of all splits of a benchmark, or of one; prints a table and what failed."""
     verifier = tasks.verifier(settings.task)  # says which name is near if there is none
     if settings.task not in tasks.BENCHMARKS:
@@ -142,3 +151,48 @@ def _rewards(
 def _finding(row: tasks.Row, what: str) -> Json:
     is_fault = what == EMPTY
     return {"row": row.source, "id": row.id, "gold": row.answer, "what": what, "is_upstream_fault": is_fault}
+
+
+def overlap(settings: OverlapSettings, ui: Ui) -> Json:
+    """Which rows of a file are in a benchmark at hand; prints how many of which, and the first."""
+    if settings.data_folder is None:
+        raise InputError(
+            "--data-dir: needed, with the benchmarks that the file is held against; name their folder"
+        )
+    rows = tasks.read_rows(settings.file, settings.prompt_column, settings.answer_column)
+    tests = benchmark_questions(settings.data_folder)
+    found = overlaps({row.id: bare(row) for row in rows}, tests)
+    sources = {row.id: row.source for row in rows}
+    counts = Counter(one.among for one in found)
+    ui.print(*checks.overlap(settings.file, len(rows), {name: counts[name] for name in tests}))
+    ui.print(*(f"{sources[one.train]}: {one.frac:.0%} of {one.test}" for one in found[: checks.SHOWN]))
+    return {
+        "rows": len(rows),
+        "overlapping": len(found),
+        "by_set": {name: counts[name] for name in tests},
+        "overlaps": [{"row": sources[one.train], **asdict(one)} for one in found],
+    }
+
+
+def _command(name: str, cls: type[Settings], about: str) -> click.Command:
+    """`gpo data NAME`, with one argument and its settings as flags."""
+
+    def call(as_json: bool, **options: Any) -> None:
+        settings: Any = new_settings(cls, None, flags.given((cls,), options))
+        quiet()
+        summary = (check if name == "check" else overlap)(settings, Ui(as_json))
+        finish(summary, as_json)
+        if name == "check" and not is_clean(summary):
+            raise SystemExit(1)
+
+    own = [click.Option(["--json", "as_json"], is_flag=True, help=JSON)]
+    return flags.command(name, about, call, cls, own=own)
+
+
+ABOUT = {
+    "check": "Whether every gold answer of a benchmark is accepted, and another row's is refused.",
+    "overlap": "Which rows of a training file are in the tests of the benchmarks at hand.",
+}
+command = click.Group("data")
+command.add_command(_command("check", CheckSettings, ABOUT["check"]))
+command.add_command(_command("overlap", OverlapSettings, ABOUT["overlap"]))

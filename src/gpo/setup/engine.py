@@ -1,28 +1,82 @@
-"""Settings to the engine that samples, and what a run says of it."""
+"""Settings to the engine that samples: in this process, on a server or in Ray actors."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpo import DEMO_MODEL, proposals
-from gpo.commands import setup
+from gpo import DEMO_MODEL, proposals, tasks
+from gpo.config import SweepSettings
 from gpo.curve import VALUE_RULES
 from gpo.policies.settings import EngineSettings, ModelSettings
+from gpo.protocols import ForwardingPolicy, Policy
 from gpo.recipe import Recipe
-from gpo.types import DataWarning, ForwardingPolicy, InputError, Policy, Problem, State
+from gpo.types import DataWarning, InputError, Problem, State
 
 if TYPE_CHECKING:
     from gpo.policies.described import DescribedPolicy
+    from gpo.policies.prompting import Prompting
+    from gpo.policies.transformers import TransformersPolicy
     from gpo.policies.vllm import VllmPolicy
+
+
+def model_of(settings: ModelSettings, checkpoint: Path | None = None) -> tuple[str | Path, str | None]:
+    """Where the model and its adapter are; `checkpoint` holds the one of them that is trained."""
+    model: str | Path = DEMO_MODEL if settings.model == "demo" else settings.model
+    if checkpoint is None:
+        return model, settings.adapter
+    has_adapter = settings.adapter or getattr(settings, "lora_rank", None)
+    return (model, str(checkpoint)) if has_adapter else (checkpoint, None)
+
+
+def load_policy(settings: ModelSettings, checkpoint: Path | None = None) -> TransformersPolicy:
+    """The policy that the settings name, with the weights of `checkpoint` if there is one."""
+    import torch
+
+    from gpo.policies.transformers import TransformersPolicy
+
+    # Matrices this small are slower on two threads, and far slower where another program runs.
+    if threads := settings.threads or (1 if settings.model == "demo" else None):
+        torch.set_num_threads(threads)
+    model, adapter = model_of(settings, checkpoint)
+    return TransformersPolicy.load(
+        model,
+        adapter=adapter,
+        trust_remote_code=settings.trust_remote_code,
+        device=settings.device,
+        dtype=settings.dtype,
+        batch_tokens=settings.batch_tokens,
+        **prompting(settings),
+    )
+
+
+def prompting(settings: ModelSettings) -> Prompting:
+    """How any engine asks and samples."""
+    return {
+        "temperature": settings.temperature,
+        "top_p": settings.top_p,
+        "top_k": settings.top_k,
+        "max_tokens": settings.max_tokens,
+        "stop": [*settings.stop, *_few_shot_stops(settings)],
+        "chat": settings.chat,
+        "system_prompt": settings.system_prompt,
+        "template_args": settings.template_args,
+        "thinking_marks": settings.thinking_marks,
+    }
+
+
+def _few_shot_stops(settings: ModelSettings) -> tuple[str, ...]:
+    return tasks.prompts.stops(getattr(settings, "prompt", None), getattr(settings, "task", None))
 
 
 def load_engine(settings: EngineSettings) -> Policy:
     """The policy that the settings name, sampled by the engine that they name."""
     if settings.engine == "transformers":
-        return setup.load_policy(settings)
+        return load_policy(settings)
     if settings.engine == "vllm":
         return load_vllm(settings)
     from gpo.policies.replicas import Patience
@@ -38,7 +92,7 @@ def load_engine(settings: EngineSettings) -> Policy:
         served_model=settings.served_model,
         slots=settings.slots or SLOTS,
         patience=Patience(settings.request_timeout_s, settings.retries, settings.patience_s),
-        **setup.prompting(settings),
+        **prompting(settings),
     )
 
 
@@ -55,13 +109,13 @@ def load_asking(settings: ModelSettings, checkpoint: Path | None = None) -> Desc
         vllm_policy()
     elif engine == "transformers" and settings.device:
         check_device(settings.device)
-    model, adapter = setup.model_of(settings, checkpoint)
+    model, adapter = model_of(settings, checkpoint)
     return DescribedPolicy.load(
         model,
         adapter=adapter,
         trust_remote_code=settings.trust_remote_code,
         has_weights=engine != "server",
-        **setup.prompting(settings),
+        **prompting(settings),
     )
 
 
@@ -86,7 +140,7 @@ def load_vllm(settings: EngineSettings) -> VllmPolicy:
         slots=settings.slots or SLOTS,
         lora_rank=getattr(settings, "lora_rank", None),
         engine=settings.vllm_args,
-        **setup.prompting(settings),
+        **prompting(settings),
     )
 
 
@@ -121,3 +175,41 @@ def engine_counts(policy: Policy) -> dict[str, Any]:
     """For a summary: what an engine had to try again or refused; nothing if there is nothing to say."""
     counts = {name: num for name, num in policy.counts.items() if num}
     return {"tried_again": counts} if counts else {}
+
+
+@contextmanager
+def sampling(settings: SweepSettings) -> Iterator[Policy]:
+    """The policy that samples: in this process, or in the actors that were asked for, which end with it."""
+    if not settings.actors:
+        yield load_engine(settings)
+        return
+    if settings.engine == "server":
+        raise InputError("--actors: a server samples by itself; leave it out")
+    from gpo.policies.ray import RayPolicy
+
+    rows = settings.slots or max(1, settings.batch_tokens // (2 * settings.max_tokens))
+    make = partial(load_engine, settings.model_copy(update=absolute(settings)))
+    policy = RayPolicy(make, settings.actors, slots=rows, num_gpus=settings.actor_gpus)
+    try:
+        yield policy
+    finally:
+        policy.close()
+
+
+def absolute(settings: SweepSettings) -> dict[str, str]:
+    """Where the model is, for actors that run in another folder; a hub name stays one."""
+    names = {key: getattr(settings, key) for key in ("model", "adapter")}
+    return {
+        key: str(Path(name).absolute())
+        for key, name in names.items()
+        if name and name != "demo" and Path(name).exists()
+    }
+
+
+def slots(settings: SweepSettings, policy: Policy, longest: int | None) -> int:
+    """Rows of a wave: those asked for, else as many as `batch_tokens` hold where all are of full length.
+
+    `longest` is the longest prompt; as long as a completion where it is not known.
+    """
+    width = policy.max_tokens + (policy.max_tokens if longest is None else longest)
+    return settings.slots or max(1, settings.batch_tokens // width)

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from gpo.commands import engines, setup
 from gpo.config import SweepSettings
+from gpo.protocols import Verifier
 from gpo.record import Json, RunFolder, SilentFolder, row_lines
-from gpo.types import Problem, Verifier
+from gpo.record.outputs import check_folder
+from gpo.setup.data import load_problems, load_verifier
+from gpo.setup.engine import load_asking
+from gpo.types import Problem
 
 if TYPE_CHECKING:
     from gpo.policies.described import DescribedPolicy
@@ -50,8 +53,8 @@ class Asked:
 
 def asked(settings: SweepSettings) -> Asked:
     """The problems that the settings name; InputError for all that can be wrong with them."""
-    verifier, asking = setup.load_verifier(settings), engines.load_asking(settings)
-    problems = setup.load_problems(settings, asking, verifier, split=settings.split, seed=settings.seed)
+    verifier, asking = load_verifier(settings), load_asking(settings)
+    problems = load_problems(settings, asking, verifier, split=settings.split, seed=settings.seed)
     return Asked(asking, verifier, problems)
 
 
@@ -90,3 +93,12 @@ def begun(
             made = RunFolder.create(path, command, stored) if is_first else SilentFolder(path)
             folder = stack.enter_context(made)
         yield folder, parts, loaded
+
+
+def output_folder(output: str | None, command: str, seed: int) -> Path:
+    """The folder that was asked for, else the first of runs/COMMAND-SEED, -2, -3, ... that is free."""
+    if output is not None:
+        check_folder(Path(output))
+        return Path(output)
+    names = (f"{command}-{seed}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 10_000))))
+    return next(path for path in (Path("runs", name) for name in names) if not path.exists())

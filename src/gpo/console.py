@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, Task, TextColumn, TimeElapsedColu
 from rich.segment import Segment
 from rich.text import Text
 
-from gpo.commands import ending
+from gpo import ending
 from gpo.masking import secrets
 from gpo.visible import printable, printable_lines
 

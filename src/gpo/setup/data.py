@@ -1,84 +1,23 @@
-"""Settings to the parts of a run: policy, verifier, problems, recipe."""
+"""Settings to problems and their verifier; what may be trained on, and what is held out."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
-from gpo import DEMO_MODEL, tasks, verifiers
-from gpo.commands import outputs
-from gpo.commands.held_out import check_training_rows
-from gpo.commands.overlap import without_overlaps
-from gpo.commands.routing import Routed
+from gpo import tasks, verifiers
 from gpo.config import PreferenceSettings, TrainSettings
-from gpo.policies.settings import ModelSettings
-from gpo.tasks.settings import DataSettings
-from gpo.tasks.splits import has_training
-from gpo.types import CompletionText, Ids, InputError, Problem, State, Trace, Verifier, derive_seed
-
-if TYPE_CHECKING:
-    from gpo.policies.prompting import Prompting
-    from gpo.policies.transformers import TransformersPolicy
-
-
-def output_folder(output: str | None, command: str, seed: int) -> Path:
-    """The folder that was asked for, else the first of runs/COMMAND-SEED, -2, -3, ... that is free."""
-    if output is not None:
-        outputs.check_folder(Path(output))
-        return Path(output)
-    names = (f"{command}-{seed}{suffix}" for suffix in ("", *(f"-{i}" for i in range(2, 10_000))))
-    return next(path for path in (Path("runs", name) for name in names) if not path.exists())
-
-
-def model_of(settings: ModelSettings, checkpoint: Path | None = None) -> tuple[str | Path, str | None]:
-    """Where the model and its adapter are; `checkpoint` holds the one of them that is trained."""
-    model: str | Path = DEMO_MODEL if settings.model == "demo" else settings.model
-    if checkpoint is None:
-        return model, settings.adapter
-    has_adapter = settings.adapter or getattr(settings, "lora_rank", None)
-    return (model, str(checkpoint)) if has_adapter else (checkpoint, None)
-
-
-def load_policy(settings: ModelSettings, checkpoint: Path | None = None) -> TransformersPolicy:
-    """The policy that the settings name, with the weights of `checkpoint` if there is one."""
-    import torch
-
-    from gpo.policies.transformers import TransformersPolicy
-
-    # Matrices this small are slower on two threads, and far slower where another program runs.
-    if threads := settings.threads or (1 if settings.model == "demo" else None):
-        torch.set_num_threads(threads)
-    model, adapter = model_of(settings, checkpoint)
-    return TransformersPolicy.load(
-        model,
-        adapter=adapter,
-        trust_remote_code=settings.trust_remote_code,
-        device=settings.device,
-        dtype=settings.dtype,
-        batch_tokens=settings.batch_tokens,
-        **prompting(settings),
-    )
-
-
-def prompting(settings: ModelSettings) -> Prompting:
-    """How any engine asks and samples."""
-    return {
-        "temperature": settings.temperature,
-        "top_p": settings.top_p,
-        "top_k": settings.top_k,
-        "max_tokens": settings.max_tokens,
-        "stop": [*settings.stop, *_few_shot_stops(settings)],
-        "chat": settings.chat,
-        "system_prompt": settings.system_prompt,
-        "template_args": settings.template_args,
-        "thinking_marks": settings.thinking_marks,
-    }
-
-
-def _few_shot_stops(settings: ModelSettings) -> tuple[str, ...]:
-    return tasks.prompts.stops(getattr(settings, "prompt", None), getattr(settings, "task", None))
+from gpo.protocols import Verifier
+from gpo.seeds import derive_seed
+from gpo.tasks.benchmarks import at_hand, read
+from gpo.tasks.overlap import overlaps, summary
+from gpo.tasks.settings import DataSettings, LearningDataSettings
+from gpo.tasks.splits import check_training_rows, has_training
+from gpo.types import CompletionText, DataWarning, Ids, InputError, Problem, State, Trace
+from gpo.verifiers.routed import Routed
 
 
 def load_verifier(settings: DataSettings) -> Verifier:
@@ -204,3 +143,56 @@ def hold_out(problems: list[Problem], most: int, seed: int) -> tuple[list[Proble
     order = np.random.default_rng(derive_seed(seed, "hold out")).permutation(len(problems))
     held = {problems[i].question for i in order[:num]}
     return [p for p in problems if p.question not in held], [p for p in problems if p.question in held]
+
+
+Questions = Mapping[str, str]
+"""{id: question}"""
+
+
+def without_overlaps(
+    train: Sequence[Problem], held_out: Sequence[Problem], settings: LearningDataSettings
+) -> list[Problem]:
+    """The training problems that resemble none to evaluate on, nor one of a benchmark at hand.
+
+    What is left out is a DataWarning. Generated questions share their wording by design and are kept
+    apart by their own splits, so for them nothing is done.
+    """
+    excluded = contaminated(_questions(train), held_out, settings, settings.task)
+    return [problem for problem in train if problem.id not in excluded]
+
+
+def contaminated(
+    train: Questions, held_out: Sequence[Problem], settings: LearningDataSettings, task: str | None
+) -> set[str]:
+    """The ids of the training questions, which are of `task`, that must be left out; see above."""
+    is_generated = task is not None and task not in tasks.BENCHMARKS
+    if not settings.decontaminate or is_generated:
+        return set()
+    known = benchmark_questions(settings.data_folder)
+    if settings.allow_test:  # its own rows are what was allowed
+        known.pop(str(task), None)
+    tests = {"the evaluation": _questions(held_out), **known}
+    found = overlaps(train, tests)
+    if found:
+        warnings.warn(
+            f"left out {len(found)} of {len(train)} training problems that resemble test problems "
+            f"(--no-decontaminate keeps them); {summary(found)}",
+            DataWarning,
+            stacklevel=3,
+        )
+    return {one.train for one in found}
+
+
+def benchmark_questions(data_dir: str | None) -> dict[str, Questions]:
+    """The questions of all tests in the data folder; none without a folder."""
+    names = at_hand(data_dir) if data_dir else []
+    return {name: {row.id: bare(row) for row in read(name, "test", data_dir)[0]} for name in names}
+
+
+def _questions(problems: Sequence[Problem]) -> Questions:
+    return {problem.id: str(problem.columns.get("stem", problem.question)) for problem in problems}
+
+
+def bare(row: tasks.Row) -> str:
+    """The question without its options."""
+    return str(row.columns.get("stem", row.question))

@@ -8,22 +8,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from gpo.commands.setup import Asking
 from gpo.config import LocateSettings
 from gpo.explore import Task
+from gpo.protocols import Verifier
+from gpo.seeds import json_digest
+from gpo.setup.data import Asking
 from gpo.tasks.columns import column_of, shown, without
 from gpo.tasks.rows import ID_COLUMNS
-from gpo.types import (
-    OFF_POLICY,
-    DataWarning,
-    InputError,
-    Problem,
-    Rollout,
-    State,
-    Trace,
-    Verifier,
-    json_digest,
-)
+from gpo.types import OFF_POLICY, DataWarning, InputError, Problem, Rollout, State, Trace
 
 
 def given_tasks(
