@@ -13,11 +13,11 @@ from toy import AllRight, TablePolicy, problems
 
 from gpo.cli import main
 from gpo.commands.evaluate import read_outcomes
-from gpo.commands.harness import export, target
 from gpo.config import EvalSettings, load_settings
 from gpo.evaluation import Outcome, compare, evaluate, scores
 from gpo.protocols import ForwardingPolicy
 from gpo.record import read_lines
+from gpo.setup.lm_eval import export, target
 from gpo.types import InputError
 
 SMALL = ["--task", "modchain", "--max-tokens", "96"]

@@ -20,7 +20,7 @@ from test_reader_sees import (
     policy,
 )
 
-from gpo.commands.rows import check_vocabulary
+from gpo.pairs.rows import check_vocabulary
 from gpo.types import DataWarning, InputError, Labelled, Preference, Problem, Trace
 
 KEYS = ("reasoning_content", "reasoning", "thinking")

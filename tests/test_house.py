@@ -41,7 +41,7 @@ FLOORS = {
     "credit": {"types", "curve", "pool", "recipe", "locate"},
     "curriculum": {"types", "paths", "pool", "recipe", "locate", "archive", "share"},
     "gpo": {"types", "paths", "pool", "recipe", "locate", "explore", "credit", "curriculum"},
-    "pairs": {"types", "curve", "settings"},
+    "pairs": {"types", "curve", "settings", "record"},
     "export": {"types", "files"},
     "doctor": set(),
     "rates": set(),

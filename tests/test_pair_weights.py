@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gpo.commands.rows import read_labelled, read_preferences
+from gpo.pairs.rows import read_labelled, read_preferences
 from gpo.tasks.tables import plain
 from gpo.types import InputError
 

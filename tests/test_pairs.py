@@ -257,7 +257,7 @@ def test_every_rollout_parts_at_its_own_state_the_critical_one_first() -> None:
 
 
 def test_rows_of_steps_have_the_value_after_each_and_its_label(tmp_path) -> None:
-    from gpo.commands.rows import Writer
+    from gpo.pairs.rows import Writer
 
     class Letters:
         def decode(self, ids, **_):

@@ -31,7 +31,7 @@ def pairs_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def exported(pairs_run, tmp_path, capsys):
     """Exports rows for a target; returns the folder and the rows as they were built."""
     from gpo.cli import main
-    from gpo.commands.rows import FILES
+    from gpo.pairs.rows import FILES
     from gpo.record import read_lines
 
     def export(target: str, kind: str = "pairs") -> tuple[Path, list[dict]]:

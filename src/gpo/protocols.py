@@ -191,3 +191,21 @@ def unjudged(verifier: Verifier) -> dict[str, int]:
     """Answers of a verifier so far that got 0 without a verdict, by kind: those that it counts itself."""
     counts: Mapping[str, int] = getattr(verifier, "unjudged", None) or {"timeouts": verifier.num_timeouts}
     return {kind: counts.get(kind, 0) for kind in UNJUDGED}
+
+
+class Tally:
+    """What a verifier could not judge, from one line of a run to the next.
+
+    It counts from when it is made, or with `is_whole` from the verifier's start.
+    """
+
+    def __init__(self, verifier: Verifier, *, is_whole: bool = False) -> None:
+        self._verifier = verifier
+        self._seen = {} if is_whole else unjudged(verifier)
+
+    def since(self) -> dict[str, int]:
+        """Answers without a verdict since the last time, by kind; kinds without any are left out."""
+        now = unjudged(self._verifier)
+        found = {kind: num - self._seen.get(kind, 0) for kind, num in now.items()}
+        self._seen = now
+        return {kind: num for kind, num in found.items() if num}

@@ -11,13 +11,13 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from gpo.commands import sweep
-from gpo.commands.harness import check_export, export
 from gpo.config import EvalSettings
 from gpo.console import Ui
 from gpo.evaluation import Outcome, Scores, compare, scores
 from gpo.record import Json, RunFolder, lines, stored_run, write_json
 from gpo.record.schema import EvaluatedLine, EvaluatedRound
 from gpo.report import scores as table
+from gpo.setup.lm_eval import check_export, export
 from gpo.setup.start import output_folder
 from gpo.types import DataWarning, InputError, Problem, RunError
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from rich.text import Text
 
 from gpo import DEMO_MODEL, tasks
-from gpo.commands.rows import FILES
 from gpo.config import ExportSettings
 from gpo.console import Ui
 from gpo.export import KINDS, Export, Source, export, write
+from gpo.pairs.rows import FILES
 from gpo.record import Json, RunFolder, outputs, read_json, read_lines
 from gpo.record.schema import MadeLine, PairLine, PairsSummary, StepsLine, TunedLine, UnpairedLine
 from gpo.tasks.splits import check_training_rows, held_out_rows

@@ -16,11 +16,11 @@ from gpo.commands import locate
 from gpo.commands.filling import filled, matched
 from gpo.commands.located import check_same_prompts, fingerprint_of, read_trajectories
 from gpo.commands.remembered import Remembered, read_samples
-from gpo.commands.rows import FILES, Writer
 from gpo.config import SAMPLED_HOW, LocateSettings, PairsSettings, PreferenceSettings
 from gpo.console import Ui
 from gpo.curve import Rule
 from gpo.pairs import SEARCHED, FirstStep, Options, Rows, Trajectory
+from gpo.pairs.rows import FILES, Writer
 from gpo.pool import Pool, Watch
 from gpo.protocols import Tokenizer, unjudged
 from gpo.record import Json, RunFolder, check_rows, read_json, row_lines, stored_run, write_json, write_lines

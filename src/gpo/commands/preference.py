@@ -20,8 +20,6 @@ from gpo.commands.filling import filled
 from gpo.commands.located import check_same_prompts, fingerprint_of, of_round
 from gpo.commands.pairs import OUTCOMES, first_step_of, nothing_left, rule_for
 from gpo.commands.records import write_round
-from gpo.commands.rows import FILES, Writer, check_vocabulary, fitting, read_labelled, read_preferences
-from gpo.commands.tally import Tally
 from gpo.commands.trackers import Trackers
 from gpo.config import PreferenceSettings
 from gpo.console import Ui
@@ -32,9 +30,10 @@ from gpo.learn import trainer_checkpoints
 from gpo.learn.optimisation import PreferenceOptimisation
 from gpo.learn.preference import check_one_side, check_rows, check_trl, train
 from gpo.pairs import Options
+from gpo.pairs.rows import FILES, Writer, check_vocabulary, fitting, read_labelled, read_preferences
 from gpo.paths import PathPrior
 from gpo.pool import Watch
-from gpo.protocols import Verifier
+from gpo.protocols import Tally, Verifier
 from gpo.ranks import Ranks
 from gpo.recipe import Recipe
 from gpo.record import Json, RunFolder, row_lines, trained_lines, write_lines

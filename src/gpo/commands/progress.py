@@ -13,14 +13,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from gpo.commands.records import curve_line
-from gpo.commands.tally import Tally
 from gpo.evaluation import mean_and_stderr, outcomes, success_rate
 from gpo.explore import Drawn, Event, Finished, Found, Lessons, Task
+from gpo.explore.events import Row
 from gpo.explore.lessons import LAST
-from gpo.explore.stream import Row
 from gpo.paths import PathPosterior, PathPrior
 from gpo.pool import PURPOSES
-from gpo.protocols import Policy, Verifier
+from gpo.protocols import Policy, Tally, Verifier
 from gpo.record import Json, RunFolder, read_lines, rollout_of, rollout_record, stored_run
 from gpo.record.schema import DrawnLine, EvaluatedLine, FinishedLine, SearchedLine
 from gpo.report.unjudged import counted

@@ -18,7 +18,6 @@ from gpo.commands import learning, trackers
 from gpo.commands.clock import Clock
 from gpo.commands.log import Log, accuracies, diverged, is_stale
 from gpo.commands.records import write_round
-from gpo.commands.tally import Tally
 from gpo.config import TrainSettings
 from gpo.console import Ui
 from gpo.curriculum import Memory
@@ -26,7 +25,7 @@ from gpo.evaluation import evaluate
 from gpo.gpo import Round, problem_order, run_round
 from gpo.learn.optimisation import Optimisation
 from gpo.pool import PURPOSES, Watch
-from gpo.protocols import Verifier
+from gpo.protocols import Tally, Verifier
 from gpo.ranks import Ranks, SharedPolicy, SharedVerifier
 from gpo.recipe import Recipe
 from gpo.record import Json, RunFolder, read_json, row_lines, write_json

@@ -11,7 +11,8 @@ teach the later ones is fixed by their places in the queue (`lessons`).
 """
 
 from gpo.explore.engine import Engine, engine_of
+from gpo.explore.events import Drawn, Event, Finished, Found, Task
 from gpo.explore.lessons import Lessons
-from gpo.explore.stream import Drawn, Event, Explorer, Finished, Found, Task
+from gpo.explore.stream import Explorer
 
 __all__ = ["Drawn", "Engine", "Event", "Explorer", "Finished", "Found", "Lessons", "Task", "engine_of"]

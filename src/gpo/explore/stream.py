@@ -6,70 +6,22 @@ import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from gpo.explore.engine import Engine, engine_of
+from gpo.explore.events import Drawn, Event, Finished, Found, Row, Task, as_recorded
 from gpo.explore.lessons import Lessons
 from gpo.explore.work import Ask, Await, Look, Need, Searched, Work, chosen, explored, searched
-from gpo.locate import Located
 from gpo.pool import PURPOSES, verified
-from gpo.proposals import Scores
 from gpo.protocols import Policy, Verifier
 from gpo.recipe import Recipe
 from gpo.seeds import derive_seed
-from gpo.types import Group, Problem, Request, Rollout, Sample, State
+from gpo.types import Group, Request, Rollout, Sample
 
 AHEAD = 2
 """New problems are begun until so many times the engine's slots are asked for: one wave runs, one waits."""
-DIGITS = 6
-"""Of log-probabilities and entropies, as a run records them: a resumed search sees what the first one saw."""
-
-Row = tuple[State, int]
-
-
-@dataclass(frozen=True)
-class Task:
-    """A problem at its place in the queue; `given` are trajectories of it to search instead of new ones."""
-
-    place: int
-    problem: Problem
-    given: tuple[Rollout, ...] = ()
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A rollout that was sampled just now, what it was asked for, and the seed that names it."""
-
-    task: Task
-    ask: Ask
-    rollout: Rollout
-    seed: int
-
-
-@dataclass(frozen=True)
-class Found:
-    """A located trajectory, and the proposal's scores that its search started from."""
-
-    task: Task
-    index: int
-    """Which of its task's trajectories it is."""
-    located: Located
-    scores: Scores
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A problem that nothing more is sampled for: its groups at the prompt, and its tokens by purpose."""
-
-    task: Task
-    groups: tuple[Group, ...]
-    located: tuple[Located, ...]
-    tokens: Mapping[str, int]
-
-
-Event = Drawn | Found | Finished
 
 
 @dataclass(eq=False)
@@ -308,10 +260,3 @@ class Explorer:
         parked, self._parked = self._parked, []
         for waiting in parked:
             self._teach(waiting)
-
-
-def as_recorded(rollout: Rollout) -> Rollout:
-    """The rollout with its log-probabilities and entropies as its record will have them."""
-    logprobs = tuple(round(one, DIGITS) for one in rollout.logprobs)
-    entropies = tuple(round(one, DIGITS) for one in rollout.entropies)
-    return replace(rollout, logprobs=logprobs, entropies=entropies)

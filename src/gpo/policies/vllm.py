@@ -26,7 +26,7 @@ from gpo.policies.prompting import PromptedPolicy, Prompting, context_of
 from gpo.policies.stepping import Stepper
 from gpo.policies.streaming import SLOTS, all_of
 from gpo.policies.transformers import TransformersPolicy
-from gpo.policies.vllm_engine import load_engine, rank_of
+from gpo.policies.vllm_engine import end, load_engine, rank_of, reload
 from gpo.seeds import derive_seed
 from gpo.types import DataWarning, EngineError, Ids, InputError, Request, Sample, State
 
@@ -80,7 +80,7 @@ class VllmPolicy(PromptedPolicy):
                 stacklevel=2,
             )
         self._stepper = Stepper(engine)
-        self._close = weakref.finalize(self, _end, self._stepper, engine)
+        self._close = weakref.finalize(self, end, self._stepper, engine)
 
     @classmethod
     def load(
@@ -191,7 +191,7 @@ class VllmPolicy(PromptedPolicy):
             if (Path(folder) / "adapter_config.json").is_file():
                 self._take_adapter(folder)
             else:
-                self._stepper.run(lambda engine: _reload(engine, folder))
+                self._stepper.run(lambda engine: reload(engine, folder))
             self.version = trainer.version
             self._weights = weights_digest(trainer.model)
             return self._check_parity(trainer, probes)
@@ -291,13 +291,3 @@ class VllmPolicy(PromptedPolicy):
             return Sample(ids, logprobs, (), finished=True)
 
         return self._submit(whole, self._params(num=1, max_tokens=1, seed=0, prompt_logprobs=0), finish)
-
-
-def _reload(engine: Any, folder: str) -> None:
-    engine.collective_rpc("reload_weights", kwargs={"weights_path": folder})
-    engine.reset_prefix_cache()
-
-
-def _end(stepper: Stepper, engine: Any) -> None:
-    stepper.close()
-    engine.engine_core.shutdown()

@@ -12,6 +12,7 @@ from vllm.engine.arg_utils import EngineArgs
 from vllm.platforms import current_platform
 from vllm.v1.engine.llm_engine import LLMEngine
 
+from gpo.policies.stepping import Stepper
 from gpo.types import InputError
 
 _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
@@ -74,3 +75,13 @@ def rank_of(adapter: str | Path) -> int:
         return int(json.loads(path.read_text(encoding="utf-8"))["r"])
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"adapter {str(adapter)!r}: has no LoRA rank in adapter_config.json") from error
+
+
+def reload(engine: Any, folder: str) -> None:
+    engine.collective_rpc("reload_weights", kwargs={"weights_path": folder})
+    engine.reset_prefix_cache()
+
+
+def end(stepper: Stepper, engine: Any) -> None:
+    stepper.close()
+    engine.engine_core.shutdown()
