@@ -71,19 +71,31 @@ def room_of(path: Path) -> str:
     return path.relative_to(SRC).with_suffix("").parts[0]
 
 
-def imported_rooms(path: Path) -> set[str]:
-    rooms = set()
+def imported(path: Path) -> set[str]:
+    """The dotted names below `gpo` that a file imports, wherever it does."""
+    found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            names = [node.module or ""]
-            if node.module == "gpo":
-                names = [f"gpo.{alias.name}" for alias in node.names]
-        rooms |= {name.split(".")[1] for name in names if name.startswith("gpo.")}
-    return rooms
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        found |= {name.removeprefix("gpo.") for name in names if name.startswith("gpo.")}
+    return found
+
+
+def imported_rooms(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imported(path)}
+
+
+def imported_files(path: Path) -> set[Path]:
+    """The files that a file imports; the names that a package hands on are its own."""
+    files = set()
+    for name in imported(path):
+        places = [SRC.joinpath(*name.split(".")), SRC.joinpath(*name.split(".")[:-1])]
+        files |= {place.with_suffix(".py") for place in places if place.with_suffix(".py").is_file()}
+    return files - {path}
 
 
 @pytest.mark.parametrize("path", sorted(SRC.rglob("*.py")), ids=lambda path: str(path.relative_to(SRC)))
@@ -98,6 +110,11 @@ def test_a_room_imports_only_from_the_floors_below_it(path: Path) -> None:
 
 def test_no_floor_rests_on_one_that_rests_on_it() -> None:
     assert set(TopologicalSorter(FLOORS).static_order()) == set(FLOORS)
+
+
+def test_no_file_imports_one_that_imports_it() -> None:
+    graph = {path: imported_files(path) for path in SRC.rglob("*.py")}
+    assert set(TopologicalSorter(graph).static_order()) == set(graph)
 
 
 def test_every_floor_is_written_down_for_contributors() -> None:

@@ -7,13 +7,13 @@ token of its own. What a trace repeats of the prompt's end is taken once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from gpo import marks
+from gpo.policies.seen import Sight
+from gpo.policies.template import ChatTemplate
+from gpo.protocols import Tokenizer
 from gpo.types import Ids, InputError, Problem, Trace
-
-if TYPE_CHECKING:
-    from gpo.policies.prompting import PromptedPolicy
 
 REASONING = ("reasoning_content", "reasoning", "thinking")
 """Names under which servers and data sets keep what was thought beside the content."""
@@ -22,7 +22,19 @@ _LEAST_REPEATED = 16
 """Characters of a prompt without any mark; a shorter one may be how the answer begins."""
 
 
-def trace_of(policy: PromptedPolicy, problem: Problem, completion: object) -> Trace:
+class Prompted(Protocol):
+    """What a trace is read with: the parts of a policy that ask, and that read what is answered."""
+
+    tokenizer: Tokenizer
+    sight: Sight
+    template: ChatTemplate | None
+    end_ids: Ids
+
+    @property
+    def num_ids(self) -> int: ...
+
+
+def trace_of(policy: Prompted, problem: Problem, completion: object) -> Trace:
     """The ids of a completion: text, one assistant message (or a list of that one), or token ids.
 
     An end token may be its last token and nothing else. InputError says what is wrong and what to give.
@@ -39,7 +51,7 @@ def trace_of(policy: PromptedPolicy, problem: Problem, completion: object) -> Tr
     return Trace(ids, repeated, marks.ends_unopened(whole, policy.sight.pairs))
 
 
-def without_prompt(text: str, prompt_ids: Ids, policy: PromptedPolicy) -> tuple[str, str]:
+def without_prompt(text: str, prompt_ids: Ids, policy: Prompted) -> tuple[str, str]:
     """The text without what it repeats of the prompt's end, and what that is: at least a mark, or all of it.
 
     White space may differ. InputError if the prompt has ended the thinking that the text begins with.
@@ -58,7 +70,7 @@ def without_prompt(text: str, prompt_ids: Ids, policy: PromptedPolicy) -> tuple[
     return text, ""
 
 
-def _check_open(body: str, generation_prompt: str, policy: PromptedPolicy) -> None:
+def _check_open(body: str, generation_prompt: str, policy: Prompted) -> None:
     first = next(marks.marks(body, policy.sight.pairs), None)
     begins = first is not None and first.action == "hide" and first.start == 0
     if first and begins and marks.end_of_any(generation_prompt, policy.sight.pairs):
@@ -68,20 +80,20 @@ def _check_open(body: str, generation_prompt: str, policy: PromptedPolicy) -> No
         )
 
 
-def has_structure(text: str, policy: PromptedPolicy) -> bool:
+def has_structure(text: str, policy: Prompted) -> bool:
     """Whether a text holds a mark of thinking or a special token, and so is no chance likeness."""
     if any(True for _ in marks.marks(text, policy.sight.pairs)):
         return True
     return any(one in policy.sight.special_ids for one in policy.tokenizer.encode(text))
 
 
-def _without_space_at_end(text: str, policy: PromptedPolicy) -> str:
+def _without_space_at_end(text: str, policy: Prompted) -> str:
     """Templates write a line break after the end token, which no model writes."""
     ids = policy.tokenizer.encode(text.rstrip())
     return text.rstrip() if ids and ids[-1] in policy.end_ids else text
 
 
-def _known_ids(policy: PromptedPolicy, completion: Sequence[Any]) -> Ids:
+def _known_ids(policy: Prompted, completion: Sequence[Any]) -> Ids:
     for place, one in enumerate(completion):
         if type(one) is not int:
             raise InputError(
@@ -96,7 +108,7 @@ def _known_ids(policy: PromptedPolicy, completion: Sequence[Any]) -> Ids:
     return tuple(completion)
 
 
-def _ended(policy: PromptedPolicy, ids: Ids) -> Ids:
+def _ended(policy: Prompted, ids: Ids) -> Ids:
     for place, one in enumerate(ids[:-1]):
         if one in policy.end_ids:
             raise InputError(
@@ -121,7 +133,7 @@ def _only_message(completion: object) -> Mapping[str, Any]:
     return turns[0]
 
 
-def _text_of(policy: PromptedPolicy, problem: Problem, message: Mapping[str, Any]) -> str:
+def _text_of(policy: Prompted, problem: Problem, message: Mapping[str, Any]) -> str:
     """A message as the text that the model wrote; its thinking is joined as the chat template joins it."""
     content, thought = _parts(message)
     found = {name: message[name] for name in message if name not in ("role", "content") and message[name]}
@@ -162,7 +174,7 @@ def _part(part: object) -> tuple[str, object]:
     return {"reasoning": "thinking"}.get(kind, kind), part.get(kind) or part.get("text")
 
 
-def joined(policy: PromptedPolicy, problem: Problem, name: str, thought: str, content: str) -> str:
+def joined(policy: Prompted, problem: Problem, name: str, thought: str, content: str) -> str:
     """Thinking and content as the chat template writes them behind its prompt, up to the content's end.
 
     Templates differ in the name that they read, so `name` is tried first and then the others. InputError
