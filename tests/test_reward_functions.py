@@ -15,7 +15,7 @@ import torch
 
 from gpo.cli import main
 from gpo.types import InputError, Problem
-from gpo.verifiers import function, load, naming
+from gpo.verifiers import function, judges, load
 
 MESSAGES = [{"role": "user", "content": "1 + 1?"}]
 
@@ -250,7 +250,7 @@ def test_what_a_module_lacks_is_not_taken_for_the_module(
     (tmp_path / "lacks.py").write_text("import not_there\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match=r"^No module named 'not_there'$"):
-        naming.resolve("lacks:reward")
+        judges.resolve("lacks:reward")
 
 
 # --- It is tried before the model is loaded ---

@@ -20,7 +20,7 @@ import pytest
 from gpo.protocols import unjudged
 from gpo.types import DataWarning, EngineError, InputError, Problem
 from gpo.verifiers import IsolatedVerifier, load, pool, process, wire, zygote
-from gpo.verifiers.clock import Awake, cpu_seconds
+from gpo.verifiers.pool import Awake, cpu_seconds
 
 NONE = {"timeouts": 0, "crashes": 0, "memory": 0, "unscored": 0}
 

@@ -18,7 +18,7 @@ import pytest
 
 from gpo.types import DataWarning, InputError, Problem
 from gpo.verifiers import IsolatedVerifier, judges, load
-from gpo.verifiers.starting import start_callable
+from gpo.verifiers.process import start_callable
 
 
 def problem(answer: str, name: str = "q1", **columns: object) -> Problem:

@@ -16,8 +16,7 @@ from typing import Any
 from gpo.types import InputError
 from gpo.verifiers.isolated import IsolatedVerifier
 from gpo.verifiers.judges import COLUMNS
-from gpo.verifiers.process import Zygote
-from gpo.verifiers.starting import start_callable, start_named
+from gpo.verifiers.process import Zygote, start_callable, start_named
 
 __all__ = ["NAMES", "IsolatedVerifier", "load"]
 

@@ -44,8 +44,7 @@ def read(text: str, columns: Mapping[str, Any]) -> str | None:
 def _chosen(text: str, options: Sequence[str]) -> str | None:
     shown = answers.visible(text)
     letter = _by_text(answers.readings(shown), options) or _letter(shown, options)
-    is_known = letter is not None and letter in _LETTERS[: len(options) or None]
-    return letter if is_known else None
+    return letter if letter and letter in _LETTERS[: len(options) or None] else None
 
 
 def _options(columns: Mapping[str, Any]) -> list[str]:
@@ -60,7 +59,8 @@ def _folded(text: str) -> str:
 
 def _by_text(readings: Sequence[str], options: Sequence[str]) -> str | None:
     """The letter of the option that a reading spells out, to the letter or else but for quotes and markup."""
-    texts = [reading for reading in readings if not _is_letter_of(reading, options)]
+    own = _LETTERS[: len(options)]
+    texts = [one for one in readings if not ((match := _GOLD.fullmatch(one)) and match[1].upper() in own)]
     for text in texts:
         if _folded(text) in options:
             return _LETTERS[options.index(_folded(text))]
@@ -69,11 +69,6 @@ def _by_text(readings: Sequence[str], options: Sequence[str]) -> str | None:
         if bare.count(normalise(text)) == 1:
             return _LETTERS[bare.index(normalise(text))]
     return None
-
-
-def _is_letter_of(reading: str, options: Sequence[str]) -> bool:
-    letter = _GOLD.fullmatch(reading)
-    return letter is not None and letter[1].upper() in _LETTERS[: len(options)]
 
 
 def gold_letter(answer: str) -> str:

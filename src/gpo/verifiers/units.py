@@ -9,6 +9,7 @@ truth (million, or, not, than, mod ...) are never units.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -66,10 +67,12 @@ def read(text: str) -> Unit | None:
     factors = _factors(_TOKEN.findall(_PER.sub("/", plain)))
     if factors is None or len(factors) > _MAX_WORDS:
         return None
-    unit = NONE
+    factor, exponents = Fraction(1), Counter[str]()
     for word, exponent in factors:
-        unit = _times(unit, _KNOWN.get(word, Unit(Fraction(1), ((word, 1),))), exponent)
-    return unit
+        known = _KNOWN.get(word, Unit(Fraction(1), ((word, 1),)))
+        factor *= known.factor**exponent
+        exponents.update({name: power * exponent for name, power in known.dimensions})
+    return Unit(factor, tuple(sorted((name, power) for name, power in exponents.items() if power)))
 
 
 def _factors(tokens: Iterable[str]) -> list[tuple[str, int]] | None:
@@ -102,11 +105,3 @@ def _singular(word: str) -> str:
     lower = lower if lower in ("a.m.", "p.m.", "sq.", "cu.") else lower.rstrip(".")
     is_plural = lower not in _KNOWN and len(lower) > 2 and lower.endswith("s") and not lower.endswith("ss")
     return lower[:-1] if is_plural else lower
-
-
-def _times(one: Unit, other: Unit, power: int) -> Unit:
-    exponents = dict(one.dimensions)
-    for name, exponent in other.dimensions:
-        exponents[name] = exponents.get(name, 0) + exponent * power
-    kept = tuple(sorted((name, exponent) for name, exponent in exponents.items() if exponent))
-    return Unit(one.factor * other.factor**power, kept)
