@@ -117,4 +117,4 @@ def test_a_fault_ends_with_exit_code_1_and_an_unreadable_model_with_2(capsys, mo
     with pytest.raises(SystemExit) as stopped:
         main(["doctor", "--model", "no/such-folder"])
     assert stopped.value.code == 2
-    assert "config.json" in capsys.readouterr().err
+    assert "model 'no/such-folder' (no local folder, tried as a name on the hub)" in capsys.readouterr().err

@@ -18,6 +18,7 @@ ENABLES = {
     "plot": "gpo.plot: figures as matplotlib draws them",
     "trl": "gpo.trl in your own GRPOTrainer; gpo train --method dpo|ipo|kto|simpo|orpo",
     "vllm": "--engine vllm: sampling in this process, on GPUs",
+    "gguf": "--model FILE.gguf: a quantised model in one file, unpacked by transformers",
     "ray": "--actors N: sampling on many GPUs or machines; --data ray:PATH",
     "test": "this project's own tests and linters",
     "docs": "building this project's site",

@@ -123,15 +123,10 @@ def look_at_verifiers() -> list[Finding]:
 
 def look_at_model(name: str) -> list[Finding]:
     """What the configuration of a model says that matters here; no weights are read."""
-    from transformers import AutoConfig
+    from gpo.policies.loading import load_config, source_of
 
-    try:
-        config = AutoConfig.from_pretrained(DEMO_MODEL if name == "demo" else name)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"--model {name}: has no configuration that can be read ({one_line(error)}); give a folder with "
-            "config.json, or a hub name and a network"
-        ) from None
+    source = source_of("model", DEMO_MODEL if name == "demo" else name)
+    config, _ = load_config(source, trust_remote_code=False)
     if config.is_encoder_decoder:
         return [Finding(f"{name} is an encoder-decoder", "give a causal language model", True)]
     tied = "tied" if config.get_text_config().tie_word_embeddings else "not tied"

@@ -7,10 +7,17 @@ from pathlib import Path
 from typing import Any, Self, Unpack
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+from transformers import AutoModelForCausalLM
 
 from gpo.policies.adapters import load_adapter
-from gpo.policies.loading import check_vocabulary, checked_source, load_tokenizer, one_line, source_of
+from gpo.policies.loading import (
+    check_vocabulary,
+    checked_source,
+    load_config,
+    load_tokenizer,
+    one_line,
+    source_of,
+)
 from gpo.policies.prompting import PromptedPolicy, Prompting, context_of, end_ids_of
 from gpo.types import DataWarning, Ids
 
@@ -19,12 +26,7 @@ def load_description(name: str | Path, *, trust_remote_code: bool) -> tuple[Any,
     """Tokenizer, end tokens and config of a local folder or hub name; InputError if they cannot be had."""
     source = source_of("model", name)
     tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
-    with one_line("model", source):
-        config = AutoConfig.from_pretrained(source, trust_remote_code=trust_remote_code)
-        try:
-            generation: Any = GenerationConfig.from_pretrained(source)
-        except OSError:  # many models have none; transformers then makes it of the model's own config
-            generation = config.get_text_config()
+    config, generation = load_config(source, trust_remote_code=trust_remote_code)
     return tokenizer, end_ids_of(generation, tokenizer), config
 
 

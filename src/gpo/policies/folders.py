@@ -165,12 +165,7 @@ def check_weight_file(path: Path) -> None:
 def _refuse_what_is_none(folder: Path) -> NoReturn:
     """Says what the folder holds instead of a model."""
     names = sorted(path.name for path in folder.iterdir())
-    if any(name.lower().endswith(".gguf") for name in names):
-        reason = (
-            "it holds GGUF files, which are not read here; give the original model's folder, or serve the "
-            "file with llama.cpp and use --engine server"
-        )
-    elif "adapter_config.json" in names:
+    if "adapter_config.json" in names:
         reason = "it holds an adapter and no model; name it with --adapter, and its base model with --model"
     elif not names:
         reason = "it is empty; give a folder with config.json, a tokenizer and weights"

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
+from gpo.policies import gguf
 from gpo.policies.adapters import load_adapter
 from gpo.policies.folders import check_adapter_folder, check_model_folder
 from gpo.policies.weights import check_finite, load_weights, num_tokens
@@ -54,6 +55,11 @@ def load(
 def check_files(name: str | Path, adapters: Iterable[str | Path], *, trust_remote_code: bool) -> None:
     """The same checks for an engine that loads the weights itself; no number of a weight is read."""
     source = checked_source("model", name)
+    if gguf.is_gguf(source):
+        raise InputError(
+            f"model {source!r}: --engine vllm reads no GGUF; use --engine transformers, or the folder of the "
+            "original model"
+        )
     sources = [checked_source("adapter", adapter) for adapter in adapters]
     for adapter in [None, *sources]:
         with one_line("model" if adapter is None else "adapter", adapter or source):
@@ -97,21 +103,37 @@ def load_tokenizer(name: str | Path, *, trust_remote_code: bool) -> Any:
     """
     source = source_of("model", name)
     with one_line("tokenizer of", source):
+        if gguf.is_gguf(source):
+            return gguf.load_tokenizer(Path(source))
         if get_tokenizer_config(source).get("tokenizer_class") in _GENERIC_TOKENIZERS:
             return PreTrainedTokenizerFast.from_pretrained(source)
         return AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
 
 
+def load_config(source: str, *, trust_remote_code: bool) -> tuple[Any, Any]:
+    """The config and generation config of a model; InputError if they cannot be had."""
+    with one_line("model", source):
+        if gguf.is_gguf(source):
+            return gguf.load_config(Path(source))
+        config = AutoConfig.from_pretrained(source, trust_remote_code=trust_remote_code)
+        try:
+            return config, GenerationConfig.from_pretrained(source)
+        except OSError:  # many models have none; transformers then makes it of the model's own config
+            return config, config.get_text_config()
+
+
 def checked_source(what: str, name: str | Path) -> str:
-    """As `_source`, with the files of a local folder looked at."""
+    """As `source_of`, with the files of a local folder looked at."""
     source = source_of(what, name)
-    if Path(source).is_dir():
+    if gguf.is_gguf(source):
+        gguf.checked(source)
+    elif Path(source).is_dir():
         (check_model_folder if what == "model" else check_adapter_folder)(Path(source))
     return source
 
 
 def source_of(what: str, name: str | Path) -> str:
-    """The folder, or a name for the hub; InputError for what can only be a path and is no folder.
+    """The folder or GGUF file, or a name for the hub; InputError for what can only be a path and is neither.
 
     A training run and its checkpoints hold theirs in a folder `model`.
     """
@@ -119,9 +141,12 @@ def source_of(what: str, name: str | Path) -> str:
     if path.is_dir():
         config = "config.json" if what == "model" else "adapter_config.json"
         is_run = not (path / config).exists() and (path / "model" / config).is_file()
-        return str(path / "model" if is_run else path)
+        file = gguf.only_gguf(path) if what == "model" and not is_run else None
+        return str(path / "model" if is_run else file or path)
+    if what == "model" and gguf.is_gguf(path):
+        return str(path)
     if path.exists():
-        raise InputError(f"{what} path {text!r} is a file; give the folder that holds it")
+        raise InputError(f"{what} path {text!r} is a file; give the folder that holds it, or a .gguf file")
     if isinstance(name, Path) or text.startswith(("/", ".", "~")) or text.count("/") > 1:
         raise InputError(
             f"{what} path {text!r} does not exist; give a folder, or a hub name without a dot or slash "
@@ -138,13 +163,11 @@ def one_line(what: str, source: str) -> Iterator[None]:
     except InputError:
         raise
     except (OSError, ValueError, RuntimeError, ImportError, UnpicklingError, *_DAMAGED) as error:
-        where = "local folder" if Path(source).is_dir() else "no local folder, tried as a name on the hub"
+        is_local = Path(source).exists()
+        kind = "file" if Path(source).is_file() else "folder"
+        where = f"local {kind}" if is_local else "no local folder, tried as a name on the hub"
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         if "trust_remote_code" in str(error):
             reason = "it brings code of its own; read that, then allow it with trust_remote_code"
-        todo = (
-            "replace the files that are damaged"
-            if Path(source).is_dir()
-            else "give a folder, or a name the hub has"
-        )
+        todo = "replace the files that are damaged" if is_local else "give a folder, or a name the hub has"
         raise InputError(f"{what} {source!r} ({where}) cannot be loaded: {reason}; {todo}") from error

@@ -11,12 +11,14 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM
 
+from gpo.policies import gguf
 from gpo.policies.folders import shard_of
 from gpo.types import DataWarning, InputError
 
@@ -34,14 +36,15 @@ RESTORE = "the weights are broken; restore or download them again"
 
 def load_weights(source: str, **arguments: Any) -> Any:
     """The model of a folder or hub name; InputError if its weights are not those of the checkpoint."""
+    build: Any = AutoModelForCausalLM.from_pretrained
+    build = partial(gguf.from_pretrained, build) if gguf.is_gguf(source) else build
     with _without_report():
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            source, output_loading_info=True, ignore_mismatched_sizes=True, **arguments
-        )
-    model, info = loaded
+        model, info = build(source, output_loading_info=True, ignore_mismatched_sizes=True, **arguments)
     _check_missing(source, info["missing_keys"])
     _check_shapes(source, info["mismatched_keys"])
     _check_unexpected(source, info["unexpected_keys"], model)
+    if gguf.is_gguf(source):
+        gguf.finish(source, model)
     return model
 
 
