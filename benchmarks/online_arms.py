@@ -13,11 +13,11 @@ import numpy as np
 EVAL_PROBLEMS = 200
 TASKS: dict[str, dict[str, int]] = {
     "chain_sum": {"tokens": 60_000, "rounds": 12},
-    "rare": {"tokens": 50_000, "rounds": 9},
     "pivotlate": {"tokens": 60_000, "rounds": 12},
     "fixed set": {"tokens": 60_000, "rounds": 12},
+    "rare": {"tokens": 50_000, "rounds": 9},
 }
-"""The demo's task; one solved less than 2 % of the time; a late decision; 32 problems over and over. The
+"""The demo's task; a late decision; 32 problems over and over; one solved less than 2 % of the time. The
 base algorithm spends about the tokens in the rounds."""
 ARMS: dict[str, dict[str, Any]] = {
     **{
@@ -31,6 +31,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "pivot, oracle": {"recipe": "pivot", "told": "decision"},
     "pivot, half the rate": {"recipe": "pivot"},
     "search, no archive": {"recipe": "search", "archived": 0},
+    "search, no archive, fixed share": {"recipe": "search", "archived": 0, "share": "fixed"},
     "srpo, oracle": {"recipe": "rrpo", "rule": "entropy", "told": "first wrong line"},
     "base, 8 prompts a round": {"recipe": "base", "problems_per_round": 8},
 }
@@ -43,6 +44,7 @@ VARIANTS = {
     "tree": "pivot",
     **dict.fromkeys(("rrpo", "srpo, oracle"), "pivot, suffixes only"),
     "base, 8 prompts a round": "base",
+    **dict.fromkeys(("search, no archive", "search, no archive, fixed share"), "search"),
 }
 """Arms that take another arm's learning rate. With 8 prompts a round base updates about as often as pivot."""
 LEARNING_RATES = defaultdict(lambda: (1.5e-4, 3e-4, 6e-4), rare=(3e-4, 6e-4, 1.2e-3))

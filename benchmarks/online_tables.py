@@ -83,13 +83,18 @@ def matrix(runs: list[Run], reference: str, measure: str) -> list[str]:
     lines.append(f"| *{reference} itself* | {' | '.join(levels[task] for task in tasks)} |")
     for arm in dict.fromkeys(arm for arm, _ in cells):
         shown = [
-            f"{cells[arm, task]}, p {corrected[arm, task]:.3f}, {cells[arm, task].num} seeds"
-            if (arm, task) in cells
-            else ""
+            shown_with(cells[arm, task], corrected[arm, task]) if (arm, task) in cells else ""
             for task in tasks
         ]
         lines.append(f"| {arm} | {' | '.join(shown)} |")
     return [*lines, ""]
+
+
+def shown_with(difference: Difference, p: float) -> str:
+    """The difference with its corrected p-value and the number of seeds."""
+    if math.isnan(p):
+        return f"{difference}, one seed"
+    return f"{difference}, p {'< .001' if p < 0.001 else f'{p:.3f}'}, {difference.num} seeds"
 
 
 def table_head(names: list[str]) -> list[str]:

@@ -52,18 +52,13 @@ class Section:
 
 
 ABLATIONS = ("pivot, suffixes only", "pivot, random step", "pivot 2 + 6", "rrpo", "srpo, oracle")
+WAYS = ("pivot, suffixes only", "search", "search, no archive", "search, no archive, fixed share")
 SECTIONS = (
     Section("Pivot against base", "base", ("pivot",), tuple(TASKS), range(60, 68)),
     Section("Ablations and rivals", "pivot", ABLATIONS, ("chain_sum", "pivotlate"), range(62, 67)),
     Section("The planted step, an oracle", "pivot", ("pivot, oracle",), ("pivotlate",), range(60, 67)),
-    Section("Hard problems: half the rate", "pivot", ("pivot, half the rate",), ("rare",), range(60, 68)),
-    Section(
-        "Hard problems: other ways",
-        "pivot, half the rate",
-        ("pivot, suffixes only", "search", "search, no archive"),
-        ("rare",),
-        range(62, 67),
-    ),
+    Section("Hard problems", "base", ("pivot", "pivot, half the rate"), ("rare",), range(60, 68)),
+    Section("Hard problems: other ways", "pivot, half the rate", WAYS, ("rare",), range(62, 67)),
     Section("GRPO", "base", ("pivot",), ("pivotlate", "chain_sum"), range(70, 73), "grpo"),
     Section("PPO", "base", ("pivot",), ("pivotlate", "chain_sum"), range(70, 73), "ppo"),
 )
