@@ -17,7 +17,9 @@ from paired import Difference
 
 import gpo
 from gpo.learn.advantages import ALGORITHMS, credit
-from gpo.types import Capabilities, CompletionText, Problem, Request, Sample, State, derive_seed
+from gpo.protocols import Capabilities
+from gpo.seeds import derive_seed
+from gpo.types import CompletionText, Problem, Request, Sample, State
 
 LINES, BRANCHES = 12, 4
 NEWLINE = BRANCHES
