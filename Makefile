@@ -4,14 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-fast test-chaos test-browser test-export test-lm-eval test-vllm test-ray test-package docs lint demo-model vendor benchmarks study clean
+.PHONY: demo test test-thorough test-fast test-chaos test-browser test-export test-lm-eval test-vllm test-ray test-package docs lint demo-model vendor benchmarks study clean
 
 demo: $(VENV)/installed
 	$(BIN)/gpo demo $(ARGS)
 
 # In as many processes as there are cores, at most 4; a file's tests stay together, for what they share.
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m "not thorough" $(ARGS)
+
+# What CI runs beside: whole processes ended and resumed, every echo of a key, the commands of every page of the docs.
+test-thorough: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 -m thorough $(ARGS)
 
 # A minute's feedback: the algorithm and what is read, without models, processes and the command line.
 CORE := advantages archive credit curve data_files exact_answers explore files gpo house marks math_answers \

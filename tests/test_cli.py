@@ -133,6 +133,7 @@ def test_a_curve_is_resumed_only_by_the_model_and_the_sampling_that_it_is_of(cap
     assert "--resume out: was sampled by a model with other weights" in message
 
 
+@pytest.mark.thorough
 def test_every_proposal_serves_a_search_and_a_wrong_one_is_refused_at_once(capsys) -> None:
     Path("judge.py").write_text(
         "def by_length(question, answer, steps):\n    return [len(step) for step in steps]\n"
@@ -169,6 +170,7 @@ def test_train_learns_records_and_is_reproducible(capsys) -> None:
     assert 0 <= rate <= 1
 
 
+@pytest.mark.thorough
 def test_a_run_that_was_killed_ends_with_the_same_weights(capsys) -> None:
     gpo(capsys, "train", *TRAIN, "--rounds", "5", "--output", "straight")
     command = [sys.executable, "-m", "gpo", "train", *TRAIN, "--rounds", "5", "--output", "killed"]
@@ -190,6 +192,7 @@ def test_a_run_that_was_killed_ends_with_the_same_weights(capsys) -> None:
     assert Path("killed/rollouts.jsonl").read_bytes() == Path("straight/rollouts.jsonl").read_bytes()
 
 
+@pytest.mark.thorough
 def test_rollouts_of_a_torn_round_are_counted_and_discarded(capsys) -> None:
     gpo(capsys, "train", *TRAIN, "--rounds", "1", "--output", "run")
     with Path("run/rollouts.jsonl").open("a") as file:
@@ -200,6 +203,7 @@ def test_rollouts_of_a_torn_round_are_counted_and_discarded(capsys) -> None:
     assert "seed: 0 there, 3 here" in error_of(capsys, "train", "--resume", "run", "--seed", "3")
 
 
+@pytest.mark.thorough
 def test_a_run_cut_short_still_ends_with_an_evaluation(capsys) -> None:
     gpo(capsys, "train", *TRAIN, "--rounds", "1", "--output", "run")
     lines = Path("run/rounds.jsonl").read_text().splitlines(keepends=True)

@@ -18,6 +18,7 @@ from gpo import cli, ending
 from gpo.record import folder
 from gpo.types import EngineError, InputError
 
+THOROUGH = pytest.mark.thorough
 SLEEPING = str(Path(__file__).parent / "sleeping.py")
 LOCATE = ("locate", "--task", "chain_sum", "--max-tokens", "16", "--limit", "4", "--slots", "8")
 LOCATE += ("--group-size", "2", "--output", "runs/x")
@@ -116,12 +117,12 @@ def lines_of(err: str) -> list[str]:
     ("part", "arguments", "signals", "code"),
     [
         ("wave", LOCATE, (signal.SIGINT,), 130),
-        ("wave", LOCATE, (signal.SIGINT, signal.SIGINT), 130),
-        ("wave", LOCATE, (signal.SIGTERM,), 143),
-        ("stream", LOCATE, (signal.SIGHUP,), 129),
-        ("swallow", TRAIN, (signal.SIGINT,), 130),
-        ("trainer", OFFLINE, (signal.SIGINT,), 130),
-        ("trainer", OFFLINE, (signal.SIGTERM,), 143),
+        pytest.param("wave", LOCATE, (signal.SIGINT, signal.SIGINT), 130, marks=THOROUGH),
+        pytest.param("wave", LOCATE, (signal.SIGTERM,), 143, marks=THOROUGH),
+        pytest.param("stream", LOCATE, (signal.SIGHUP,), 129, marks=THOROUGH),
+        pytest.param("swallow", TRAIN, (signal.SIGINT,), 130, marks=THOROUGH),
+        pytest.param("trainer", OFFLINE, (signal.SIGINT,), 130, marks=THOROUGH),
+        pytest.param("trainer", OFFLINE, (signal.SIGTERM,), 143, marks=THOROUGH),
     ],
 )
 def test_a_signal_ends_a_command_in_one_line_that_names_the_run(
@@ -140,6 +141,7 @@ def test_a_signal_ends_a_command_in_one_line_that_names_the_run(
     assert (found, lines_of(err)) == (code, [line])
 
 
+@THOROUGH
 def test_of_several_processes_the_first_says_that_they_were_interrupted(
     sleeping: Callable[..., Command], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +163,7 @@ def test_torchrun_is_for_online_training(command, monkeypatch: pytest.MonkeyPatc
     )
 
 
+@THOROUGH
 def test_before_there_is_a_run_the_line_names_none(sleeping: Callable[..., Command], tmp_path: Path) -> None:
     command = sleeping("load", *LOCATE)
     command.process.send_signal(signal.SIGINT)
@@ -169,6 +172,7 @@ def test_before_there_is_a_run_the_line_names_none(sleeping: Callable[..., Comma
     assert not (tmp_path / "runs").exists()
 
 
+@THOROUGH
 def test_a_verifier_that_is_still_imported_ends_too(tmp_path: Path, sleeping: Callable[..., Command]) -> None:
     (tmp_path / "slow.py").write_text(
         "import pathlib, time\npathlib.Path('noted').touch()\ntime.sleep(600)\n"
@@ -179,6 +183,7 @@ def test_a_verifier_that_is_still_imported_ends_too(tmp_path: Path, sleeping: Ca
     assert (code, lines_of(err)) == (130, ["gpo: error: interrupted"])
 
 
+@THOROUGH
 def test_a_checkpoint_that_was_being_written_is_not_taken_for_one(
     sleeping: Callable[..., Command], tmp_path: Path
 ) -> None:
@@ -192,6 +197,7 @@ def test_a_checkpoint_that_was_being_written_is_not_taken_for_one(
     ] == [0, 1]
 
 
+@THOROUGH
 def test_a_signal_that_is_ignored_stays_ignored(sleeping: Callable[..., Command]) -> None:
     def ignore() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -204,6 +210,7 @@ def test_a_signal_that_is_ignored_stays_ignored(sleeping: Callable[..., Command]
     assert command.ended()[0] == 143
 
 
+@THOROUGH
 def test_an_error_of_the_verifier_ends_the_command_though_a_wave_goes_on(
     sleeping: Callable[..., Command], tmp_path: Path
 ) -> None:

@@ -39,7 +39,11 @@ def files(page: Path) -> dict[str, str]:
     return dict(found)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [README, *(pytest.param(page, marks=pytest.mark.thorough) for page in PAGES[1:])],
+    ids=lambda page: page.name,
+)
 def test_every_command_runs_or_says_why_not(page, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     lookalikes.write_all(tmp_path / "data")

@@ -286,6 +286,7 @@ def test_a_trajectorys_states_stay_on_one_server_and_trajectories_spread(local) 
         assert [sum(i in found for found in places.values()) for i in range(3)] == [2, 2, 2]
 
 
+@pytest.mark.thorough
 def test_a_dead_server_is_set_aside_and_tried_again_when_it_is_back(stub) -> None:
     second = Stub()
     port = second.server.server_port
@@ -400,6 +401,7 @@ def curves_and_rollouts(folder: str) -> tuple[list[str], list[str]]:
     return curves, rollouts
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("_in_an_empty_folder")
 def test_located_curves_are_the_same_when_a_fifth_of_all_calls_goes_wrong(stub, capsys) -> None:
     arguments = [

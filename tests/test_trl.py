@@ -583,6 +583,7 @@ def accuracy(model, verifier) -> float:
     return gpo.evaluate(policy, verifier, held_out, seed=0).accuracy
 
 
+@pytest.mark.thorough
 def test_after_a_short_run_more_problems_are_right(tmp_path, number) -> None:
     settings = {"max_steps": 6, "learning_rate": 5e-4, "lr_scheduler_type": "constant"}
     trainer = trainer_of(tmp_path, number, **settings)
@@ -605,6 +606,7 @@ def test_the_grpo_example_runs_and_logs_what_the_search_did(tmp_path, monkeypatc
         assert tokens[name] == sum(line[f"gpo/tokens/{name}"] for line in history) > 0
 
 
+@pytest.mark.thorough
 def test_the_rloo_example_runs(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     example = ROOT / "examples" / "trl_rloo.py"
@@ -665,6 +667,7 @@ print("two processes agree")
 """
 
 
+@pytest.mark.thorough
 def test_two_processes_keep_their_groups_and_train_one_model(tmp_path) -> None:
     script = tmp_path / "pair.py"
     script.write_text(PAIR)
