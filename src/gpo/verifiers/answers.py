@@ -51,12 +51,6 @@ class Marked(NamedTuple):
     is_boxed: bool = False
 
 
-def last_boxed(text: str) -> str | None:
-    r"""The content of the last \boxed{} or \fbox{}; None without one, '' if it is never closed."""
-    box = _last_box(text)
-    return None if box is None else _boxed(text, box)
-
-
 def _last_box(text: str) -> re.Match[str] | None:
     """The last box, found from the end."""
     start = text.rfind("box")
@@ -254,8 +248,8 @@ def gold(answer: str) -> str:
     r"""A gold answer out of its worked solution: what follows the last ####, else is in the last \boxed{}."""
     if "####" in answer:
         return answer.rpartition("####")[2].strip()
-    boxed = last_boxed(answer)
-    return (answer if boxed is None else boxed).strip()
+    box = _last_box(answer)
+    return (answer if box is None else _boxed(answer, box)).strip()
 
 
 def last_of(items: Iterable[_T]) -> _T | None:

@@ -37,41 +37,33 @@ _FLIPPED = {">": "<", "\\ge": "\\le"}
 def is_equal(gold: Meaning, answer: Meaning, *, is_ordered: bool = False) -> bool:
     """Whether they mean the same; `is_ordered` if a bare list must keep its order."""
     gold, answer = _as_set(gold, answer), _as_set(answer, gold)
-    if isinstance(answer, Relation) and not isinstance(gold, Relation):
-        return _is_chain(gold, answer)
-    if isinstance(gold, Relation) and not isinstance(answer, Relation):
-        return _is_value_of(gold, answer)
-    if isinstance(gold, Several) and isinstance(answer, Several):
-        return _are_lists_equal(gold, answer, is_ordered)
-    if isinstance(gold, Matrix | Several) and isinstance(answer, Matrix | Several):
-        return _are_matrices_equal(_as_matrix(gold), _as_matrix(answer))
-    if type(gold) is not type(answer):
-        return _is_of_another_kind(gold, answer)
     match gold, answer:
-        case Quantity(), Quantity():
-            return _are_quantities_equal(gold, answer)
         case Relation(), Relation():
             return _are_relations_equal(gold, answer)
+        case _, Relation():
+            return _is_chain(gold, answer)
+        case Relation(), _:
+            return _is_value_of(gold, answer)
+        case Several(), Several():
+            return _are_lists_equal(gold, answer, is_ordered)
+        case Matrix() | Several(), Matrix() | Several():
+            return _are_matrices_equal(_as_matrix(gold), _as_matrix(answer))
+        case Quantity(), Quantity():
+            return _are_quantities_equal(gold, answer)
         case Union(), Union():
             return _match_up(gold.parts, answer.parts)
         case Parts(), Parts():
             same = len(gold.parts) == len(answer.parts) and _are_units_equal(gold.unit, answer.unit)
             return same and all(map(arithmetic.agree, gold.parts, answer.parts))
-        case _:
-            return gold == answer
-
-
-def _is_of_another_kind(gold: Meaning, answer: Meaning) -> bool:
-    """A letter in \\text{} or not; a number whose base is not written."""
-    match gold, answer:
-        case (Words(text), Quantity(node, unit)) | (Quantity(node, unit), Words(text)):
+        case (Words(text), Quantity(node, unit)) | (Quantity(node, unit), Words(text)):  # \text{B} and B
             name = node.name if len(node.name) == 1 else node.name.casefold()
             return unit == NONE and node.op == "symbol" and name == text
-        case Based(digits, _), Quantity(Node("number", value=value), unit):
+        case Based(digits, _), Quantity(Node("number", value=value), unit):  # the base is not written
             return unit == NONE and digits.isdecimal() and value == int(digits)
         case Quantity(Node("number", value=value)), Based(digits, 10):
             return digits.isdecimal() and value == int(digits)
-    return False
+        case _:
+            return gold == answer
 
 
 def _are_quantities_equal(gold: Quantity, answer: Quantity) -> bool:
@@ -134,11 +126,10 @@ def _holds(gold: Meaning, side: Meaning) -> bool:
 
 def _names(side: Meaning) -> bool:
     """Whether it says what is equal to the rest: x, AB, m + n, but not 2x, which is to be solved."""
-    if isinstance(side, Words):
-        return True
     if not isinstance(side, Quantity):
-        return False
-    return len(arithmetic.symbols(side.node)) > 1 or (is_name(side.node) or not _has_numbers(side.node))
+        return isinstance(side, Words)
+    is_all_name = is_name(side.node) or not _has_numbers(side.node)
+    return is_all_name or len(arithmetic.symbols(side.node)) > 1
 
 
 def _has_numbers(node: Node) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from gpo.verifiers import tidy
+from gpo.verifiers.plain import decimal
 
 MAX_DEPTH = 40
 """Brackets or functions inside each other; deeper nesting is no answer."""
@@ -289,7 +290,4 @@ def _number(mark: str) -> Node:
         return number(Fraction("0" + mark))
     head, _, tail = mark.partition("\\overline")
     whole, _, fixed = head.partition(".")
-    period = tail.strip(" {}")
-    scale = 10 ** len(fixed)
-    value = Fraction(int((whole or "0") + fixed), scale)
-    return number(value + Fraction(int(period), scale * (10 ** len(period) - 1)))
+    return number(decimal(whole, fixed, tail.strip(" {}")))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 
 from gpo.verifiers import quantities, worth
 from gpo.verifiers.expression import MAX_DEPTH, Unreadable, number, parse
@@ -132,8 +132,8 @@ class _Reader:
             return Union(tuple(self.meaning(part) for part in parts))
         items, is_or = _split_list(text, is_inside or self.is_list)
         if len(items) > 1:
-            read = [self.meaning(item, is_inside=is_inside) for item in items]
-            return Several(tuple(one for item in read for one in _flat(item)), is_or=is_or)
+            read = [_flat(self.meaning(item, is_inside=is_inside)) for item in items]
+            return Several(tuple(chain.from_iterable(read)), is_or=is_or)
         sides, signs = _split(text, _RELATIONS.get)
         return self._relation(sides, signs) if signs else _either(text)
 
@@ -187,8 +187,8 @@ class _Reader:
         kind = {"\\{": "{", "\\langle": "<"}.get(opening, opening)
         kind += {"\\}": "}", "\\rangle": ">"}.get(closing, closing)
         if len(items) > 1:
-            found = [one for item in items for one in _flat(self.meaning(item, is_inside=True))]
-            return Several(tuple(found), kind)
+            read = [_flat(self.meaning(item, is_inside=True)) for item in items]
+            return Several(tuple(chain.from_iterable(read)), kind)
         if kind == "()":
             return self.meaning(inner)
         return Several(_flat(self.meaning(inner, is_inside=True)), kind)
@@ -268,10 +268,9 @@ def _either(text: str) -> Meaning | None:
     """The two values of an expression with \\pm; None without one."""
     if "\\pm" not in text or _ends(text) is not None or _MATRIX.search(text):
         return None
-    upper, lower = (
-        text.replace("\\pm", plus).replace("\\mp", minus) for plus, minus in (("+", "-"), ("-", "+"))
-    )
-    return Several((quantities.quantity(upper), quantities.quantity(lower)), "\u00b1")
+    signs = [("+", "-"), ("-", "+")]
+    both = [text.replace("\\pm", plus).replace("\\mp", minus) for plus, minus in signs]
+    return Several(tuple(map(quantities.quantity, both)), "\u00b1")
 
 
 def _words(text: str) -> Meaning | None:

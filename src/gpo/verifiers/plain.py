@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from fractions import Fraction
 
 from gpo.verifiers import words
 
@@ -70,6 +71,13 @@ def plain(text: str) -> str:
 def folded(signs: str) -> str:
     """Superscripts, subscripts and fractions of one sign as the digits that they show: -2, 1/2."""
     return unicodedata.normalize("NFKC", signs).replace("\u2212", "-").replace("\u2044", "/")
+
+
+def decimal(whole: str, decimals: str, repeating: str) -> Fraction:
+    """The value of digits before and behind a decimal point, and of those that repeat for ever."""
+    scale = 10 ** len(decimals)
+    value = Fraction(int(whole + decimals or 0), scale)
+    return value + Fraction(int(repeating), scale * (10 ** len(repeating) - 1)) if repeating else value
 
 
 def _without_latex(text: str) -> str:

@@ -8,7 +8,6 @@ not know it leaves as it stands. `escaping_fault` finds what JSON makes of \frac
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from gpo.verifiers import words
 from gpo.verifiers.answers import closing_brace
@@ -33,11 +32,12 @@ _VULGAR = re.compile(r"[\u00bc-\u00be\u2150-\u215e\u2189]")
 
 _NOTHING = re.compile(
     r"\\(?:left|right|middle)\s*\.|\\[hv]?phantom\s*(?:\{[^{}]*\}|-)|\\label\s*\{[^{}]*\}|\\tag\*?\s*\{[^{}]*\}"
-    r"|\\color\s*(?:\[[^][]*\])?\s*\{[^{}]*\}|\\!|\\/|(?<!\\)\$"
+    r"|\\color\s*(?:\[[^][]*\])?\s*\{[^{}]*\}|\\!|\\/|(?<!\\)\$|\\([A-Za-z]+)"
 )
-_COMMAND = re.compile(r"\\([A-Za-z]+)")
-_DRESSING, _SIGNS = words.commands("latex_commands"), words.commands("latex_signs")
-_SPACE = re.compile(r"\\hspace\*?\s*\{[^{}]*\}|(?<!\\)\\[,;:> ]|(?<!\\)~")
+_SPACE = re.compile(r"\\hspace\*?\s*\{[^{}]*\}|(?<!\\)\\[,;:> ]|(?<!\\)~|\\([A-Za-z]+)")
+_SIGN = re.compile(r"\\([A-Za-z]+)")
+_DRESSING, _SPACING = words.commands("latex_dress"), words.commands("latex_commands")
+_SIGNS = words.commands("latex_signs")
 _WIDE = re.compile(r"(?<=[\w)}])\s*\\q?quad(?![A-Za-z])\s*(?=[-\w\\({])")
 _DRESS = re.compile(
     r"\\(?:textcolor\s*(?:\[[^][]*\])?\s*\{[^{}]*\}|colorbox\s*\{[^{}]*\}|mathbf|boldsymbol|bm|mathit|underline"
@@ -108,11 +108,12 @@ def tidy(answer: str) -> str:
     """The answer in one spelling of LaTeX."""
     text = _rows_joined(_unicode(answer))
     text = _WIDE.sub(r" \\quad ", text).replace(" \\quad ", " \u241f ")  # a wide gap parts two values
-    text = _SPACE.sub(" ", _renamed(_NOTHING.sub("", text), _DRESSING))
+    text = _NOTHING.sub(lambda m: _DRESSING.get(m[1], m[0]) if m[1] else "", text)
+    text = _SPACE.sub(lambda m: _SPACING.get(m[1], m[0]) if m[1] else " ", text)
     text = _PLAIN_TEXT.sub(r"\1", _TEXT.sub(r"\\text", _undressed(text)))
     for pattern, plain in _BEFORE_SIGNS:
         text = pattern.sub(plain, text)
-    text = _renamed(text, _SIGNS)
+    text = _SIGN.sub(lambda m: _SIGNS.get(m[1], m[0]), text)
     for pattern, plain in _AFTER_SIGNS:
         text = pattern.sub(plain, text)
     text = _NAMED.sub(lambda match: match[1] if match[1] in "ei" else f"\\{match[1]} ", text)
@@ -131,10 +132,6 @@ def escaping_fault(text: str) -> str | None:
         if ord(char) < 32 and char not in "\t\n\r":
             return f"\\x{ord(char):02x}"
     return None
-
-
-def _renamed(text: str, names: Mapping[str, str]) -> str:
-    return _COMMAND.sub(lambda command: names.get(command[1], command[0]), text)
 
 
 def _unicode(text: str) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from gpo.verifiers import context
-from gpo.verifiers.plain import DRESS, UNSPACED, plain
+from gpo.verifiers.plain import DRESS, UNSPACED, decimal, plain
 
 MAX_DIGITS = 400
 """Of a number and of its power of ten: beyond a few thousand digits Python refuses to read one."""
@@ -62,12 +62,6 @@ class Number:
     unit: str
     start: int
     end: int
-
-
-def number(text: str) -> Fraction | None:
-    """The value of a text that is one number, perhaps with a currency, and nothing else; None otherwise."""
-    found = whole(text)
-    return found.value if found and not found.unit else None
 
 
 def whole(text: str) -> Number | None:
@@ -141,12 +135,8 @@ def _read(digits: str) -> Fraction | None:
     match = _POINT.fullmatch(digits) or _COMMA.fullmatch(digits) or _DOTS.fullmatch(digits)
     if match is None:
         return None
-    decimals, repeating = match["decimals"] or "", match.groupdict().get("repeating")
-    scale = 10 ** len(decimals)
-    value = Fraction(int(_NOT_DIGITS.sub("", match["whole"]) or 0)) + Fraction(int(decimals or 0), scale)
-    if repeating:
-        value += Fraction(int(repeating), (10 ** len(repeating) - 1) * scale)
-    return value
+    repeating = match.groupdict().get("repeating") or ""
+    return decimal(_NOT_DIGITS.sub("", match["whole"]), match["decimals"] or "", repeating)
 
 
 def _power_of_ten(exponent: str) -> Fraction | None:
