@@ -29,11 +29,11 @@ from typing import Any
 
 import datasets
 import torch
+from gpo.commands.filling import filled
+from gpo.commands.located import of_round
 
 import gpo
 from gpo import pairs, steps
-from gpo.commands.filling import filled
-from gpo.commands.located import of_round
 from gpo.curriculum import Memory
 from gpo.evaluation import evaluate
 from gpo.gpo import run_round

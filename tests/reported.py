@@ -7,6 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from gpo.record.line import Line
+
+
+class Numbered(Line):
+    """A line of which only the round matters."""
+
+    round: int
+
 
 def curve(number: int, question: str, answer: str, steps: list[str], **changes: Any) -> dict[str, Any]:
     """A line of curves.jsonl: two tokens a step, the middle step critical."""
@@ -51,7 +59,12 @@ def rollout(line: dict[str, Any], boundary: int, text: str, reward: float) -> di
         "purpose": "values",
         "problem": line["problem"],
         "prefix_ids": line["completion_ids"][:num],
+        "answer": line["answer"],
+        "prompt_ids": line["prompt_ids"],
         "action_ids": [7, 8, 9],
+        "logprobs": [],
+        "entropies": [],
+        "policy_version": 0,
         "text": "".join(line["steps"][:boundary]) + text,
         "finished": True,
         "reward": reward,
@@ -64,10 +77,12 @@ def write_run(
     folder.mkdir()
     run = {"command": "locate", "settings": {"task": "own", "rule": "drop", "search": "adaptive", **settings}}
     (folder / "run.json").write_text(json.dumps(run))
+    counts = {"rollouts": 2, "truncated": 0, "timeouts": 0}
     problems = [
         {"problem": "p0", "place": 0, "tokens": {"explore": 6, "values": 12}, "rates": [0.5], "no_signal": 0},
         {"problem": "p1", "place": 1, "tokens": {"explore": 4, "values": 8}, "rates": [0.0], "no_signal": 1},
     ]
+    problems = [one | counts for one in problems]
     for name, records in (("problems", problems), ("curves", lines), ("rollouts", rollouts)):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in records))
     return folder

@@ -16,7 +16,7 @@ from gpo.commands.evaluate import read_outcomes
 from gpo.config import EvalSettings, load_settings
 from gpo.evaluation import Outcome, compare, evaluate, scores
 from gpo.protocols import ForwardingPolicy
-from gpo.record import read_lines
+from gpo.record import read_records
 from gpo.setup.lm_eval import export, target
 from gpo.types import InputError
 
@@ -152,7 +152,7 @@ def test_eval_that_was_killed_goes_on_to_the_same_results(capsys) -> None:
     resumed = gpo(capsys, "eval", "--resume", "part", "--budget-tokens", "1000000")
     assert figures(resumed) == figures(whole)
     assert read_outcomes(Path("part")) == read_outcomes(Path("whole"))
-    part, whole = ([*map(completion, read_lines(Path(run, "rollouts.jsonl")))] for run in ("part", "whole"))
+    part, whole = ([*map(completion, read_records(Path(run, "rollouts.jsonl")))] for run in ("part", "whole"))
     assert set(part) == set(whole)
     assert len(part) == len(whole) == 40
 
@@ -166,7 +166,7 @@ def test_an_evaluation_of_an_earlier_version_is_read_and_not_gone_on_with(capsys
     Path("before/run.json").write_text(json.dumps(about | {"has_rounds": has_lines}))
     found = [
         {key: line[key] for key in ("problem", "subject", "successes", "finished", "answers")}
-        for line in read_lines(Path("now/problems.jsonl"))
+        for line in read_records(Path("now/problems.jsonl"))
     ]
     one = {"round": 0, "tokens": now["tokens"], "outcomes": found, "timeouts": 0, "unjudged": {}}
     line = json.dumps(one | {"sizes": {"rollouts": 0, "curves": 0}}) + "\n"

@@ -27,7 +27,7 @@ from gpo.locate import bounds_of, choose, start_search, unsampled
 from gpo.paths import PathPosterior, PathPrior
 from gpo.pool import Pool
 from gpo.recipe import Recipe
-from gpo.record import read_lines
+from gpo.record import read_records
 from gpo.seeds import derive_seed
 from gpo.types import OFF_POLICY, Group, InputError, Request, Rollout, State
 
@@ -297,7 +297,7 @@ def size_of(path: Path) -> int:
 
 def lines(path: Path, name: str) -> list[str]:
     """In an order that does not depend on when they came; so no line is there twice unless in both."""
-    return sorted(json.dumps(line, sort_keys=True) for line in read_lines(path / f"{name}.jsonl"))
+    return sorted(json.dumps(line, sort_keys=True) for line in read_records(path / f"{name}.jsonl"))
 
 
 @pytest.mark.parametrize("search", ["adaptive", "uniform", "bisect"])

@@ -16,7 +16,7 @@ import yaml
 from gpo import DEMO_MODEL
 from gpo.cli import main
 from gpo.export import TARGETS, Source, export
-from gpo.record import read_lines
+from gpo.record import read_records
 from gpo.types import InputError
 
 PAIR = {
@@ -175,7 +175,7 @@ def test_trls_own_tokenisation_of_the_exported_text_gives_the_sampled_ids(
 
     made = exported(capsys, str(pairs_run), "--to", "trl", "--output", str(tmp_path / "out"))
     data = datasets.load_dataset(made["output"], split="train", cache_dir=str(tmp_path / "cache"))
-    rows = list(read_lines(pairs_run / "pairs.jsonl"))
+    rows = list(read_records(pairs_run / "pairs.jsonl"))
     assert len(data) == len(rows) > 5
     args = DPOConfig(
         output_dir=str(tmp_path), use_cpu=True, bf16=False, report_to="none", max_length=None,
@@ -217,7 +217,7 @@ def test_the_hubs_folder_loads_as_a_data_set_and_its_card_says_how_it_was_made(
     )
     for kind in ("pairs", "unpaired", "steps", "sft"):
         data = datasets.load_dataset(str(out), kind, split="train", cache_dir=str(tmp_path / "cache"))
-        assert len(data) == len(list(read_lines(pairs_run / f"{kind}.jsonl"))) > 0
+        assert len(data) == len(list(read_records(pairs_run / f"{kind}.jsonl"))) > 0
     card = (out / "README.md").read_text()
     metadata = yaml.safe_load(card.split("---")[1])
     assert metadata["license"] == "mit"

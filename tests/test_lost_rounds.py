@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from reported import Numbered
 
 from gpo.cli import main
 from gpo.record import RunFolder
@@ -158,7 +159,7 @@ def train_run(path: Path, num: int) -> Path:
     with RunFolder.create(path, "train", {}) as folder:
         folder.commit_round({"round": 0, "tokens": {}, "metrics": {}})
         for index in range(1, num + 1):
-            folder.write("rollouts", {"round": index})
+            folder.write("rollouts", Numbered(round=index))
             write_checkpoint(folder, index)
             folder.commit_round({"round": index, "tokens": {}, "metrics": {}})
     return path
@@ -231,7 +232,7 @@ def test_lines_of_a_round_that_is_not_the_next_are_refused(tmp_path) -> None:
 
 def test_only_files_of_the_run_are_repaired(tmp_path) -> None:
     with RunFolder.create(tmp_path / "run", "locate", {}) as folder:
-        folder.write("rollouts", {"round": 0})
+        folder.write("rollouts", Numbered(round=0))
         for name in ("rollouts.jsonl", "notes.jsonl", "mine.txt"):
             with (tmp_path / "run" / name).open("a") as file:
                 file.write('{"no": "end"')

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from reported import Numbered
 from test_lost_rounds import contents, refused
 
 from gpo.cli import main
@@ -81,7 +82,7 @@ def test_bad_input_takes_a_new_folder_away_and_keeps_one_that_was_there(tmp_path
 
 def test_once_lines_are_written_bad_input_is_no_refusal(tmp_path) -> None:
     with pytest.raises(RunError, match=r"bad row \(what is complete stays in"):
-        interrupted(tmp_path / "run", "locate", lambda folder: folder.write("rollouts", {"round": 0}))
+        interrupted(tmp_path / "run", "locate", lambda folder: folder.write("rollouts", Numbered(round=0)))
     assert (tmp_path / "run" / "rollouts.jsonl").exists()
     assert (tmp_path / "run" / "run.json").exists()
 

@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from gpo.cli import main
 from gpo.config import PreferenceSettings, load_settings
 from gpo.learn.optimisation import Optimisation
-from gpo.record import read_json, read_lines, write_json, write_lines
+from gpo.record import read_json, read_records, write_json
 from gpo.settings import check_stored
 from gpo.types import DataWarning
 
@@ -30,6 +30,10 @@ TRAIN = [
 ]
 ROUNDS = [*TRAIN, "--task", "chain_sum", "--min-step-tokens", "1", "--rule", "drop", "--size", "32"]
 ROUNDS += ["--problems-per-round", "4", "--group-size", "4", "--search-traces", "4", "--eval-problems", "4"]
+
+
+def write_rows(path: Path, rows: list[dict]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def gpo(capsys, *args: str) -> dict:
@@ -60,7 +64,7 @@ def edited(pairs_run, tmp_path) -> Path:
 
 
 def lines_of(run: Path, name: str) -> list[dict]:
-    return list(read_lines(run / f"{name}.jsonl"))
+    return list(read_records(run / f"{name}.jsonl"))
 
 
 def test_pairs_from_a_located_run_are_those_of_one_command_and_cost_nothing_more(pairs_run, capsys) -> None:
@@ -239,9 +243,9 @@ def test_rows_edited_by_hand_are_refused_by_row_and_field(edited, capsys) -> Non
         ),
         ({"weight": 0}, "row 2: weight: input should be greater than 0, got '0'"),
     ):
-        write_lines(edited / "pairs.jsonl", [rows[0], rows[1] | change, *rows[2:]])
+        write_rows(edited / "pairs.jsonl", [rows[0], rows[1] | change, *rows[2:]])
         assert expected in refused(capsys, edited)
-    write_lines(edited / "pairs.jsonl", [])
+    write_rows(edited / "pairs.jsonl", [])
     assert "pairs.jsonl: holds no row; build it with gpo pairs" in refused(capsys, edited)
     (edited / "unpaired.jsonl").unlink()
     assert "unpaired.jsonl: is not there" in refused(capsys, edited, method="kto")
@@ -268,13 +272,13 @@ def test_what_a_method_or_given_pairs_cannot_honour_is_refused(edited, capsys) -
 
 def test_rows_of_questions_to_be_evaluated_on_are_kept_out(pairs_run, capsys) -> None:
     rows = [{"prompt": row["question"], "answer": row["answer"]} for row in lines_of(pairs_run, "pairs")]
-    write_lines(Path("some.jsonl"), rows[:2])
+    write_rows(Path("some.jsonl"), rows[:2])
     data = ["--eval-data", "some.jsonl", "--verifier", "number"]
     summary = gpo(
         capsys, "train", "--method", "dpo", "--pairs", str(pairs_run), *TRAIN, *data, "--output", "out"
     )
     assert summary["left_out"]["held out"] == 2
-    write_lines(Path("some.jsonl"), rows)
+    write_rows(Path("some.jsonl"), rows)
     assert "rows are of questions in the evaluation data" in refused(capsys, pairs_run, *data)
 
 
@@ -285,7 +289,7 @@ def test_given_pairs_of_a_test_at_hand_are_left_out(edited, capsys, tmp_path) ->
     rows = lines_of(edited, "pairs")
     for row in rows[:2]:
         row["question"] = lookalikes.GSM8K[0]["question"].replace(" ", "  ")
-    write_lines(edited / "pairs.jsonl", rows)
+    write_rows(edited / "pairs.jsonl", rows)
     given = ["train", "--method", "dpo", "--pairs", str(edited), "--data-dir", "data", *TRAIN]
     assert gpo(capsys, *given, "--output", "out")["left_out"]["held out"] == 2
     assert gpo(capsys, *given, "--no-decontaminate", "--output", "all")["left_out"].get("held out", 0) == 0

@@ -9,7 +9,8 @@ from reported import curve
 from rich.console import Console
 
 from gpo.curve import critical_step
-from gpo.record.schema import CurveLine, RoundLine
+from gpo.record.lines import CurveLine
+from gpo.record.rounds import RoundLine
 from gpo.report import terminal
 from gpo.report.rules import picks
 from gpo.report.run import Run, series

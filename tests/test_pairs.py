@@ -9,11 +9,11 @@ import pytest
 from toy import END, NEWLINE, RIGHT, WRONG, AllRight, TablePolicy, problems
 
 from gpo import pairs, steps
-from gpo.commands.filling import filled, matched
-from gpo.commands.located import of_round
 from gpo.curve import Estimate
 from gpo.gpo import run_round
 from gpo.pairs import Options, Trajectory
+from gpo.pairs.filling import filled, matched
+from gpo.pairs.trajectories import of_round
 from gpo.recipe import Recipe
 from gpo.types import OFF_POLICY, CriticalStep, InputError, Problem, Rollout, State, ValueCurve
 
@@ -267,12 +267,12 @@ def test_rows_of_steps_have_the_value_after_each_and_its_label(tmp_path) -> None
             return TablePolicy([1.0]).tokenizer.encode(text)
 
     one = trajectory(OWN, explored=[OWN], values=(0.8, 0.75, 0.2, 0.0))
-    record = Writer(Letters(), Options()).steps(one)
+    record = Writer(Letters(), Options()).steps(one).record()
     assert record["completions"] == ["r\n", "w\n", "r\n"]
     assert record["values"] == [0.75, 0.2, 0.0]
     assert record["labels"] == [True, True, False]
-    assert record["prompt_ids"] == (0, 0)
-    assert Writer(Letters(), Options(label_at=0.3)).steps(one)["labels"] == [True, False, False]
+    assert record["prompt_ids"] == [0, 0]
+    assert Writer(Letters(), Options(label_at=0.3)).steps(one).labels == (True, False, False)
 
 
 def located(rule: str = "drop"):

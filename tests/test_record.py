@@ -2,15 +2,17 @@ import json
 import re
 
 import pytest
+from reported import Numbered
 
-from gpo.record import RunFolder, finite, read_lines, write_json
-from gpo.record.schema import DrawnLine, SampledLine
+from gpo.record import RunFolder, finite, read_lines, read_records, stored_settings, write_json
+from gpo.record.lines import DrawnLine, SampledLine
+from gpo.record.new import check_new
 from gpo.types import InputError
 
 DRAWN = {
     "round": 0, "purpose": "explore", "problem": "1", "answer": "2", "text": "", "finished": True,
     "prompt_ids": [1], "prefix_ids": [], "action_ids": [9], "logprobs": [], "entropies": [],
-    "reward": 1, "policy_version": 0, "row": 0, "seed": 1, "state": "s", "samples": [],
+    "reward": 1, "policy_version": 0, "row": 0, "seed": 1,
 }  # fmt: skip
 
 
@@ -20,8 +22,8 @@ def new_run(path, **settings) -> RunFolder:
 
 def write_round(run: RunFolder, index: int, lines: int = 2) -> None:
     for i in range(lines):
-        run.write("rollouts", {"round": index, "row": i})
-    run.write("curves", {"round": index})
+        run.write("rollouts", DrawnLine.made(DRAWN | {"round": index, "row": i}))
+    run.write("curves", Numbered(round=index))
 
 
 def write_checkpoint(run: RunFolder, index: int) -> None:
@@ -33,11 +35,10 @@ def write_checkpoint(run: RunFolder, index: int) -> None:
 def test_lines_come_back_as_they_were_written(tmp_path) -> None:
     with new_run(tmp_path / "run") as run:
         write_round(run, 0)
-        run.commit_round({"round": 0, "tokens": {}, "metrics": {}, "reward": float("nan"), "text": "naïve"})
-    lines = list(read_lines(tmp_path / "run" / "rounds.jsonl"))
-    assert lines[0]["reward"] is None
-    assert lines[0]["text"] == "naïve"
-    assert len(list(read_lines(tmp_path / "run" / "rollouts.jsonl"))) == 2
+        run.commit_round({"round": 0, "tokens": {}, "metrics": {"reset/value": float("nan"), "naïve": 1.5}})
+    lines = list(read_records(tmp_path / "run" / "rounds.jsonl"))
+    assert lines[0]["metrics"] == {"reset/value": None, "naïve": 1.5}
+    assert len(list(read_records(tmp_path / "run" / "rollouts.jsonl"))) == 2
 
 
 def test_a_torn_round_is_counted_and_cut_away(tmp_path) -> None:
@@ -90,7 +91,7 @@ def test_a_folder_takes_one_run_and_one_process(tmp_path) -> None:
     with pytest.raises(InputError, match=r"holds no run\.json"):
         RunFolder.resume(tmp_path / "other")
     with pytest.raises(InputError, match="is a run of `gpo train`, not of `gpo locate`"):
-        RunFolder.stored_settings(tmp_path / "run", "locate")
+        stored_settings(tmp_path / "run", "locate")
 
 
 def test_a_run_that_was_damaged_is_refused(tmp_path) -> None:
@@ -106,7 +107,7 @@ def test_a_run_that_was_damaged_is_refused(tmp_path) -> None:
         run.discard_torn()
     (path / "rounds.jsonl").write_text("[1]\n")
     with pytest.raises(InputError, match=r"rounds\.jsonl: row 1: is not what a run writes"):
-        list(read_lines(path / "rounds.jsonl"))
+        list(read_records(path / "rounds.jsonl"))
     (path / "run.json").write_text("[]")
     with pytest.raises(InputError, match=r"run\.json: is not what a run writes"):
         RunFolder.resume(path)
@@ -116,14 +117,14 @@ def test_a_run_that_was_damaged_is_refused(tmp_path) -> None:
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path, place) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be made in"):
-        RunFolder.check_new(tmp_path / place, {})
+        check_new(tmp_path / place, {})
 
 
 def test_a_broken_line_in_the_middle_is_named(tmp_path) -> None:
     path = tmp_path / "rollouts.jsonl"
     path.write_text('{"a": 1}\n{"a": \n{"a": 3}\n')
     with pytest.raises(InputError, match=r"rollouts\.jsonl: row 2: is not valid JSON"):
-        list(read_lines(path))
+        list(read_records(path))
 
 
 def test_files_are_written_whole_or_not_at_all(tmp_path) -> None:
@@ -154,7 +155,7 @@ def test_files_are_written_whole_or_not_at_all(tmp_path) -> None:
 )
 def test_an_id_that_the_model_does_not_have_is_named(tmp_path, kind, record, expected) -> None:
     path = tmp_path / "lines.jsonl"
-    path.write_text(json.dumps({**DRAWN, **record}) + "\n")
+    path.write_text(json.dumps({**DRAWN, "state": "s", "samples": [], **record}) + "\n")
     assert len(list(read_lines(path, kind))) == 1
     assert len(list(read_lines(path, kind, num_ids=10))) == 1
     with pytest.raises(InputError, match=re.escape(f"{path}: row 1: {expected}")):

@@ -5,13 +5,13 @@ from toy import AllRight, TablePolicy, problems
 
 import gpo
 from gpo import steps
-from gpo.commands.remembered import SLICE, Remembered, read_samples
 from gpo.policies.ray import Worker
 from gpo.policies.transformers import TransformersPolicy
 from gpo.pool import Pool
 from gpo.protocols import Capabilities, ForwardingPolicy, Policy
 from gpo.ranks import Ranks, SharedPolicy
 from gpo.record import RunFolder
+from gpo.record.remembered import SLICE, Remembered, read_samples
 from gpo.types import Problem, State
 
 

@@ -16,7 +16,8 @@ from gpo.cli import main
 from gpo.curve import paired_estimate, wilson
 from gpo.paths import PathPosterior
 from gpo.pooled import pooled_estimate
-from gpo.record.schema import CurveLine, RolloutLine, checked
+from gpo.record.line import checked
+from gpo.record.lines import CurveLine, RolloutLine
 from gpo.report import page
 from gpo.report.evidence import MAX_CHARACTERS, Evidence
 from gpo.report.reading import read_run, read_runs, rollouts

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from reported import Numbered
 
 from gpo.cli import main
 from gpo.export import write as write_export
@@ -27,7 +28,7 @@ def write_object(path: Path) -> None:
 
 
 def write_rows(path: Path) -> None:
-    write_lines(path, [{"a": 1}])
+    write_lines(path, [Numbered(round=1)])
 
 
 WRITERS = [save_prior, write_text, write_object, write_rows]

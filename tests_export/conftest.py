@@ -32,13 +32,13 @@ def exported(pairs_run, tmp_path, capsys):
     """Exports rows for a target; returns the folder and the rows as they were built."""
     from gpo.cli import main
     from gpo.pairs.rows import FILES
-    from gpo.record import read_lines
+    from gpo.record import read_records
 
     def export(target: str, kind: str = "pairs") -> tuple[Path, list[dict]]:
         folder = tmp_path / f"{target}-{kind}"
         main(["export", str(pairs_run), "--to", target, "--rows", kind, "--output", str(folder)])
         capsys.readouterr()
-        return folder, list(read_lines(pairs_run / FILES[kind]))
+        return folder, list(read_records(pairs_run / FILES[kind]))
 
     return export
 

@@ -13,7 +13,7 @@ from gpo.cli import main
 from gpo.explore import Explorer
 from gpo.policies.ray import RayPolicy
 from gpo.policies.transformers import TransformersPolicy
-from gpo.record import read_lines
+from gpo.record import read_records
 from gpo.types import InputError, Request, State
 
 
@@ -87,7 +87,7 @@ def test_locate_on_actors_over_a_ray_dataset_resumes_and_equals_one_process(
     assert 0 < part["problems"] < part["given"] == 6
     main(["locate", "--resume", "two", "--budget-tokens", "1000000", "--json"])
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["problems"] == 6
-    lines = [read_lines(Path(run, "curves.jsonl")) for run in ("one", "two")]
+    lines = [read_records(Path(run, "curves.jsonl")) for run in ("one", "two")]
     one, two = ({line["place"]: line for line in some} for some in lines)
     assert len(one) == 6
     for place, curve in one.items():

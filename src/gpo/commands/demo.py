@@ -9,7 +9,7 @@ from gpo.commands import show, train
 from gpo.config import DemoSettings, TrainSettings
 from gpo.console import Ui
 from gpo.record import Json, read_lines
-from gpo.record.schema import CurveLine
+from gpo.record.lines import CurveLine
 from gpo.report import terminal
 from gpo.setup.start import output_folder
 

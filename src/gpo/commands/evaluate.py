@@ -14,8 +14,8 @@ from gpo.commands import sweep
 from gpo.config import EvalSettings
 from gpo.console import Ui
 from gpo.evaluation import Outcome, Scores, compare, scores
-from gpo.record import Json, RunFolder, lines, stored_run, write_json
-from gpo.record.schema import EvaluatedLine, EvaluatedRound
+from gpo.record import Json, read_lines, stored_run, stored_settings, write_json
+from gpo.record.rounds import EvaluatedLine, EvaluatedRound
 from gpo.report import scores as table
 from gpo.setup.lm_eval import check_export, export
 from gpo.setup.start import output_folder
@@ -110,9 +110,9 @@ def measured(
 
 def read_outcomes(path: Path) -> list[Outcome]:
     """The outcomes that the evaluation at `path` has written, in the order of the data."""
-    RunFolder.stored_settings(path, "eval")  # says so if it is no such run
-    problems = sorted(lines(path / "problems.jsonl", EvaluatedLine), key=lambda line: line.place)
-    earlier = [one for line in lines(path / "rounds.jsonl", EvaluatedRound) for one in line.outcomes]
+    stored_settings(path, "eval")  # says so if it is no such run
+    problems = sorted(read_lines(path / "problems.jsonl", EvaluatedLine), key=lambda line: line.place)
+    earlier = [one for line in read_lines(path / "rounds.jsonl", EvaluatedRound) for one in line.outcomes]
     return [
         Outcome(one.problem, one.subject, tuple(map(int, one.successes)), one.finished, one.answers)
         for one in (*problems, *earlier)
@@ -124,7 +124,7 @@ def finished_rival(settings: EvalSettings) -> list[Outcome] | None:
     if settings.against is None:
         return None
     run = Path(settings.against) / "run.json"
-    is_model = not run.is_file() or stored_run(run.parent)["command"] == "train"
+    is_model = not run.is_file() or stored_run(run.parent).command == "train"
     if is_model and settings.engine != "transformers":
         raise InputError(
             f"--against {settings.against}: engine {settings.engine} holds one model; evaluate the other one "
@@ -167,7 +167,7 @@ COMPARED = (
 
 def warn_of_other_settings(settings: EvalSettings, where: Path) -> None:
     """A DataWarning that names what was set otherwise in the evaluation to compare with."""
-    ours, theirs = settings.model_dump(), RunFolder.stored_settings(where, "eval")
+    ours, theirs = settings.model_dump(), stored_settings(where, "eval")
     others = [
         f"{key}: {theirs.get(key)!r} there, {ours[key]!r} here"
         for key in COMPARED

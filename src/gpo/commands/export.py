@@ -11,9 +11,8 @@ from gpo import DEMO_MODEL, tasks
 from gpo.config import ExportSettings
 from gpo.console import Ui
 from gpo.export import KINDS, Export, Source, export, write
-from gpo.pairs.rows import FILES
-from gpo.record import Json, RunFolder, outputs, read_json, read_lines
-from gpo.record.schema import MadeLine, PairLine, PairsSummary, StepsLine, TunedLine, UnpairedLine
+from gpo.pairs.rows import FILES, MadeLine, PairLine, PairsSummary, StepsLine, TunedLine, UnpairedLine
+from gpo.record import Json, outputs, read_as, read_lines, stored_settings
 from gpo.tasks.splits import check_training_rows, held_out_rows
 from gpo.types import InputError
 
@@ -62,10 +61,15 @@ def run(settings: ExportSettings, ui: Ui) -> Json:
 
 def one_export(settings: ExportSettings, pairs: Path, source: Source, folder: Path) -> Export:
     path = pairs / FILES[settings.rows]
-    rows = list(read_lines(path, KIND_OF[settings.rows]))
+    rows = records(pairs, settings.rows)
     if not rows:
         raise InputError(f"{path}: holds no row; build it with gpo pairs")
     return export(settings.to, settings.rows, rows, source, str(folder))
+
+
+def records(pairs: Path, kind: str) -> list[Json]:
+    """The rows of a kind, as they stand in their file."""
+    return [line.record() for line in read_lines(pairs / FILES[kind], KIND_OF[kind])]
 
 
 def hub_export(settings: ExportSettings, pairs: Path, source: Source) -> Export:
@@ -73,7 +77,7 @@ def hub_export(settings: ExportSettings, pairs: Path, source: Source) -> Export:
 
     if settings.repo is None:
         raise InputError("--repo: give OWNER/NAME, which the card is made out for")
-    rows = {kind: list(read_lines(pairs / FILES[kind], KIND_OF[kind])) for kind in KINDS}
+    rows = {kind: records(pairs, kind) for kind in KINDS}
     if not any(rows.values()):
         raise InputError(f"{pairs}: holds no row; build them with gpo pairs")
     return hub(rows, source, settings.repo, settings.license)
@@ -81,11 +85,11 @@ def hub_export(settings: ExportSettings, pairs: Path, source: Source) -> Export:
 
 def source_of(pairs: Path) -> Source:
     """What the run that built the rows says of them."""
-    stored = RunFolder.stored_settings(pairs, "pairs")
+    stored = stored_settings(pairs, "pairs")
     if not (pairs / "summary.json").is_file():
         raise InputError(f"{pairs}: is not finished; go on with gpo pairs --resume {pairs}")
-    summary = read_json(pairs / "summary.json", PairsSummary)
+    summary = read_as(pairs / "summary.json", PairsSummary)
     model = str(DEMO_MODEL) if stored["model"] == "demo" else stored["model"]
     verifier = stored["verifier"] or (tasks.verifier(stored["task"]) if stored["task"] else "")
-    ends = summary["begin_text"], summary["end_text"]
-    return Source(model, stored, summary, *ends, verifier, held_out_rows(stored))
+    ends = summary.begin_text, summary.end_text
+    return Source(model, stored, summary.record(), *ends, verifier, held_out_rows(stored))

@@ -10,7 +10,7 @@ from gpo.config import LocateSettings
 from gpo.console import Ui
 from gpo.recipe import Recipe
 from gpo.record import Json, read_lines, write_json
-from gpo.record.schema import CurveLine
+from gpo.record.lines import CurveLine
 from gpo.report import terminal
 from gpo.search import CREDIBLE
 from gpo.setup.start import output_folder
@@ -33,26 +33,27 @@ def run(settings: LocateSettings, ui: Ui, *, resume: Path | None = None) -> Json
     summary = sweep.sweep("locate", settings, recipe, ui, path, is_resumed=resume is not None)
     summary |= found(read_lines(path / "curves.jsonl", CurveLine), summary["tokens"])
     write_json(path / "summary.json", summary)
-    named = (curve for curve in read_lines(path / "curves.jsonl", CurveLine) if curve["critical"])
-    if best := max(named, key=lambda curve: float(curve["critical"]["credibility"]), default=None):
-        ui.print(terminal.trajectory(best), "")
+    curves = read_lines(path / "curves.jsonl", CurveLine)
+    named = ((one.critical.credibility, one) for one in curves if one.critical)
+    if best := max(named, key=lambda one: one[0], default=None):
+        ui.print(terminal.trajectory(best[1]), "")
     notes = [*_signal(settings, summary), *_found(summary, str(settings.splitter))]
     ui.print(sweep.rate(summary), *sweep.costs(summary, notes))
     return summary
 
 
-def found(curves: Iterable[Json], tokens: Json) -> Json:
+def found(curves: Iterable[CurveLine], tokens: Json) -> Json:
     """How many trajectories have a critical step, where in the trace, and what one costs in value tokens."""
     num = num_one_step = num_critical = num_credible = 0
     fifths = [0] * FIFTHS
     for curve in curves:
         num += 1
-        num_one_step += len(curve["bounds"]) == 2
-        num_critical += bool(curve["critical"])
-        if curve["critical"] and curve["critical"]["credibility"] >= CREDIBLE:
+        num_one_step += curve.num_steps == 1
+        num_critical += curve.critical is not None
+        if curve.critical and curve.critical.credibility >= CREDIBLE:
             num_credible += 1
-            first, last = curve["bounds"][0], curve["bounds"][-1]
-            start = curve["bounds"][curve["critical"]["index"]]
+            first, last = curve.bounds[0], curve.bounds[-1]
+            start = curve.bounds[curve.critical.index]
             fifths[FIFTHS * (start - first) // (last - first)] += 1
     return {
         "trajectories": num,

@@ -13,18 +13,29 @@ from rich.console import RenderableType
 
 from gpo import pairs, tasks
 from gpo.commands import locate
-from gpo.commands.filling import filled, matched
-from gpo.commands.located import check_same_prompts, fingerprint_of, read_trajectories
-from gpo.commands.remembered import Remembered, read_samples
 from gpo.config import SAMPLED_HOW, LocateSettings, PairsSettings, PreferenceSettings
 from gpo.console import Ui
 from gpo.curve import Rule
 from gpo.pairs import SEARCHED, FirstStep, Options, Rows, Trajectory
-from gpo.pairs.rows import FILES, Writer
+from gpo.pairs.filling import filled, matched
+from gpo.pairs.rows import FILES, HeldOutLine, PairLine, PairsSummary, Writer
+from gpo.pairs.trajectories import check_same_prompts, read_trajectories
 from gpo.pool import Pool, Watch
 from gpo.protocols import Tokenizer, unjudged
-from gpo.record import Json, RunFolder, check_rows, read_json, row_lines, stored_run, write_json, write_lines
-from gpo.record.schema import LocatedSummary
+from gpo.record import (
+    Json,
+    RunFolder,
+    check_rows,
+    read_as,
+    row_lines,
+    stored_run,
+    stored_settings,
+    write_as,
+    write_lines,
+)
+from gpo.record.lines import LocatedSummary, RowLine
+from gpo.record.remembered import Remembered, read_samples
+from gpo.record.run_json import fingerprint_of
 from gpo.report import terminal
 from gpo.report.unjudged import told
 from gpo.seeds import derive_seed
@@ -77,7 +88,7 @@ def run(settings: PairsSettings, ui: Ui, *, resume: Path | None = None) -> Json:
 
 def with_settings_of(run: Path, settings: PairsSettings) -> PairsSettings:
     """The settings with all that the located run fixed; InputError for a flag that says otherwise."""
-    stored = RunFolder.stored_settings(run, "locate")
+    stored = stored_settings(run, "locate")
     check_stored(LocateSettings, run, stored)
     for key in settings.model_fields_set & (stored.keys() - {*PLACES, "output", "seed"}):
         if (value := getattr(settings, key)) not in (stored[key], PairsSettings.model_fields[key].default):
@@ -112,7 +123,7 @@ class Wanted:
     """What rows are to be made of, read and checked: the trajectories too where a located run is named."""
 
     fingerprint: Mapping[str, Any] = {}
-    rows: Sequence[Json] | None = None
+    rows: Sequence[RowLine] | None = None
     maker: Maker | None = None
 
     def __init__(self, settings: PairsSettings, source: Path, path: Path) -> None:
@@ -136,7 +147,7 @@ class Maker:
         self.fingerprint = fingerprint_of(source)
         check_same_prompts(source, self.fingerprint, self.asking.fingerprint, "named here")
         self.first_step = first_step_of(settings, self.asking.tokenizer)
-        self.searched_tokens: dict[str, int] = read_json(source / "summary.json", LocatedSummary)["tokens"]
+        self.searched_tokens: dict[str, int] = read_as(source / "summary.json", LocatedSummary).tokens
         found = read_trajectories(source, self.asking.num_known)
         self.kept, self.held_out = self.split(found, wanted.excluded)
         self.folder: RunFolder | None = None
@@ -149,7 +160,7 @@ class Maker:
         """Reads the problems again that are to be sampled from; InputError if they are not the run's."""
         self.check_fingerprint(self.asking.fingerprint)
         self.verifier = load_verifier(self.settings)
-        seed = RunFolder.stored_settings(self.source, "locate")["seed"]
+        seed = stored_settings(self.source, "locate")["seed"]
         problems = load_problems(
             self.settings, self.asking, self.verifier, split=self.settings.split, seed=seed
         )
@@ -285,18 +296,18 @@ OUTCOMES = ("trajectories", "pairs", "unpaired", "fine_tuning", "steps")
 
 def write(folder: Path, rows: Rows, maker: Maker) -> Json:
     """Writes every file of rows and the summary, which it returns."""
-    records = Writer(maker.tokenizer, maker.options).records(rows)
-    for name, lines in records.items():
+    made = Writer(maker.tokenizer, maker.options).lines(rows)
+    for name, lines in made.items():
         write_lines(folder / FILES[name], lines)
     held = {one.rollout.state.problem.id: one.rollout.state.problem for one in maker.held_out}
-    questions = [{"prompt": one.question, "answer": one.answer, "id": one.id} for one in held.values()]
+    questions = [HeldOutLine(prompt=one.question, answer=one.answer, id=one.id) for one in held.values()]
     write_lines(folder / "held_out.jsonl", questions)
-    inexact = sum(not line["is_exact_text"] for line in records["pairs"])
+    inexact = sum(isinstance(line, PairLine) and not line.is_exact_text for line in made["pairs"])
     summary = {
         "run": str(folder),
         "source": str(maker.source),
         "at": maker.options.at,
-        "rows": {name: len(lines) for name, lines in records.items()},
+        "rows": {name: len(lines) for name, lines in made.items()},
         "left_out": {name: num for name, num in rows.counts.items() if num and name not in OUTCOMES},
         "trajectories": rows.counts["trajectories"],
         "inexact_text": inexact,
@@ -307,7 +318,7 @@ def write(folder: Path, rows: Rows, maker: Maker) -> Json:
         "begin_text": begin_text(maker.tokenizer),
         "end_text": maker.tokenizer.eos_token or "",
     }
-    write_json(folder / "summary.json", summary)
+    write_as(folder / "summary.json", PairsSummary.made(summary))
     return summary
 
 

@@ -16,10 +16,7 @@ from rich.table import Table
 
 from gpo import pairs
 from gpo.commands import learning, trackers
-from gpo.commands.filling import filled
-from gpo.commands.located import check_same_prompts, fingerprint_of, of_round
 from gpo.commands.pairs import OUTCOMES, first_step_of, nothing_left, rule_for
-from gpo.commands.records import write_round
 from gpo.commands.trackers import Trackers
 from gpo.config import PreferenceSettings
 from gpo.console import Ui
@@ -29,14 +26,20 @@ from gpo.gpo import problem_order, run_round
 from gpo.learn import trainer_checkpoints
 from gpo.learn.optimisation import PreferenceOptimisation
 from gpo.learn.preference import check_one_side, check_rows, check_trl, train
+from gpo.learn.rows import check_vocabulary, fitting
 from gpo.pairs import Options
-from gpo.pairs.rows import FILES, Writer, check_vocabulary, fitting, read_labelled, read_preferences
+from gpo.pairs.filling import filled
+from gpo.pairs.rows import FILES, Writer, read_labelled, read_preferences
+from gpo.pairs.trajectories import check_same_prompts, of_round
 from gpo.paths import PathPrior
 from gpo.pool import Watch
 from gpo.protocols import Tally, Verifier
 from gpo.ranks import Ranks
 from gpo.recipe import Recipe
-from gpo.record import Json, RunFolder, row_lines, trained_lines, write_lines
+from gpo.record import Json, RunFolder, row_lines, stored_settings, trained_lines, write_lines
+from gpo.record.lines import RowLine
+from gpo.record.run_json import fingerprint_of
+from gpo.record.runs import write_round
 from gpo.report import terminal
 from gpo.report.unjudged import counted, told
 from gpo.seeds import derive_seed
@@ -78,7 +81,7 @@ def check_rows_trained(settings: PreferenceSettings) -> None:
     if settings.pairs is None:
         check_training(settings)
     else:
-        stored = RunFolder.stored_settings(Path(settings.pairs), "pairs")
+        stored = stored_settings(Path(settings.pairs), "pairs")
         check_training_rows(f"--pairs {settings.pairs}", stored, is_allowed=settings.allow_test)
 
 
@@ -131,7 +134,7 @@ class Parts:
         check_same_prompts(run, fingerprint_of(run), self.fingerprint, "to be trained")
         held = {problem.question for problem in self.held_out}
         asked = {question: question for question, _ in self.made if question not in held}
-        task = RunFolder.stored_settings(run, "pairs")["task"]
+        task = stored_settings(run, "pairs")["task"]
         held |= contaminated(asked, self.held_out, self.settings, task)
         kept: Any = [row for question, row in self.made if question not in held]
         self.num_left_out["held out"] = len(self.made) - len(kept)
@@ -158,7 +161,7 @@ class Parts:
         return kept
 
     @property
-    def rows(self) -> list[Json]:
+    def rows(self) -> list[RowLine]:
         """The rows that it is made of."""
         held_out = row_lines(self.held_out, "held-out")
         return [*row_lines(self.problems), *trained_lines(self.given), *held_out]
@@ -277,8 +280,8 @@ class PreferenceTraining:
     def write_rows(self, folder: RunFolder, rows: pairs.Rows, index: int) -> None:
         path = folder.path / "pairs" / f"{index:04d}"
         path.mkdir(parents=True, exist_ok=True)
-        records = Writer(self.policy.raw_tokenizer, self.parts.options).records(rows)
-        for name, lines in records.items():
+        made = Writer(self.policy.raw_tokenizer, self.parts.options).lines(rows)
+        for name, lines in made.items():
             write_lines(path / FILES[name], lines)
 
     def evaluation(self) -> Json:
@@ -316,7 +319,7 @@ def made_rows(settings: PreferenceSettings) -> Sequence[tuple[str, Preference | 
         return []
     run = Path(settings.pairs)
     path, is_labelled = file_of(settings, run), settings.method == "kto"
-    if is_labelled and RunFolder.stored_settings(run, "pairs")["weight"] != "none":
+    if is_labelled and stored_settings(run, "pairs")["weight"] != "none":
         raise InputError(f"--pairs {run}: has weights, which kto cannot honour; build it without --weight")
     return read_labelled(path) if is_labelled else read_preferences(path)
 

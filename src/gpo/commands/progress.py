@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from gpo.commands.records import curve_line
 from gpo.evaluation import mean_and_stderr, outcomes, success_rate
 from gpo.explore import Drawn, Event, Finished, Found, Lessons, Task
 from gpo.explore.events import Row
@@ -20,11 +19,14 @@ from gpo.explore.lessons import LAST
 from gpo.paths import PathPosterior, PathPrior
 from gpo.pool import PURPOSES
 from gpo.protocols import Policy, Tally, Verifier
-from gpo.record import Json, RunFolder, read_lines, rollout_of, rollout_record, stored_run
-from gpo.record.schema import DrawnLine, EvaluatedLine, FinishedLine, SearchedLine
+from gpo.record import Json, RunFolder, read_lines, read_records, stored_run
+from gpo.record.line import number
+from gpo.record.lines import DrawnLine, SearchedLine
+from gpo.record.rounds import EvaluatedLine, ProblemLine
+from gpo.record.runs import curve_line
 from gpo.report.unjudged import counted
 from gpo.seeds import derive_seed, digest, json_digest
-from gpo.types import Group, InputError, Rollout, State
+from gpo.types import Group, InputError, Rollout
 
 
 @dataclass
@@ -35,15 +37,15 @@ class Totals:
     unjudged: Counter[str] = field(default_factory=Counter)
     """Answers without a verdict, by kind."""
     tokens: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(PURPOSES, 0)))
-    rates: list[tuple[int, list[float]]] = field(default_factory=list)
+    rates: list[tuple[int, tuple[float, ...]]] = field(default_factory=list)
     """With the place of their problem."""
 
-    def add(self, line: Json) -> None:
-        self.tokens.update(line["tokens"])
-        self.rates.append((line["place"], line["rates"]))
-        self.unjudged.update(counted([line]))
+    def add(self, line: ProblemLine) -> None:
+        self.tokens.update(line.tokens)
+        self.rates.append((line.place, line.rates))
+        self.unjudged.update(counted([line.record()]))
         for name in ("no_signal", "timeouts", "truncated", "rollouts"):
-            self.counts[name] += line[name]
+            self.counts[name] += getattr(line, name)
 
     def summary(self) -> Json:
         rates = [rate for _, some in sorted(self.rates) for rate in some]  # they finished in another order
@@ -69,9 +71,9 @@ class Recorded:
     """The finished problems."""
     teachers: dict[int, str] = field(default_factory=dict)
     """Those of them that later ones learn from, by their places."""
-    rollouts: dict[str, list[Json]] = field(default_factory=dict)
+    rollouts: dict[str, list[DrawnLine]] = field(default_factory=dict)
     """By their problem, of unfinished ones alone."""
-    curves: dict[int, list[Json]] = field(default_factory=dict)
+    curves: dict[int, list[SearchedLine]] = field(default_factory=dict)
     """By the place of their problem; of those whose places teach others, and of unfinished problems."""
     tokens: int = 0
 
@@ -79,29 +81,29 @@ class Recorded:
     def read(cls, path: Path, command: str, num_ids: int | None = None) -> Recorded:
         """InputError if an earlier version wrote other lines, and for ids not of a model's `num_ids`."""
         _check_version(path)
-        found, kind = cls(), EvaluatedLine if command == "eval" else FinishedLine
+        found, kind = cls(), EvaluatedLine if command == "eval" else ProblemLine
         for line in read_lines(path / "problems.jsonl", kind):
             found.totals.add(line)
-            found.done.add(line["problem"])
-            if line["place"] < LAST:
-                found.teachers[line["place"]] = line["problem"]
+            found.done.add(line.problem)
+            if line.place < LAST:
+                found.teachers[line.place] = line.problem
         found.tokens = found.totals.tokens.total()
-        for line in read_lines(path / "rollouts.jsonl", DrawnLine, num_ids):
-            if line["problem"] not in found.done and line["policy_version"] == 0:
-                found.rollouts.setdefault(line["problem"], []).append(line)
-                found.tokens += len(line["action_ids"])
-        for line in read_lines(path / "curves.jsonl", SearchedLine, num_ids):
-            if line["place"] < LAST or line["problem"] not in found.done:
-                found.curves.setdefault(line["place"], []).append(line)
+        for drawn in read_lines(path / "rollouts.jsonl", DrawnLine, num_ids):
+            if drawn.problem not in found.done and drawn.policy_version == 0:
+                found.rollouts.setdefault(drawn.problem, []).append(drawn)
+                found.tokens += len(drawn.action_ids)
+        for curve in read_lines(path / "curves.jsonl", SearchedLine, num_ids):
+            if curve.place < LAST or curve.problem not in found.done:
+                found.curves.setdefault(curve.place, []).append(curve)
         return found
 
     def of(self, task: Task, seed: int) -> dict[Row, Rollout]:
         """The rollouts of an unfinished problem, by what names them in the run of this seed."""
         found = {}
         for line in self.rollouts.get(task.problem.id, []):
-            state, row = State(task.problem, tuple(line["prefix_ids"])), line["row"]
-            if line["seed"] == derive_seed(seed, state.key, row):
-                found[state, row] = replace(rollout_of(line), state=state)
+            rollout = line.rollout(task.problem)
+            if line.seed == derive_seed(seed, rollout.state.key, line.row):
+                found[rollout.state, line.row] = rollout
         return found
 
     def lessons(self) -> Lessons:
@@ -109,25 +111,26 @@ class Recorded:
         lessons = Lessons()
         for place in sorted(self.teachers):
             if (prior := lessons.prior(place)) is not None:
-                curves = sorted(self.curves.get(place, []), key=lambda one: int(one["index"]))
-                lessons.finish(place, [posterior(one, prior) for one in curves if one["proposal"]])
+                curves = sorted(self.curves.get(place, []), key=lambda one: one.index)
+                lessons.finish(place, [posterior(one, prior) for one in curves if one.proposal])
         return lessons
 
 
 def _check_version(path: Path) -> None:
     """InputError for a run in rounds: no other seeds are those that its completions were sampled from."""
-    is_noted = (path / "run.json").is_file() and "has_rounds" in stored_run(path)
-    if is_noted or any(True for _ in read_lines(path / "rounds.jsonl")):
+    is_noted = (path / "run.json").is_file() and stored_run(path).has_rounds is not None
+    if is_noted or any(True for _ in read_records(path / "rounds.jsonl")):
         raise InputError(
             f"--resume {path}: was begun by an earlier version, with other seeds; start a new run"
         )
 
 
-def posterior(line: Json, prior: PathPrior) -> PathPosterior:
+def posterior(line: SearchedLine, prior: PathPrior) -> PathPosterior:
     """How the search of this curve ended."""
-    num, outcome = len(line["bounds"]) - 1, line["successes"][-1] if line["trials"][-1] else None
-    path = PathPosterior(num, outcome, prior, line["proposal"])
-    path.fit(line["successes"][:-1], line["trials"][:-1])
+    outcome = line.successes[-1] if line.trials[-1] else None
+    scores = None if line.proposal is None else [*map(number, line.proposal)]
+    path = PathPosterior(line.num_steps, outcome, prior, scores)
+    path.fit(line.successes[:-1], line.trials[:-1])
     return path
 
 
@@ -150,8 +153,8 @@ class Writer:
         self._fingerprint = json_digest(policy.fingerprint)
         # What trajectories that were given came to was verified before, once for the whole run.
         self._tally = Tally(verifier, is_whole=not recorded.done)
-        lines = (line for some in recorded.curves.values() for line in some)
-        self._found = Counter((line["problem"], digest(line["completion_ids"])) for line in lines)
+        curves = (line for some in recorded.curves.values() for line in some)
+        self._found = Counter((line.problem, digest(line.completion_ids)) for line in curves)
 
     def write(self, event: Event) -> None:
         if isinstance(event, Drawn):
@@ -159,7 +162,7 @@ class Writer:
             purpose = "evaluation" if self.is_evaluation else ask.purpose
             labels = {"round": 0, "purpose": purpose, "baseline": ask.baseline}
             labels |= {"row": ask.row, "seed": event.seed}
-            self.folder.write("rollouts", rollout_record(event.rollout, **labels))
+            self.folder.write("rollouts", DrawnLine.of(event.rollout, **labels))
         elif isinstance(event, Found):
             self._write_curve(event)
         else:
@@ -179,11 +182,11 @@ class Writer:
         line = curve_line(event.located, self.policy, **labels, proposal=event.scores)
         self.folder.write("curves", line)
 
-    def _line(self, event: Finished) -> Json:
+    def _line(self, event: Finished) -> ProblemLine:
         rollouts = [rollout for group in event.groups for rollout in group.rollouts]
         outcome = self._outcome(event.groups) if self.is_evaluation else {}
         missed = self._tally.since()
-        return {
+        values = {
             "problem": event.task.problem.id,
             "place": event.task.place,
             "tokens": event.tokens,
@@ -193,8 +196,8 @@ class Writer:
             "truncated": sum(not rollout.finished for rollout in rollouts),
             "timeouts": missed.get("timeouts", 0),
             "unjudged": missed,
-            **outcome,
         }
+        return (EvaluatedLine if self.is_evaluation else ProblemLine).made(values | outcome)
 
     def _outcome(self, groups: Sequence[Group]) -> Json:
         """What only an evaluation notes of a problem, so that it can be scored and compared."""

@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from gpo.commands import JSON, UsablePath, finish
-from gpo.commands.located import place
 from gpo.console import Ui
 from gpo.record import Json, read_lines, stored_run
-from gpo.record.schema import CurveLine, ProblemLine, RoundLine, TrainedLine, check_shown
+from gpo.record.lines import CurveLine
+from gpo.record.rounds import ProblemLine, RoundLine, TrainedLine
+from gpo.record.run_json import check_shown
 from gpo.report import terminal
 from gpo.report.reading import read_runs
 from gpo.report.run import Run, key, mean_reset_value, success_rate
@@ -32,43 +33,43 @@ def run(paths: Sequence[Path], ui: Ui, trajectory: int | None = None) -> Json:
 def show(path: Path, ui: Ui, trajectory: int | None = None) -> Json:
     """Prints the run at `path`; returns its settings, last round and the trajectory shown."""
     about = stored_run(path)
-    command, settings = about["command"], about["settings"]
+    command, settings = about.command, about.settings
     check_shown(path, settings)
-    lines = list(read_lines(path / "rounds.jsonl", TrainedLine if command == "train" else RoundLine))
-    curves = list(read_lines(path / "curves.jsonl", CurveLine))
-    problems = list(read_lines(path / "problems.jsonl", ProblemLine))
-    done = f"{len(problems)} finished problems" if problems else f"{len(lines)} complete rounds"
-    curves.sort(key=place)  # as the data has them, in whatever order they were found
+    kind = TrainedLine if command == "train" else RoundLine
+    rounds = [line.record() for line in read_lines(path / "rounds.jsonl", kind)]
+    curves = sorted(read_lines(path / "curves.jsonl", CurveLine), key=lambda line: line.order)
+    problems = [line.record() for line in read_lines(path / "problems.jsonl", ProblemLine)]
+    done = f"{len(problems)} finished problems" if problems else f"{len(rounds)} complete rounds"
     if trajectory is not None and trajectory >= len(curves):
         raise InputError(
             f"--trajectory {trajectory}: the run {path} has {len(curves)} located trajectories, counted "
             "from 0"
         )
     ui.print(f"{path}: gpo {command}, {done}, {len(curves)} located trajectories", "")
-    missed = counted([*lines, *problems])
+    missed = counted([*rounds, *problems])
     ui.print(*told(missed))
-    if command == "train" and lines:
-        ui.print(terminal.rounds(lines), "")
+    if command == "train" and rounds:
+        ui.print(terminal.rounds(rounds), "")
     shown = curves[trajectory] if trajectory is not None else most_credible(curves)
     if shown:
         ui.print(terminal.trajectory(shown))
     return {
         "command": command,
         "settings": settings,
-        "rounds": len(lines),
+        "rounds": len(rounds),
         "problems": len(problems),
         "unjudged": missed,
-        "last_round": lines[-1] if lines else None,
+        "last_round": rounds[-1] if rounds else None,
         "trajectories": len(curves),
-        "trajectory": shown,
+        "trajectory": shown.record() if shown else None,
     }
 
 
-def most_credible(curves: Sequence[Json]) -> Json | None:
+def most_credible(curves: Sequence[CurveLine]) -> CurveLine | None:
     """The failed trajectory whose critical step is the surest; None if none has one."""
-    named = [curve for curve in curves if curve["critical"]]
-    failed = [curve for curve in named if curve["reward"] < 1] or named
-    return max(failed, key=lambda curve: curve["critical"]["credibility"]) if failed else None
+    named = [(curve.critical.credibility, curve) for curve in curves if curve.critical]
+    failed = [one for one in named if one[1].reward < 1] or named
+    return max(failed, key=lambda one: one[0])[1] if failed else None
 
 
 def compare(paths: Sequence[Path], ui: Ui) -> Json:

@@ -12,8 +12,8 @@ from gpo import tasks
 from gpo.config import LocateSettings, SweepSettings
 from gpo.explore import Task
 from gpo.protocols import Verifier
-from gpo.record import RunFolder, check_begun_rows, read_lines, row_lines
-from gpo.record.schema import RowLine
+from gpo.record import RunFolder, check_begun_rows, read_lines
+from gpo.record.lines import RowLine
 from gpo.seeds import json_digest
 from gpo.setup.data import Asking
 from gpo.setup.given import given_rollouts
@@ -77,9 +77,9 @@ def noted(folder: RunFolder, tasks: Iterable[Task]) -> Iterator[Task]:
     """The tasks, each noted as it is begun; InputError if its row was another when the run began."""
     known = list(read_lines(folder.path / "rows.jsonl", RowLine))
     for place, task in enumerate(tasks):
-        lines = row_lines([task.problem])
+        line = RowLine.of(task.problem)
         if place < len(known):
-            check_begun_rows(folder.path, [known[place]], lines, first=place + 1)
+            check_begun_rows(folder.path, [known[place]], [line], first=place + 1)
         else:
-            folder.write("rows", lines[0])
+            folder.write("rows", line)
         yield task

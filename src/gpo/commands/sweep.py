@@ -19,6 +19,7 @@ from gpo.explore.engine import FULL, Fill
 from gpo.protocols import Policy, Verifier
 from gpo.recipe import Recipe
 from gpo.record import Json, RunFolder, row_lines
+from gpo.record.lines import RowLine
 from gpo.report import terminal
 from gpo.report.unjudged import told
 from gpo.seeds import derive_seed
@@ -76,7 +77,7 @@ class Queue:
     problems: Sequence[Problem] = ()
 
     @property
-    def rows(self) -> list[Json] | None:
+    def rows(self) -> list[RowLine] | None:
         """The rows by their content; None where they are streamed."""
         return row_lines(self.problems) if self.problems else None
 

@@ -17,7 +17,6 @@ from rich.console import RenderableType
 from gpo.commands import learning, trackers
 from gpo.commands.clock import Clock
 from gpo.commands.log import Log, accuracies, diverged, is_stale
-from gpo.commands.records import write_round
 from gpo.config import TrainSettings
 from gpo.console import Ui
 from gpo.curriculum import Memory
@@ -29,6 +28,8 @@ from gpo.protocols import Tally, Verifier
 from gpo.ranks import Ranks, SharedPolicy, SharedVerifier
 from gpo.recipe import Recipe
 from gpo.record import Json, RunFolder, read_json, row_lines, write_json
+from gpo.record.lines import RowLine
+from gpo.record.runs import write_round
 from gpo.report import terminal
 from gpo.report.unjudged import counted, told
 from gpo.setup.data import check_training, load_splits, load_verifier
@@ -91,7 +92,7 @@ class Parts:
     memory: Memory
 
     @property
-    def rows(self) -> list[Json]:
+    def rows(self) -> list[RowLine]:
         return [*row_lines(self.problems), *row_lines(self.held_out, "held-out")]
 
 

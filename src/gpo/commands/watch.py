@@ -14,7 +14,9 @@ from rich.console import Group, RenderableType
 from gpo.commands import JSON, UsablePath, finish
 from gpo.console import Ui
 from gpo.record import Json, is_running, read_lines, stored_run
-from gpo.record.schema import EvaluatedRound, Line, ProblemLine, RoundLine, TrainedLine, check_shown
+from gpo.record.line import Line
+from gpo.record.rounds import EvaluatedRound, ProblemLine, RoundLine, TrainedLine
+from gpo.record.run_json import check_shown
 from gpo.report import terminal
 
 KIND_OF: Mapping[str, type[Line]] = {"train": TrainedLine, "eval": EvaluatedRound}
@@ -26,29 +28,29 @@ LATEST = 12
 def run(path: Path, ui: Ui, *, is_once: bool, every_s: float) -> Json:
     """Prints the run as it goes on, until no process writes it; returns how far it came."""
     about = stored_run(path)
-    command, settings = about["command"], about["settings"]
+    command, settings = about.command, about.settings
     check_shown(path, settings)
     is_live = ui.console.is_terminal and not is_once
     num_told = 0
-    lines: list[Json] = []
+    found: list[Json] = []
     try:
         with ui.live() if is_live else nullcontext() as live:
-            for lines, going in followed(path, command, every_s, is_once):
+            for found, going in followed(path, command, every_s, is_once):
                 if live:
-                    live.update(view(path, command, settings, lines, going))
+                    live.update(view(path, command, settings, found, going))
                 else:
-                    first = num_told + 1 if command == "train" else len(lines)
-                    for end in range(max(1, first), len(lines) + 1):
-                        ui.line(told(command, settings, lines[:end]))
-                num_told = len(lines)
+                    first = num_told + 1 if command == "train" else len(found)
+                    for end in range(max(1, first), len(found) + 1):
+                        ui.line(told(command, settings, found[:end]))
+                num_told = len(found)
     except KeyboardInterrupt:
         pass  # looking away is no error, and the run goes on
     going = is_running(path)
-    ledger = tokens(lines)
+    ledger = tokens(found)
     if not is_live:
         ui.print(terminal.ledger(ledger))
-    ui.print(standing(path, command, settings, lines, going))
-    num = done(lines) if has_rounds(path, command) else len(lines)
+    ui.print(standing(path, command, settings, found, going))
+    num = done(found) if has_rounds(path, command) else len(found)
     unit = "rounds" if has_rounds(path, command) else "problems"
     return {"run": str(path), "command": command, unit: num, "running": going, "tokens": ledger}
 
@@ -64,7 +66,7 @@ def followed(path: Path, command: str, every_s: float, is_once: bool) -> Iterato
         found = file.stat().st_size if file.exists() else 0
         if found != size:
             size = found
-            yield list(read_lines(file, kind)), going
+            yield [line.record() for line in read_lines(file, kind)], going
         if is_once or not going:
             return
         time.sleep(every_s)

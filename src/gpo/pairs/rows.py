@@ -1,33 +1,140 @@
-"""Rows for offline training as JSON lines, written with ids and text, and read back with every id checked."""
+"""Rows for offline training: how `gpo pairs` writes them, with ids and text, and reads them back."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field
 
 from gpo.pairs import Answer, Options, Pair, Rows, Trajectory
-from gpo.record import Json, lines
-from gpo.record.schema import PairLine, UnpairedLine
-from gpo.types import Ids, InputError, Labelled, Preference, Rollout
+from gpo.record.files import read_lines
+from gpo.record.line import AsList, Count, Ids, Json, Line, Numbers, Rate, SomeIds, Texts, Tokens, sized
+from gpo.types import InputError, Labelled, Preference, Rollout
 
 FILES = {"pairs": "pairs.jsonl", "unpaired": "unpaired.jsonl", "steps": "steps.jsonl", "sft": "sft.jsonl"}
-Training = Sequence[Preference] | Sequence[Labelled]
+MAX_WEIGHT = 1e6
+"""Of a pair; beyond it a batch's loss is that of one pair, and float32 has no room for its square."""
 T = TypeVar("T")
 
 
-class Writer:
-    """Rows to records; text is decoded from the ids, special tokens and all.
+class MadeLine(Line):
+    """What every row has."""
 
-    `is_exact_text` says whether the text would be tokenised to the same ids again, for the trainers that
-    read text.
-    """
+    problem: str
+    question: str
+    answer: str
+
+
+class PlacedLine(MadeLine):
+    """A row at a step of a trajectory."""
+
+    at: str = ""
+    step: Count = 0
+    num_steps: Count = 0
+    prefix_tokens: Count = 0
+    advantage: float | None = None
+    interval: Numbers | None = None
+    credibility: float | None = None
+    """Of a critical step."""
+    prompt_ids: SomeIds
+
+
+class PairLine(PlacedLine):
+    """A row of pairs.jsonl."""
+
+    chosen_ids: SomeIds
+    rejected_ids: SomeIds
+    weight: Annotated[float, Field(gt=0, le=MAX_WEIGHT)] = 1.0
+    prefix: str
+    prompt: str
+    chosen: str
+    rejected: str
+    chosen_source: str = ""
+    rejected_source: str = ""
+    is_ended: bool = True
+    is_exact_text: bool = True
+    """Whether the text would be tokenised to the same ids again, for the trainers that read text."""
+
+    def misfit(self) -> str | None:
+        is_same = self.chosen_ids == self.rejected_ids
+        return "chosen_ids and rejected_ids are the same" if is_same else None
+
+
+class UnpairedLine(PlacedLine):
+    """A row of unpaired.jsonl."""
+
+    completion_ids: SomeIds
+    label: bool
+    prompt: str
+    completion: str
+    source: str = ""
+    is_ended: bool = True
+    is_exact_text: bool = True
+
+
+class StepsLine(MadeLine):
+    """A row of steps.jsonl: steps, the value after each, and whether that is at least `label_at`."""
+
+    reward: Rate = 0.0
+    prompt_ids: SomeIds
+    completions_ids: Annotated[tuple[Ids, ...], AsList] = ()
+    prompt: str
+    completions: Texts
+    labels: Annotated[tuple[bool, ...], AsList]
+    values: Numbers
+    """That after the last step is the outcome itself."""
+    intervals: Annotated[tuple[Numbers, ...], AsList] = ()
+
+    def misfit(self) -> str | None:
+        num = len(self.completions)
+        return sized(self, dict.fromkeys(("labels", "values"), num), f"completions {num}")
+
+
+class TunedLine(MadeLine):
+    """A row of sft.jsonl."""
+
+    prefix_tokens: Count = 0
+    prompt_ids: SomeIds
+    completion_ids: SomeIds
+    prompt: str
+    completion: str
+    is_ended: bool = True
+    is_exact_text: bool = True
+
+
+class HeldOutLine(Line):
+    """A row of held_out.jsonl."""
+
+    prompt: str
+    answer: str
+    id: str
+
+
+class PairsSummary(Line):
+    """summary.json of `gpo pairs`."""
+
+    run: str = ""
+    source: str
+    at: str
+    rows: dict[str, Count]
+    left_out: dict[str, Count]
+    trajectories: Count
+    inexact_text: Count = 0
+    tokens: Tokens
+    unjudged: Tokens = Field({})
+    begin_text: str
+    end_text: str
+
+
+class Writer:
+    """Rows to their lines; text is decoded from the ids, special tokens and all."""
 
     def __init__(self, tokenizer: Any, options: Options) -> None:
         self.tokenizer, self.options = tokenizer, options
 
-    def records(self, rows: Rows) -> dict[str, list[Json]]:
+    def lines(self, rows: Rows) -> dict[str, list[Line]]:
         """The lines of each of FILES."""
         return {
             "pairs": [self.pair(one) for one in rows.pairs],
@@ -36,84 +143,73 @@ class Writer:
             "sft": [self.fine_tuning(one) for one in rows.fine_tuning],
         }
 
-    def pair(self, pair: Pair) -> Json:
+    def pair(self, pair: Pair) -> PairLine:
         prompt, chosen, rejected = pair.state.ids, pair.chosen.ids, pair.rejected.ids
-        return {
-            **self.where(pair.trajectory, pair.step),
-            "prompt_ids": prompt,
-            "chosen_ids": chosen,
-            "rejected_ids": rejected,
-            "weight": pair.weight,
-            "prefix": self.text(pair.state.prefix_ids),
-            "prompt": self.text(prompt),
-            "chosen": self.text(chosen),
-            "rejected": self.text(rejected),
-            "chosen_source": pair.chosen.source,
-            "rejected_source": pair.rejected.source,
-            "is_ended": pair.chosen.is_ended and pair.rejected.is_ended,
-            "is_exact_text": self.is_exact(prompt, chosen) and self.is_exact(prompt, rejected),
-        }
+        return PairLine.made(
+            self.where(pair.trajectory, pair.step)
+            | {
+                "prompt_ids": prompt,
+                "chosen_ids": chosen,
+                "rejected_ids": rejected,
+                "weight": pair.weight,
+                "prefix": self.text(pair.state.prefix_ids),
+                "prompt": self.text(prompt),
+                "chosen": self.text(chosen),
+                "rejected": self.text(rejected),
+                "chosen_source": pair.chosen.source,
+                "rejected_source": pair.rejected.source,
+                "is_ended": pair.chosen.is_ended and pair.rejected.is_ended,
+                "is_exact_text": self.is_exact(prompt, chosen) and self.is_exact(prompt, rejected),
+            }
+        )
 
-    def one(self, trajectory: Trajectory, step: int, answer: Answer) -> Json:
+    def one(self, trajectory: Trajectory, step: int, answer: Answer) -> UnpairedLine:
         prompt = trajectory.state_before(step).ids
-        return {
-            **self.where(trajectory, step),
-            "prompt_ids": prompt,
-            "completion_ids": answer.ids,
-            "label": answer.is_right,
-            "prompt": self.text(prompt),
-            "completion": self.text(answer.ids),
-            "source": answer.source,
-            "is_ended": answer.is_ended,
-            "is_exact_text": self.is_exact(prompt, answer.ids),
-        }
+        row = {"completion_ids": answer.ids, "label": answer.is_right, "source": answer.source}
+        row |= self.answered(prompt, answer.ids, is_ended=answer.is_ended)
+        return UnpairedLine.made(self.where(trajectory, step) | row)
 
-    def fine_tuning(self, rollout: Rollout) -> Json:
-        prompt, completion = rollout.state.ids, rollout.action_ids
-        problem = rollout.state.problem
-        return {
-            "problem": problem.id,
-            "question": problem.question,
-            "answer": problem.answer,
-            "prefix_tokens": len(rollout.state.prefix_ids),
-            "prompt_ids": prompt,
-            "completion_ids": completion,
-            "prompt": self.text(prompt),
-            "completion": self.text(completion),
-            "is_ended": True,
-            "is_exact_text": self.is_exact(prompt, completion),
-        }
+    def fine_tuning(self, rollout: Rollout) -> TunedLine:
+        row = self.answered(rollout.state.ids, rollout.action_ids, is_ended=True)
+        where = {"prefix_tokens": len(rollout.state.prefix_ids), "completion_ids": rollout.action_ids}
+        return TunedLine.made(self.asked(rollout) | where | row)
 
-    def steps(self, trajectory: Trajectory) -> Json:
-        """The trajectory's steps, the value after each, and whether that is at least `label_at`.
-
-        The value after the last step is the outcome itself.
-        """
+    def steps(self, trajectory: Trajectory) -> StepsLine:
         rollout, bounds = trajectory.rollout, trajectory.curve.bounds
         parts = [rollout.completion_ids[a:b] for a, b in pairwise(bounds)]
         values = trajectory.estimate.values[1:]
         prompt = rollout.state_at(bounds[0]).ids
+        return StepsLine.made(
+            self.asked(rollout)
+            | {
+                "reward": rollout.reward,
+                "prompt_ids": prompt,
+                "completions_ids": parts,
+                "prompt": self.text(prompt),
+                "completions": [self.tokenizer.decode(list(ids), skip_special_tokens=True) for ids in parts],
+                "labels": [value >= self.options.label_at for value in values],
+                "values": values,
+                "intervals": trajectory.estimate.intervals,
+            }
+        )
+
+    def asked(self, rollout: Rollout) -> Json:
+        problem = rollout.state.problem
+        return {"problem": problem.id, "question": problem.question, "answer": problem.answer}
+
+    def answered(self, prompt: Ids, completion: Ids, *, is_ended: bool) -> Json:
         return {
-            "problem": rollout.state.problem.id,
-            "question": rollout.state.problem.question,
-            "answer": rollout.state.problem.answer,
-            "reward": rollout.reward,
             "prompt_ids": prompt,
-            "completions_ids": parts,
             "prompt": self.text(prompt),
-            "completions": [self.tokenizer.decode(list(ids), skip_special_tokens=True) for ids in parts],
-            "labels": [value >= self.options.label_at for value in values],
-            "values": values,
-            "intervals": trajectory.estimate.intervals,
+            "completion": self.text(completion),
+            "is_ended": is_ended,
+            "is_exact_text": self.is_exact(prompt, completion),
         }
 
     def where(self, trajectory: Trajectory, step: int) -> Json:
-        problem, critical = trajectory.rollout.state.problem, trajectory.critical
+        critical = trajectory.critical
         is_critical = critical is not None and critical.index == step
-        return {
-            "problem": problem.id,
-            "question": problem.question,
-            "answer": problem.answer,
+        return self.asked(trajectory.rollout) | {
             "at": self.options.at,
             "step": step,
             "num_steps": trajectory.curve.num_steps,
@@ -140,7 +236,7 @@ def read_preferences(path: Path) -> list[tuple[str, Preference]]:
     """The pairs of a file, each with its question; InputError names the first row and field that is wrong."""
     made = [
         (line.question, Preference(line.prompt_ids, line.chosen_ids, line.rejected_ids, line.weight))
-        for line in lines(path, PairLine)
+        for line in read_lines(path, PairLine)
     ]
     return _some(path, made)
 
@@ -149,53 +245,9 @@ def read_labelled(path: Path) -> list[tuple[str, Labelled]]:
     """The unpaired rows of a file, checked like pairs."""
     made = [
         (line.question, Labelled(line.prompt_ids, line.completion_ids, line.label))
-        for line in lines(path, UnpairedLine)
+        for line in read_lines(path, UnpairedLine)
     ]
     return _some(path, made)
-
-
-def check_vocabulary(rows: Training, num_ids: int, end_ids: Ids, source: Path | str) -> None:
-    """InputError for an id that the model has no token for, and for an answer that goes on after its end."""
-    every: list[Preference | Labelled] = [*rows]
-    for number, row in enumerate(every, start=1):
-        if isinstance(row, Labelled):
-            answers = {"completion_ids": row.completion_ids}
-        else:
-            answers = {"chosen_ids": row.chosen_ids, "rejected_ids": row.rejected_ids}
-        for name, ids in {"prompt_ids": row.prompt_ids, **answers}.items():
-            if max(ids) >= num_ids:
-                raise InputError(
-                    f"{source}: row {number}: {name} has {max(ids)}, and the model's ids are 0 to "
-                    f"{num_ids - 1}; train the model that the rows were made with"
-                )
-            if name != "prompt_ids" and not set(end_ids).isdisjoint(ids[:-1]):
-                raise InputError(
-                    f"{source}: row {number}: {name} goes on after an end token; cut it there, or remove the "
-                    "row"
-                )
-
-
-def fitting(rows: Training, context: int | None, max_length: int | None, source: Path | str) -> Training:
-    """The rows of at most `max_length` tokens that the model's context holds.
-
-    InputError for a prompt that leaves no room in the context: such rows are of another model.
-    """
-    limit = min((one for one in (context, max_length) if one is not None), default=None)
-    prompts = [row.prompt_ids for row in rows]
-    for number, prompt in enumerate(prompts, start=1):
-        if context is not None and len(prompt) >= context:
-            raise InputError(
-                f"{source}: row {number}: question and prefix have {len(prompt)} tokens and the "
-                f"context of the model is {context}; remove the row"
-            )
-    kept: Any = [row for row in rows if limit is None or _length(row) <= limit]
-    return cast(Training, kept)
-
-
-def _length(row: Preference | Labelled) -> int:
-    if isinstance(row, Labelled):
-        return len(row.prompt_ids) + len(row.completion_ids)
-    return len(row.prompt_ids) + max(len(row.chosen_ids), len(row.rejected_ids))
 
 
 def _some(path: Path, rows: list[T]) -> list[T]:

@@ -17,11 +17,13 @@ nothing at all unless a committed round shows that it is newer. Where there are 
 stands for itself: only a torn last line is cut, and a rollout that is there is not sampled again.
 """
 
-from gpo.record.files import Json, finite, lines, read_json, read_lines, write_json, write_lines
-from gpo.record.folder import RunFolder, SilentFolder, is_running
-from gpo.record.rollouts import curve_record, rollout_of, rollout_record
+from gpo.record.files import read_as, read_json, read_lines, read_records, write_as, write_json, write_lines
+from gpo.record.folder import RunFolder
+from gpo.record.line import Json, finite
+from gpo.record.new import is_running
 from gpo.record.rows import check_begun_rows, check_rows, row_lines, trained_lines
-from gpo.record.stored import stored_run
+from gpo.record.run_json import stored_run, stored_settings
+from gpo.record.silent import SilentFolder
 
 __all__ = [
     "Json",
@@ -29,17 +31,17 @@ __all__ = [
     "SilentFolder",
     "check_begun_rows",
     "check_rows",
-    "curve_record",
     "finite",
     "is_running",
-    "lines",
+    "read_as",
     "read_json",
     "read_lines",
-    "rollout_of",
-    "rollout_record",
+    "read_records",
     "row_lines",
     "stored_run",
+    "stored_settings",
     "trained_lines",
+    "write_as",
     "write_json",
     "write_lines",
 ]

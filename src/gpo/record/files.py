@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from gpo.files import JsonError, open_file, parse_json, read_text, replaced, write_whole
-from gpo.record.schema import AnyLine, Line, checked
+from gpo.record.line import AnyLine, Json, Line, checked, finite
 from gpo.types import InputError
-
-Json = dict[str, Any]
 
 MAX_BYTES = 1 << 28
 """Of a file that is one JSON object."""
 
 
-def read_json(path: Path, kind: type[Line] | None = None) -> Json:
-    """The object in the file, checked as a `kind`; InputError, with file and field, for anything else."""
+def read_json(path: Path) -> Json:
+    """The object in the file; InputError for anything else."""
     try:
         content = parse_json(read_text(path, str(path), MAX_BYTES))
     except JsonError as error:
         raise InputError(f"{path}: is not valid JSON ({error}); restore it or start a new run") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: is not what a run writes, so it was damaged since; restore it from a copy")
-    if kind is not None:
-        checked(path, None, kind, content)
     return content
+
+
+def read_as(path: Path, kind: type[AnyLine]) -> AnyLine:
+    """The object as one of a kind; InputError names the file and the field."""
+    return checked(path, None, kind, read_json(path))
 
 
 def write_json(path: Path, content: Json) -> None:
@@ -37,28 +36,29 @@ def write_json(path: Path, content: Json) -> None:
     write_whole(path, text)
 
 
-def write_lines(path: Path, records: Iterable[Json]) -> None:
+def write_as(path: Path, line: Line) -> None:
+    """Writes the file whole or not at all."""
+    write_json(path, line.record())
+
+
+def write_lines(path: Path, lines: Iterable[Line]) -> None:
     """Writes a JSONL file whole or not at all."""
     with replaced(path) as file:
-        file.writelines(line_of(record).encode() for record in records)
+        file.writelines(line_of(line).encode() for line in lines)
 
 
-def read_lines(path: Path, kind: type[Line] | None = None, num_ids: int | None = None) -> Iterator[Json]:
-    """The records of a JSONL file, each checked as a `kind`; none if there is no such file.
+def read_records(path: Path) -> Iterator[Json]:
+    """The records of a JSONL file, whatever they are; none if there is no such file.
 
-    A last line without its end was torn and is passed over. InputError names file, row and field, for a token
-    id of `num_ids` or more too.
+    A last line without its end was torn and is passed over. InputError names file and row.
     """
-    for row, record in _records(path):
-        if kind is not None:
-            checked(path, row, kind, record, num_ids)
-        yield record
+    return (record for _, record in _records(path))
 
 
-def lines(path: Path, kind: type[AnyLine]) -> Iterator[AnyLine]:
-    """The same as objects."""
+def read_lines(path: Path, kind: type[AnyLine], num_ids: int | None = None) -> Iterator[AnyLine]:
+    """The same as lines of a kind; InputError names the field too, and a token id of `num_ids` or more."""
     for row, record in _records(path):
-        yield checked(path, row, kind, record)
+        yield checked(path, row, kind, record, num_ids)
 
 
 def _records(path: Path) -> Iterator[tuple[int, Json]]:
@@ -81,16 +81,5 @@ def _records(path: Path) -> Iterator[tuple[int, Json]]:
             yield row, record
 
 
-def finite(content: Any) -> Any:
-    """The same content with None for nan and infinity, which JSON does not know."""
-    if isinstance(content, float):
-        return content if math.isfinite(content) else None
-    if isinstance(content, Mapping):
-        return {key: finite(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [finite(value) for value in content]
-    return content
-
-
-def line_of(record: Json) -> str:
-    return json.dumps(finite(record), allow_nan=False) + "\n"
+def line_of(line: Line) -> str:
+    return json.dumps(line.record(), allow_nan=False) + "\n"

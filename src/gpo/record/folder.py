@@ -6,25 +6,24 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from gpo import checksums
 from gpo.record.checkpoints import Checkpoints
-from gpo.record.files import Json, line_of, read_lines, write_json, write_lines
+from gpo.record.files import line_of, read_lines, write_as, write_lines
+from gpo.record.line import Json, Line
+from gpo.record.lines import RowLine
+from gpo.record.new import check_new, locked, versions
+from gpo.record.rounds import TrainedLine
 from gpo.record.rows import check_rows, rows_digest
-from gpo.record.schema import CommittedLine, TrainedLine
-from gpo.record.stored import FORMAT, Stored, check_places, stored_run
+from gpo.record.run_json import FORMAT, RunFile, check_places, stored_run
 from gpo.record.torn import STREAMS, Leftovers, complete_size, cut_torn, leftovers, set_aside
 from gpo.types import DataWarning, InputError, RunError
-
-ROUNDS: Mapping[str, type[CommittedLine]] = {"train": TrainedLine}
-"""Commands whose runs have rounds, and what a line of one is."""
 
 ALONE = ("rollouts", "curves", "problems", "samples", "rows")
 """Files of lines that stand for themselves, where there are no rounds."""
@@ -48,23 +47,10 @@ class RunFolder:
         self._named: set[Path] = set()
         """Checkpoints that a warning has named."""
 
-    @staticmethod
-    def check_new(path: Path, settings: Json) -> None:
-        """Raises InputError unless `path` is free for a new run."""
-        parent = next(folder for folder in (path, *path.absolute().parents) if os.path.exists(folder))
-        if not parent.is_dir() or not os.access(parent, os.W_OK) or len(path.name) > 255:
-            raise InputError(f"--output {path}: cannot be made in {parent}; choose another folder")
-        if path.is_dir() and {file.name for file in path.iterdir()} <= {".lock"}:
-            return  # a run that could not begin leaves its lock
-        if (path / "run.json").is_file():
-            raise InputError(f"--output {path}: {_difference(stored_run(path)['settings'], settings)}")
-        if path.exists():
-            raise InputError(f"--output {path}: exists and is no run of this program; choose another folder")
-
     @classmethod
     def create(cls, path: Path, command: str, settings: Json) -> RunFolder:
         """A new run at `path`, which must not hold anything yet."""
-        cls.check_new(path, settings)
+        check_new(path, settings)
         made = [one for one in (path, *path.absolute().parents) if not one.exists()]
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -72,32 +58,19 @@ class RunFolder:
             raise InputError(
                 f"--output {path}: cannot be made ({error.strerror}); choose another folder"
             ) from None
-        folder = cls(path, _locked(path))
+        folder = cls(path, locked(path))
         folder._made = made
-        rounds = {"has_rounds": False} if command in ROUNDS else {}
-        run = {"command": command, "format": FORMAT, "settings": settings, "versions": versions(), **rounds}
-        write_json(path / "run.json", run)
+        rounds = {"has_rounds": False} if command == "train" else {}
+        about = {"command": command, "format": FORMAT, "settings": settings, "versions": versions()}
+        write_as(path / "run.json", RunFile.made(about | rounds))
         return folder
 
     @classmethod
     def resume(cls, path: Path) -> RunFolder:
         """The run at `path`; what a torn round left is still in it until `discard_torn`."""
-        cls.stored_settings(path)
+        stored_run(path)
         check_places(path)
-        return cls(path, _locked(path))
-
-    @staticmethod
-    def stored_settings(path: Path, command: str | None = None) -> Json:
-        """The settings that the run at `path` was started with, by `command` if one is named.
-
-        InputError, too, for a setting that is asked of them and is not there.
-        """
-        run = stored_run(path)
-        if command not in (None, run["command"]):
-            raise InputError(
-                f"{path}: is a run of `gpo {run['command']}`, not of `gpo {command}`; give one of those"
-            )
-        return Stored(path, run["settings"])
+        return cls(path, locked(path))
 
     def last_checkpoint(self) -> Path | None:
         """The state after the last complete round; None before the first. InputError if it is not there."""
@@ -105,7 +78,7 @@ class RunFolder:
         return Checkpoints(self.path).at(last[0]) if last and last[0] > 0 else None
 
     def take_up(
-        self, settings: Json, fingerprint: Json, rows: Sequence[Json] | None = None
+        self, settings: Json, fingerprint: Json, rows: Sequence[RowLine] | None = None
     ) -> dict[str, int]:
         """Goes on with the run by these settings; returns the lines discarded from each of STREAMS.
 
@@ -114,23 +87,22 @@ class RunFolder:
         """
         run = stored_run(self.path)
         self.check_same(fingerprint, rows)
-        stored = run.get("fingerprint", fingerprint)
-        found = self._leftovers() if run["command"] in ROUNDS else None
-        new = {**run, "settings": settings, "fingerprint": stored}
-        if rows is not None and "rows" not in run:  # a new run, or one of an older version
+        found = self._leftovers() if run.command == "train" else None
+        new = {**run.record(), "settings": settings, "fingerprint": run.fingerprint or fingerprint}
+        if rows is not None and run.rows is None:  # a new run, or one of an older version
             self._waiting.append(partial(write_lines, self.path / "rows.jsonl", rows))
             new["rows"] = rows_digest(rows)
-        if new != run:
-            self._waiting.append(partial(write_json, self.path / "run.json", new))
+        if new != run.record():
+            self._waiting.append(partial(write_as, self.path / "run.json", RunFile.made(new)))
         if found is None:
             return dict.fromkeys(STREAMS, 0)
         self._waiting.append(partial(set_aside, self.path, found))
         return {name: found.lines[name] for name in STREAMS}
 
-    def check_same(self, fingerprint: Mapping[str, Any], rows: Sequence[Json] | None = None) -> None:
+    def check_same(self, fingerprint: Mapping[str, Any], rows: Sequence[RowLine] | None = None) -> None:
         """InputError if what is given of the policy's fingerprint, or the rows, is not the run's own."""
         run = stored_run(self.path)
-        stored = run.get("fingerprint", fingerprint)
+        stored = run.fingerprint or fingerprint
         for key, value in fingerprint.items():
             if stored.get(key) != value:
                 raise InputError(
@@ -148,8 +120,7 @@ class RunFolder:
 
     def rounds(self) -> list[Json]:
         """The lines of the complete rounds."""
-        kind = ROUNDS.get(stored_run(self.path)["command"], CommittedLine)
-        return list(read_lines(self.path / "rounds.jsonl", kind))
+        return [line.record() for line in read_lines(self.path / "rounds.jsonl", TrainedLine)]
 
     def discard_torn(self) -> dict[str, int]:
         """Cuts every file back to the last complete round; returns the lines cut from each."""
@@ -158,7 +129,7 @@ class RunFolder:
         return {name: found.lines[name] for name in STREAMS}
 
     def _leftovers(self) -> Leftovers:
-        is_young = stored_run(self.path).get("has_rounds") is False
+        is_young = stored_run(self.path).has_rounds is False
         return leftovers(self.path, self.rounds(), is_young=is_young)
 
     def repair(self) -> dict[str, int]:
@@ -172,12 +143,12 @@ class RunFolder:
             self._waiting.append(partial(cut_torn, self.path, list(torn)))
         return {path.name: num for path, num in torn.items()}
 
-    def write(self, stream: str, record: Json) -> None:
+    def write(self, stream: str, line: Line) -> None:
         """Appends one line and hands it to the operating system."""
         self._begin()
         if stream not in self._files:
             self._files[stream] = (self.path / f"{stream}.jsonl").open("a", encoding="utf-8")
-        self._files[stream].write(line_of(record))
+        self._files[stream].write(line_of(line))
         self._files[stream].flush()
 
     def commit_round(self, record: Json) -> None:
@@ -187,15 +158,15 @@ class RunFolder:
             os.fsync(file.fileno())
         files = {name: self.path / f"{name}.jsonl" for name in STREAMS}
         sizes = {name: file.stat().st_size if file.exists() else 0 for name, file in files.items()}
-        self.write("rounds", {**record, "sizes": sizes})
+        self.write("rounds", TrainedLine.made({**record, "sizes": sizes}))
         os.fsync(self._files["rounds"].fileno())
         self._note_rounds()
 
     def _note_rounds(self) -> None:
         """From the first round on, a rounds.jsonl without a line means that it was lost."""
         run = stored_run(self.path)
-        if run.get("has_rounds") is False:
-            write_json(self.path / "run.json", {**run, "has_rounds": True})
+        if run.has_rounds is False:
+            write_as(self.path / "run.json", run.model_copy(update={"has_rounds": True}))
 
     def new_checkpoint(self, num_rounds: int) -> AbstractContextManager[Path]:
         """An empty folder to write a checkpoint into, which is moved into its place once it is whole."""
@@ -256,92 +227,3 @@ class RunFolder:
         for folder in self._made or ():
             folder.rmdir()
         return True
-
-
-class SilentFolder(RunFolder):
-    """A run as the other processes of it see it: what is there is read, and nothing is written."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self._has_begun, self._made, self._waiting = path, False, None, []
-        self._lines = list(read_lines(path / "rounds.jsonl", CommittedLine))
-
-    def rounds(self) -> list[Json]:
-        return list(self._lines)
-
-    def commit_round(self, record: Json) -> None:
-        self._lines.append(record)
-
-    def new_checkpoint(self, num_rounds: int) -> AbstractContextManager[Path]:  # noqa: ARG002
-        return nullcontext(self.path)
-
-    def take_up(
-        self,
-        settings: Json,  # noqa: ARG002
-        fingerprint: Json,  # noqa: ARG002
-        rows: Sequence[Json] | None = None,  # noqa: ARG002
-    ) -> dict[str, int]:
-        return dict.fromkeys(STREAMS, 0)
-
-    def check_same(self, fingerprint: Mapping[str, Any], rows: Sequence[Json] | None = None) -> None:
-        pass
-
-    def write(self, stream: str, record: Json) -> None:
-        pass
-
-    def prune_checkpoints(self, keep: int) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-def is_running(path: Path) -> bool:
-    """Whether a process writes the run at `path`: it holds the lock, which is asked for here for a moment."""
-    file = path / ".lock"
-    if not file.exists():
-        return False
-    lock = FileLock(file)
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, PermissionError):  # of a run that is another user's it cannot be told
-        return True
-    lock.release()
-    return False
-
-
-def versions() -> dict[str, str]:
-    """Versions of what a result may depend on."""
-    found = {}
-    for name in ("gpo", "torch", "transformers", "reasoning-gym", "mpmath", "numpy"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "absent"
-    return found
-
-
-def _locked(path: Path) -> FileLock:
-    lock = FileLock(path / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except (OSError, NotImplementedError) as error:
-        if isinstance(error, Timeout):
-            raise InputError(
-                f"{path}: another process is writing this run; wait for it, or choose another folder"
-            ) from None
-        raise InputError(
-            f"{path}/.lock: cannot be locked ({error}); make the folder writable, on a disk with file locks"
-        ) from None
-    return lock
-
-
-def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """Why a folder that holds a run cannot take a new one."""
-    changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
-    if not changed:
-        return "already holds this run; go on with it by --resume, or choose another folder"
-    key = changed[0]
-    return (
-        f"belongs to a run with other settings ({key}: {old.get(key)!r} there, {new.get(key)!r} here); "
-        "choose another folder"
-    )

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from gpo.record.files import Json, read_lines
-from gpo.record.schema import RowLine
+from gpo.record.files import read_lines
+from gpo.record.line import Json
+from gpo.record.lines import RowLine
+from gpo.record.run_json import RunFile
 from gpo.seeds import json_digest
 from gpo.types import InputError, Labelled, Preference, Problem
 
@@ -18,43 +20,34 @@ TELLING = ("prompt", "answer", "other columns", "id")
 """What of it is named first: an id may stand for the content, and the columns hold the answer too."""
 
 
-def row_lines(problems: Iterable[Problem], use: str = "sampled") -> list[Json]:
-    """A line of rows.jsonl for each problem: its id, and digests of what a model or verifier may see."""
-    return [
-        {
-            "use": use,
-            "id": problem.id,
-            "prompt": json_digest([problem.question, problem.prompt_ids]),
-            "answer": json_digest(problem.answer),
-            "columns": json_digest(problem.columns),
-        }
-        for problem in problems
-    ]
+def row_lines(problems: Iterable[Problem], use: str = "sampled") -> list[RowLine]:
+    """The line of each problem."""
+    return [RowLine.of(problem, use) for problem in problems]
 
 
-def trained_lines(rows: Sequence[Preference] | Sequence[Labelled]) -> list[Json]:
+def trained_lines(rows: Sequence[Preference] | Sequence[Labelled]) -> list[RowLine]:
     """The same for rows that are trained as they are; they have numbers and no ids."""
     contents: list[Json] = [asdict(row) for row in rows]
     return [
-        {"use": "trained", "id": str(number), "prompt": json_digest(row), "answer": "", "columns": ""}
+        RowLine(use="trained", id=str(number), prompt=json_digest(row), answer="", columns="")
         for number, row in enumerate(contents, start=1)
     ]
 
 
-def rows_digest(lines: Sequence[Json]) -> Json:
+def rows_digest(rows: Sequence[RowLine]) -> Json:
     """What run.json says of the rows."""
-    return {"num": len(lines), "digest": json_digest(lines)}
+    return {"num": len(rows), "digest": json_digest([row.record() for row in rows])}
 
 
 TOLD = "give the data that the run began with, or start a new run"
 
 
-def check_rows(path: Path, run: Json, now: Sequence[Json]) -> None:
+def check_rows(path: Path, run: RunFile, now: Sequence[RowLine]) -> None:
     """InputError if the rows are not those that the run at `path` began with, as its run.json says.
 
     It names the first row that is not what it was, or says that there are more or fewer.
     """
-    if run.get("rows", rows_digest(now)) == rows_digest(now):
+    if run.rows in (None, rows_digest(now)):
         return
     stored = list(read_lines(path / "rows.jsonl", RowLine))
     check_begun_rows(path, stored, now)
@@ -69,12 +62,12 @@ def check_rows(path: Path, run: Json, now: Sequence[Json]) -> None:
     )
 
 
-def check_begun_rows(run: Path, stored: Sequence[Json], now: Sequence[Json], first: int = 1) -> None:
+def check_begun_rows(run: Path, stored: Sequence[RowLine], now: Sequence[RowLine], first: int = 1) -> None:
     """InputError that names the first row that is another, as far as both go; the first is row `first`."""
     for number, (old, new) in enumerate(zip(stored, now, strict=False), start=first):
-        parts = [name for key, name in PARTS.items() if old.get(key) != new[key]]
-        if old.get("use") != new["use"] or parts:
-            where = f"row {number} of the {new['use']} rows ({new['id']})"
-            was = f", which was {old.get('id')}" if old.get("id") != new["id"] else ""
+        parts = [name for key, name in PARTS.items() if getattr(old, key) != getattr(new, key)]
+        if old.use != new.use or parts:
+            where = f"row {number} of the {new.use} rows ({new.id})"
+            was = f", which was {old.id}" if old.id != new.id else ""
             what = next((name for name in TELLING if name in parts), "use")
             raise InputError(f"--resume {run}: the data has changed: {where}{was} has another {what}; {TOLD}")

@@ -17,7 +17,7 @@ from typing import Any
 
 from gpo.files import new_file, open_file
 from gpo.record.checkpoints import Checkpoints
-from gpo.record.files import Json
+from gpo.record.line import Json
 from gpo.types import InputError
 
 STREAMS = ("rollouts", "curves")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gpo.record.schema import CurveLine, RolloutLine
+from gpo.record.lines import CurveLine, RolloutLine
 from gpo.seeds import digest
 
 Json = dict[str, Any]

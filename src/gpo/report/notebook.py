@@ -10,7 +10,7 @@ from typing import Protocol
 from gpo.curve import Estimate, paired_estimate
 from gpo.report.terminal import naming, percent
 from gpo.types import CriticalStep, Group, ValueCurve
-from gpo.visible import printable, printable_lines
+from gpo.visible import printable_lines
 
 WIDTH, HEIGHT, LEFT, TOP = 560, 130, 34, 8
 MAX_ROWS = 40
@@ -56,7 +56,7 @@ def critical_step(step: CriticalStep) -> str:
     """The step, its effect and how sure it is, in a sentence."""
     low, high = step.interval
     return _box(
-        f"<p>{escape(_named(step))}</p><p>A = {step.advantage:+.2f}, 95 % {low:+.2f} to {high:+.2f}</p>"
+        f"<p>{escape(naming(step))}</p><p>A = {step.advantage:+.2f}, 95 % {low:+.2f} to {high:+.2f}</p>"
     )
 
 
@@ -87,7 +87,7 @@ def _curve(
     if curve.rollout is not None:
         whole = escape(printable_lines(curve.rollout.text))
         text = f"<details><summary>text</summary><div style='white-space:pre-wrap'>{whole}</div></details>"
-    named = f"<p>{escape(_named(critical))}</p>" if critical else ""
+    named = f"<p>{escape(naming(critical))}</p>" if critical else ""
     return _box(
         f"{named}{_svg(estimate, critical)}<table><tr>{head}</tr>{rows}</table>{_more(curve.num_steps)}{text}"
     )
@@ -144,17 +144,6 @@ def _svg(estimate: Estimate, critical: CriticalStep | None) -> str:
         f"aria-label='value curve' style='max-width:100%' fill='currentColor'>{marks}{column}"
         f"<polygon points='{' '.join([*upper, *reversed(lower)])}' fill-opacity='.15'/>"
         f"<polyline points='{line}' fill='none' stroke='currentColor' stroke-width='1.5'/>{dots}</svg>"
-    )
-
-
-def _named(step: CriticalStep) -> str:
-    return naming(
-        {
-            "index": step.index,
-            "rule": printable(step.rule),
-            "probability": step.probability,
-            "credibility": step.credibility,
-        }
     )
 
 

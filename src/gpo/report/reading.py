@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gpo.record import lines, stored_run
-from gpo.record.schema import CurveLine, ProblemLine, RolloutLine, RoundLine, check_shown
+from gpo.record import read_lines, stored_run
+from gpo.record.lines import CurveLine, RolloutLine
+from gpo.record.rounds import ProblemLine, RoundLine
+from gpo.record.run_json import check_shown
 from gpo.report.run import Run
 from gpo.report.unjudged import counted
 from gpo.types import InputError
@@ -45,16 +47,16 @@ def _named(run: Run, runs: Sequence[Run]) -> Run:
 def read_run(path: Path) -> Run:
     """The run at `path`; of `gpo pairs` the located run inside it. InputError if there is nothing to show."""
     run = stored_run(path)
-    command, settings = run["command"], run["settings"]
+    command, settings = run.command, run.settings
     if command == "pairs" and (path / "located" / "run.json").is_file():
         return read_run(path / "located")
     if command not in LOCATING:
         raise InputError(f"{path}: is a run of `gpo {command}`, which locates nothing; see `gpo show`")
     check_shown(path, settings)
-    rounds = tuple(lines(path / "rounds.jsonl", RoundLine)) or in_one(
-        tuple(lines(path / "problems.jsonl", ProblemLine))
+    rounds = tuple(read_lines(path / "rounds.jsonl", RoundLine)) or in_one(
+        tuple(read_lines(path / "problems.jsonl", ProblemLine))
     )
-    curves = tuple(lines(path / "curves.jsonl", CurveLine))
+    curves = tuple(read_lines(path / "curves.jsonl", CurveLine))
     if not rounds and not curves:
         raise InputError(
             f"{path}: this run of `gpo {command}` is empty: nothing of it is complete yet; "
@@ -78,4 +80,4 @@ def in_one(problems: Sequence[ProblemLine]) -> tuple[RoundLine, ...]:
 
 def rollouts(run: Run) -> Iterator[RolloutLine]:
     """The rollouts of a run, one after the other: there may be more than fit into memory."""
-    return lines(run.path / "rollouts.jsonl", RolloutLine)
+    return read_lines(run.path / "rollouts.jsonl", RolloutLine)

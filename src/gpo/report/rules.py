@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpo.curve import VALUE_RULES
-from gpo.record.schema import CurveLine
+from gpo.record.lines import CurveLine
 from gpo.search import Search, Settings, adaptive, bisect, uniform
 
 Picks = dict[str, tuple[int, float]]

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from gpo.curve import wilson
-from gpo.record.schema import CurveLine, RoundLine
+from gpo.record.lines import CurveLine
+from gpo.record.rounds import RoundLine
 from gpo.seeds import digest
 from gpo.types import spent_tokens
 

@@ -10,7 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gpo.types import spent_tokens
+from gpo.record.lines import Critical, CurveLine
+from gpo.types import CriticalStep, spent_tokens
 from gpo.visible import printable
 
 Json = Mapping[str, Any]
@@ -23,37 +24,29 @@ def percent(mean: float, stderr: float | None) -> str:
     return f"{100 * mean:.1f} ± {100 * stderr:.1f} %"
 
 
-def trajectory(record: Json) -> RenderableType:
-    """A line of curves.jsonl: each step with V and trials n before it, A with its interval, a mark."""
-    critical = record["critical"]
+def trajectory(line: CurveLine) -> RenderableType:
+    """Each step with V and trials n before it, A with its interval, a mark."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", width=1)
     for name in ("step", "V", "n", "A", "95 %"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("text", overflow="fold")
-    steps = zip(
-        record["steps"],
-        record["values"],
-        record["advantages"],
-        record["intervals"],
-        record["trials"],
-        strict=False,
-    )
+    steps = zip(line.steps, line.values, line.advantages, line.intervals, line.trials, strict=False)
     for i, (step, value, change, (low, high), trials) in enumerate(steps):
-        is_critical = critical is not None and critical["index"] == i
+        is_critical = line.critical is not None and line.critical.index == i
         table.add_row(
             "▶" if is_critical else "",
             str(i),
-            "" if value is None else f"{value:.2f}",
+            _number(value),
             str(trials),
-            "" if change is None else f"{change:+.2f}",
+            _number(change, "{:+.2f}"),
             "" if change is None else f"{low:+.2f} .. {high:+.2f}",
             Text(printable(step.strip("\n").replace("\n", " ⏎ "))),
             style=_colour(change) if is_critical else None,
         )
-    ending = f"outcome {record['reward']:g}" + ("" if record["finished"] else ", cut by the token limit")
-    question = Text(f"{printable(record['question'])}  (answer: {printable(record['answer'])})", style="dim")
-    return Group(question, table, Text(f"{ending}; {naming(critical)}"))
+    ending = f"outcome {line.reward:g}" + ("" if line.finished else ", cut by the token limit")
+    question = Text(f"{printable(line.question)}  (answer: {printable(line.answer)})", style="dim")
+    return Group(question, table, Text(f"{ending}; {naming(line.critical)}"))
 
 
 def _colour(change: float | None) -> str:
@@ -61,14 +54,14 @@ def _colour(change: float | None) -> str:
     return "bold" if change is None else "bold red" if change < 0 else "bold green"
 
 
-def naming(critical: Json | None) -> str:
+def naming(critical: Critical | CriticalStep | None) -> str:
     """The sentence that names the critical step."""
     if critical is None:
         return "no step was named critical"
     return (
-        f"critical step {critical['index']} by the rule {critical['rule']}: "
-        f"P(it is the rule's argmax) = {critical['probability']:.2f}, "
-        f"P(|A| >= 0.2) = {critical['credibility']:.2f}"
+        f"critical step {critical.index} by the rule {printable(critical.rule)}: "
+        f"P(it is the rule's argmax) = {critical.probability:.2f}, "
+        f"P(|A| >= 0.2) = {critical.credibility:.2f}"
     )
 
 

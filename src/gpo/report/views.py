@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpo.curve import VALUE_RULES
-from gpo.record.schema import CurveLine, RolloutLine
+from gpo.record.lines import CurveLine, RolloutLine
 from gpo.report.evidence import Evidence
 from gpo.report.rules import Picks, agreement, picks
 from gpo.report.run import Run, intervals, key, mean_reset_value, positions, series, success_rate
@@ -116,7 +116,7 @@ def _trajectory(line: CurveLine, row: int, found: Picks) -> Json:
         "intervals": line.intervals,
         "probabilities": line.probabilities,
         "tokens": line.tokens,
-        "critical": line.critical.model_dump() if line.critical else None,
+        "critical": line.critical.record() if line.critical else None,
         "rules": found,
         "at": {},
     }

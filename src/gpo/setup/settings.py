@@ -10,7 +10,7 @@ from typing import Any
 from gpo import tasks
 from gpo.config import EXTENDABLE, PairsSettings, PreferenceSettings, S, TrainSettings, load_settings
 from gpo.recipe import Locating
-from gpo.record import RunFolder
+from gpo.record import stored_settings
 from gpo.settings import Reading, Settings, Success, check_stored, checked, origins, read_yaml, with_new_names
 from gpo.tasks.settings import LearningDataSettings
 from gpo.types import DataWarning, InputError
@@ -174,7 +174,7 @@ def resumed_settings(
     """The settings of the run at `path`; flags may only repeat them, or extend the run."""
     if config:
         raise InputError("--config: a resumed run has its settings already; give flags to extend it")
-    stored = RunFolder.stored_settings(path, name)
+    stored = stored_settings(path, name)
     # What the run stored is what its recipe stood for then; a setting that is newer had its default.
     before = check_stored(settings_class(name, cls, stored), path, stored)
     then, origin = before.model_dump(), origins(None, {}, flags)

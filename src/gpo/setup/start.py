@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from gpo.config import SweepSettings
 from gpo.protocols import Verifier
 from gpo.record import Json, RunFolder, SilentFolder, row_lines
+from gpo.record.lines import RowLine
+from gpo.record.new import check_new
 from gpo.record.outputs import check_folder
 from gpo.setup.data import load_problems, load_verifier
 from gpo.setup.engine import load_asking
@@ -29,7 +31,7 @@ class Parts(Protocol):
         ...
 
     @property
-    def rows(self) -> Sequence[Json] | None:
+    def rows(self) -> Sequence[RowLine] | None:
         """The rows by their content; None where they are read while the run goes on."""
         ...
 
@@ -47,7 +49,7 @@ class Asked:
         return self.asking.fingerprint
 
     @property
-    def rows(self) -> list[Json]:
+    def rows(self) -> list[RowLine]:
         return row_lines(self.problems)
 
 
@@ -80,7 +82,7 @@ def begun(
     run that was refused. `is_first` is false for all but one of several processes, which write nothing.
     """
     if is_first and not is_resumed:
-        RunFolder.check_new(path, stored)
+        check_new(path, stored)
     with ExitStack() as stack:
         folder = None
         if is_resumed:

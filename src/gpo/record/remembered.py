@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from gpo.protocols import ForwardingPolicy, Policy
-from gpo.record import Json, RunFolder, read_lines
-from gpo.record.schema import SampledLine
+from gpo.record import RunFolder, read_lines
+from gpo.record.lines import Drawn, SampledLine
 from gpo.types import Request, Sample
 
 SLICE = 256
@@ -40,25 +39,16 @@ class Remembered(ForwardingPolicy):
     def _name(self, request: Request) -> Name:
         return request.state.key, request.seed, request.num, self.version
 
-    def _line(self, request: Request, samples: Sequence[Sample]) -> Json:
-        name = {"state": request.state.key, "seed": request.seed, "policy_version": self.version}
-        return {**name, "samples": [asdict(sample) for sample in samples]}
+    def _line(self, request: Request, samples: Sequence[Sample]) -> SampledLine:
+        drawn = tuple(Drawn.of(sample) for sample in samples)
+        return SampledLine(
+            state=request.state.key, seed=request.seed, policy_version=self.version, samples=drawn
+        )
 
 
 def read_samples(run: Path, num_ids: int) -> dict[Name, list[Sample]]:
     """What the run's samples.jsonl holds."""
     return {
-        (line["state"], line["seed"], len(line["samples"]), line["policy_version"]): [
-            sample_of(one) for one in line["samples"]
-        ]
+        (line.state, line.seed, len(line.samples), line.policy_version): [one.sample for one in line.samples]
         for line in read_lines(run / "samples.jsonl", SampledLine, num_ids)
     }
-
-
-def sample_of(record: Json) -> Sample:
-    return Sample(
-        tuple(record["action_ids"]),
-        tuple(record["logprobs"]),
-        tuple(record["entropies"]),
-        record["finished"],
-    )
