@@ -12,15 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gpo.verifiers import answers, words
+from gpo.verifiers.plain import FULL_WIDTH
 
 REACH = 4000
 """Characters of a marked line from its start, and of an unmarked text from its end, that are read."""
 
-_WIDE = str.maketrans(
-    {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}  # full-width forms of ASCII
-    | {0x24B6 + place: f"({chr(65 + place)})" for place in range(26)}  # circled letters
-    | {0x3010: "[", 0x3011: "]"}
-)
+_WIDE = FULL_WIDTH | {0x24B6 + place: f"({chr(65 + place)})" for place in range(26)}  # circled letters
+_WIDE |= {0x3010: "[", 0x3011: "]"}
 _DRESS = re.compile(r"\\(?:(?:text|math)[a-z]*|mbox|boxed|fbox|left|right|q?quad)\b|\\[\[\](),;:! ]|[${}]")
 _OPENING = " \t\r\n([*_`\"'"
 

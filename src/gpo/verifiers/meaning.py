@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, chain
 
-from gpo.verifiers import quantities, worth
+from gpo.verifiers import quantities, words, worth
 from gpo.verifiers.expression import MAX_DEPTH, Unreadable, number, parse
 from gpo.verifiers.kinds import Infinite, Matrix, Meaning, Quantity, Relation, Several, Union, Words, is_name
 from gpo.verifiers.tidy import tidy
@@ -39,15 +39,11 @@ _MATRIX = re.compile(
 _WORDS = re.compile(r"[A-Za-z][A-Za-z'. -]*")
 _PHRASE = re.compile(r"[A-Za-z]{3,}[A-Za-z0-9 ,.'-]*")
 """A date or a sentence, which is compared word by word."""
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-    " seventeen eighteen nineteen"
-)
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-_NUMERALS = {word: value for value, word in enumerate(_ONES.split())} | {
+_NAMES = ["zero", *words.entries("number")]
+_NUMERALS = {name: value for value, name in enumerate(_NAMES[:20])} | {
     f"{ten}-{one}".removesuffix("-zero"): 10 * tens + ones
-    for tens, ten in enumerate(_TENS.split(), 2)
-    for ones, one in enumerate(_ONES.split()[:10])
+    for tens, ten in enumerate(_NAMES[20:28], 2)
+    for ones, one in enumerate(_NAMES[:10])
 }
 """Numbers below a hundred in words, as gold answers have them."""
 _VARIABLES = re.compile(r"[abcd]+|[xyzwtuv]+|[pqrs]+|[mnkl]+|[ijk]+|[efgh]+|[^aeiou]+")
@@ -277,8 +273,7 @@ def _words(text: str) -> Meaning | None:
     """Words that are no product of letters; None for anything else."""
     if not _WORDS.fullmatch(text) or re.search(r"(?<![A-Za-z])(?:and|or)(?![A-Za-z])", text):
         return None
-    words = re.findall(r"[A-Za-z]+", text)
-    return _plain_words(text) if any(_is_word(word) for word in words) else None
+    return _plain_words(text) if any(map(_is_word, re.findall(r"[A-Za-z]+", text))) else None
 
 
 def _is_word(word: str) -> bool:
@@ -288,7 +283,7 @@ def _is_word(word: str) -> bool:
 
 
 def _plain_words(text: str) -> Words:
-    words = re.findall(r"[^\W_]+", text)
-    if not words:
+    found = re.findall(r"[^\W_]+", text)
+    if not found:
         raise Unreadable("no words")
-    return Words(words[0] if len(words) == 1 and len(words[0]) == 1 else " ".join(words).casefold())
+    return Words(found[0] if len(found) == 1 and len(found[0]) == 1 else " ".join(found).casefold())

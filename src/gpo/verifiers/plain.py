@@ -17,10 +17,12 @@ DRESS = "¤"
 UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 """A character class of scripts that put no space around a number: Thai, kana, Han and Hangul."""
 SPACES = "\u00a0\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000"
+FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+"""Full-width forms of ASCII, and ASCII."""
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 
 _CHARACTERS: dict[int, int | str] = {
-    **{code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)},  # full-width forms of ASCII
+    **FULL_WIDTH,
     **dict.fromkeys(map(ord, "\u2212\ufe63\u2010\u2011\u2796"), "-"),
     **dict.fromkeys(map(ord, "\u2014\u2015\u2012"), "\u2013"),
     **dict.fromkeys(map(ord, SPACES + "~"), " "),
