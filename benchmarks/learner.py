@@ -29,10 +29,10 @@ import torch
 from datasets import Dataset
 
 import gpo
-from gpo.commands.clock import Clock
 from gpo.gpo import run_round
 from gpo.learn.reading import complete, credited
 from gpo.ranks import Ranks, SharedPolicy, SharedVerifier
+from gpo.training.metrics import Clock
 from gpo.types import Group, Problem, Request, Rollout, State
 
 GROUP_SIZE, MINIBATCH = 8, 32

@@ -29,8 +29,6 @@ from typing import Any
 
 import datasets
 import torch
-from gpo.commands.filling import filled
-from gpo.commands.located import of_round
 
 import gpo
 from gpo import pairs, steps
@@ -38,6 +36,8 @@ from gpo.curriculum import Memory
 from gpo.evaluation import evaluate
 from gpo.gpo import run_round
 from gpo.learn.preference import NLL_METHODS, PreferenceOptimisation, train
+from gpo.pairs.filling import filled
+from gpo.pairs.trajectories import of_round
 from gpo.recipe import Recipe
 from gpo.seeds import derive_seed
 from gpo.types import Labelled, Request, Sample
@@ -101,7 +101,13 @@ def collect(policy: Any, verifier: Any, problems: list[Any], at: str, seed: int,
         data = run_round(policy, verifier, batch, recipe, index=index, seed=seed, memory=memory)
         memory = data.memory
         located = filled(
-            data.pool, of_round(data), options, args.fill, seed=seed, first_step=None, whole=lambda s: s
+            data.pool,
+            of_round(data),
+            options,
+            args.fill,
+            seed=seed,
+            first_step=None,
+            whole=lambda s: s,
         )
         found.tokens += sum(data.tokens.values())
         rows = pairs.build(located, options, seed=seed)

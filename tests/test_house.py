@@ -61,6 +61,10 @@ FLOORS = {
         *("types", "curve", "proposals", "recipe", "explore", "policies", "verifiers", "tasks", "record"),
         *("settings", "config"),
     },
+    "training": {
+        *("types", "pool", "curriculum", "gpo", "evaluation", "recipe", "pairs", "ranks", "checksums"),
+        *("learn", "policies", "tasks", "record", "report", "config", "setup", "console"),
+    },
     "trl": {"types", "files", "rope", "paths", "pool", "recipe", "locate", "explore", "policies", "tasks"},
 }
 GROUND = {"types", "protocols", "seeds"}

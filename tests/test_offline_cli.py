@@ -189,6 +189,19 @@ def test_rounds_sample_pair_and_train_and_a_resumed_run_ends_with_the_same_weigh
     assert versions == {0, 1}
 
 
+def test_offline_rounds_keep_to_the_budget_and_are_evaluated_as_often_as_asked(capsys) -> None:
+    args = ["--rounds", "9", "--budget-tokens", "6000", "--eval-every", "0"]
+    found = gpo(capsys, "train", "--method", "dpo", *ROUNDS, *args, "--output", "out")
+    spent = sum(num for purpose, num in found["tokens"].items() if purpose != "evaluation")
+    lines = lines_of(Path("out"), "rounds")
+    assert 0 < spent <= 6000
+    assert found["unspent"] == {"tokens": 6000 - spent}
+    assert 0 < found["rounds"] < 9
+    assert [line["round"] for line in lines if "evaluation" in line] == [0, found["rounds"]]
+    assert found["discarded"] == {"rollouts": 0, "curves": 0}
+    assert lines[1]["metrics"]["time/train_s"] > 0
+
+
 def test_an_adapter_is_trained_over_rounds_and_saved_alone(capsys) -> None:
     lora = ["--lora-rank", "4", "--lora-targets", "q_proj", "--track", "tensorboard"]
     gpo(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gpo.pairs.rows import read_labelled, read_preferences
+from gpo.pairs.rows import read_trained
 from gpo.tasks.tables import plain
 from gpo.types import InputError
 
@@ -25,7 +25,7 @@ def test_a_weight_that_is_no_usable_number_is_refused_by_row(tmp_path, weight):
     bad = json.dumps(PAIR)[:-1] + f', "weight": {weight}}}'
     path.write_text(f"{json.dumps(PAIR)}\n{bad}\n")
     with pytest.raises(InputError) as told:
-        read_preferences(path)
+        read_trained(tmp_path, "pairs")
     assert str(told.value).startswith(f"{path}: row 2: ")
     assert "\n" not in str(told.value)
     assert len(str(told.value)) < 400
@@ -35,7 +35,7 @@ def test_a_weight_that_is_no_usable_number_is_refused_by_row(tmp_path, weight):
 def test_a_usable_weight_is_read(tmp_path, weight, expected):
     path = tmp_path / "pairs.jsonl"
     path.write_text(json.dumps({**PAIR, "weight": weight}) + "\n")
-    assert [row.weight for _, row in read_preferences(path)] == [expected]
+    assert [row.weight for _, row in read_trained(tmp_path, "pairs")] == [expected]
 
 
 @pytest.mark.parametrize("name", ["prompt", "chosen", "rejected"])
@@ -44,7 +44,7 @@ def test_a_text_that_is_none_is_refused_by_row_and_field(tmp_path, name, value):
     path = tmp_path / "pairs.jsonl"
     path.write_text(json.dumps(PAIR) + "\n" + json.dumps({**PAIR, name: value}) + "\n")
     with pytest.raises(InputError, match=rf"row 2: {name}: input should be a valid string, got "):
-        read_preferences(path)
+        read_trained(tmp_path, "pairs")
 
 
 @pytest.mark.parametrize("name", ["prompt", "completion"])
@@ -53,7 +53,7 @@ def test_a_text_of_an_unpaired_row_that_is_none_is_refused(tmp_path, name):
     row = {**MADE, "completion": "a", "prompt_ids": [1], "completion_ids": [2], "label": True}
     path.write_text(json.dumps(row | {name: None}) + "\n")
     with pytest.raises(InputError, match=rf"row 1: {name}: input should be a valid string, got 'None'"):
-        read_labelled(path)
+        read_trained(tmp_path, "unpaired")
 
 
 def test_rows_with_numpy_values_become_plain_ones():

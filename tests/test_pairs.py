@@ -153,11 +153,11 @@ def test_a_step_only_answer_is_the_first_step_without_an_end() -> None:
 
 
 def test_the_first_step_by_the_splitter_takes_the_end_token_along_only_when_nothing_else_is_left() -> None:
-    from gpo.commands.pairs import first_step_of
     from gpo.config import PairsSettings
+    from gpo.pairs import first_step_by
 
     settings = PairsSettings(task="chain_sum", min_step_tokens=1)
-    first_step = first_step_of(settings, TablePolicy([1.0]).tokenizer)
+    first_step = first_step_by(settings.step_splitter(), TablePolicy([1.0]).tokenizer)
     assert first_step(ids_of(R, R)) == 2
     assert first_step(ids_of(R)) == 3
     assert first_step((END,)) == 1
@@ -290,7 +290,8 @@ def located(rule: str = "drop"):
 
 
 def test_every_answer_is_a_continuation_of_its_state_with_the_outcome_that_it_is_labelled_with() -> None:
-    found = of_round(located())
+    data = located()
+    found = of_round(data)
     rows = pairs.build(found, Options(pairs_per_problem=4))
     assert len(rows.pairs) >= 4
     for pair in rows.pairs:

@@ -19,13 +19,13 @@ from stub_server import Faulty, Serving, Stub
 
 from gpo import DEMO_MODEL, steps
 from gpo.cli import main
-from gpo.commands import learning
 from gpo.config import TrainSettings
 from gpo.policies.completions import Ask, samples_of
 from gpo.policies.replicas import KEY, MalformedError, Patience, Replicas
 from gpo.policies.server import ServerPolicy
 from gpo.policies.text_only import TextOnlyPolicy
 from gpo.policies.transformers import TransformersPolicy
+from gpo.training import weights
 from gpo.types import DataWarning, EngineError, InputError, Problem, Request, State
 
 QUICK = Patience(timeout_s=20, retries=8, gone_s=20)
@@ -483,9 +483,9 @@ def test_without_vllm_its_engine_is_refused_before_anything_is_written(command, 
 def test_updates_of_several_processes_are_not_handed_over(monkeypatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr("accelerate.Accelerator", lambda cpu: None)
-    monkeypatch.setattr(learning, "Ranks", lambda accelerator: SimpleNamespace(num=2))
+    monkeypatch.setattr(weights, "Ranks", lambda accelerator: SimpleNamespace(num=2))
     with pytest.raises(InputError, match="train with one"):
-        learning.processes(TrainSettings(task="chain_sum", engine="vllm"))
+        weights.processes(TrainSettings(task="chain_sum", engine="vllm"))
 
 
 def text_policy(url: str, **settings: Any) -> TextOnlyPolicy:

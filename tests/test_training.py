@@ -8,9 +8,9 @@ from safetensors.torch import load_file
 
 from gpo import DEMO_MODEL
 from gpo.cli import main
-from gpo.commands.clock import Clock
-from gpo.commands.log import is_stale
 from gpo.learn.watchdog import warnings
+from gpo.training.loop import is_stale
+from gpo.training.metrics import Clock
 
 TRAIN = ["train", "--task", "chain_sum", "--max-tokens", "64", "--min-step-tokens", "1", "--size", "32"]
 TRAIN += ["--problems-per-round", "4", "--group-size", "4", "--recipe", "base", "--eval-problems", "4"]
@@ -91,7 +91,7 @@ def test_training_that_diverges_stops_with_the_last_good_checkpoint_kept(capsys,
 
 
 def test_training_stops_when_evaluations_no_longer_improve_and_keeps_the_best(capsys, monkeypatch) -> None:
-    from gpo.commands.train import Training
+    from gpo.training.loop import Training
 
     accuracies = iter([0.1, 0.5, 0.4, 0.3, 0.9])
 

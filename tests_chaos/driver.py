@@ -29,7 +29,6 @@ from gpo.commands import (  # noqa: F401
     export,
     locate,
     pairs,
-    preference,
     quiet,
     report,
     sample,

@@ -122,7 +122,7 @@ def start(name: str, settings: Any, ui: Any, resume: Path | None) -> dict[str, A
         from gpo.commands import export
 
         return export.run(settings, ui)
-    from gpo.commands import demo, evaluate, locate, pairs, preference, quiet, sample, train
+    from gpo.commands import demo, evaluate, locate, pairs, quiet, sample, train
 
     quiet()
     is_offline = name == "train" and hasattr(settings, "method")
@@ -134,7 +134,7 @@ def start(name: str, settings: Any, ui: Any, resume: Path | None) -> dict[str, A
         "sample": sample.run,
         "locate": locate.run,
         "eval": evaluate.run,
-        "train": preference.run if is_offline else train.run,
+        "train": train.run,
         "pairs": pairs.run,
     }
     return commands[name](settings, ui, resume=resume)

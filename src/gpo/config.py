@@ -106,6 +106,12 @@ class EvaluatingSettings(Settings):
     eval_data: str | None = Field(None, description="File to evaluate on, with the same columns")
     eval_problems: int = Field(200, ge=1, description="Held-out problems of an evaluation")
     eval_num: int = Field(1, ge=1, le=100_000, description="Completions per held-out problem")
+    eval_every: int = Field(
+        10, ge=0, description="Rounds between evaluations; 0 evaluates before and after training only"
+    )
+    patience: int | None = Field(
+        None, ge=1, description="Stop after this many evaluations without a new best, and keep the best model"
+    )
     keep_checkpoints: int = Field(2, ge=1, description="Number of latest checkpoints to keep")
     track: list[Literal["tensorboard", "wandb", "trackio"]] = Field(
         [], description="Tracker that also gets the metrics; rounds.jsonl always has them"
@@ -137,12 +143,6 @@ class TrainSettings(
     )
     budget_samples: int | None = Field(
         None, ge=1, description="Maximum number of trained rollouts; training never exceeds it"
-    )
-    eval_every: int = Field(
-        10, ge=0, description="Rounds between evaluations; 0 evaluates before and after training only"
-    )
-    patience: int | None = Field(
-        None, ge=1, description="Stop after this many evaluations without a new best, and keep the best model"
     )
 
     @model_validator(mode="after")
@@ -253,6 +253,9 @@ class PreferenceSettings(
         None, ge=2, description="Leave out rows with more tokens of prompt and answer than this"
     )
     eval_problems: int = Field(200, ge=0, description="Held-out problems of an evaluation; 0 does none")
+    eval_every: int = Field(
+        1, ge=0, description="Rounds between evaluations; 0 evaluates before and after training only"
+    )
 
     @model_validator(mode="after")
     def _weighable(self) -> Self:

@@ -14,7 +14,7 @@ Notation (paper: GPO, arXiv 2509.16456):
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -279,6 +279,11 @@ class Preference:
     weight: float = 1.0
     """Of its loss."""
 
+    @property
+    def answers(self) -> dict[str, Ids]:
+        """What is trained, by the names of the fields."""
+        return {"chosen_ids": self.chosen_ids, "rejected_ids": self.rejected_ids}
+
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
@@ -287,6 +292,15 @@ class Labelled:
     prompt_ids: Ids
     completion_ids: Ids
     is_right: bool
+
+    @property
+    def answers(self) -> dict[str, Ids]:
+        """What is trained, by the names of the fields."""
+        return {"completion_ids": self.completion_ids}
+
+
+TrainedRows = Sequence[Preference | Labelled]
+"""What offline learning trains: rows of one of these kinds."""
 
 
 def spent_tokens(tokens: Mapping[str, int]) -> int:

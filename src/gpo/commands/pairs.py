@@ -13,15 +13,14 @@ from rich.console import RenderableType
 
 from gpo import pairs, tasks
 from gpo.commands import locate
-from gpo.config import SAMPLED_HOW, LocateSettings, PairsSettings, PreferenceSettings
+from gpo.config import SAMPLED_HOW, LocateSettings, PairsSettings
 from gpo.console import Ui
-from gpo.curve import Rule
-from gpo.pairs import SEARCHED, FirstStep, Options, Rows, Trajectory
+from gpo.pairs import SEARCHED, Options, Rows, Trajectory, first_step_by, rule_for
 from gpo.pairs.filling import filled, matched
 from gpo.pairs.rows import FILES, HeldOutLine, PairLine, PairsSummary, Writer
 from gpo.pairs.trajectories import check_same_prompts, read_trajectories
 from gpo.pool import Pool, Watch
-from gpo.protocols import Tokenizer, unjudged
+from gpo.protocols import unjudged
 from gpo.record import (
     Json,
     RunFolder,
@@ -44,7 +43,7 @@ from gpo.setup.data import load_problems, load_verifier
 from gpo.setup.engine import load_asking, load_engine
 from gpo.setup.start import begun, output_folder
 from gpo.tasks.splits import check_training_rows
-from gpo.types import Ids, InputError, Problem, State
+from gpo.types import InputError, Problem, State
 
 PLACES = ("model", "adapter", "trust_remote_code", "device", "dtype", "threads", "batch_tokens", *SAMPLED_HOW)
 """Settings of a located run that may differ when pairs are built from it: where the model is and runs."""
@@ -80,7 +79,7 @@ def run(settings: PairsSettings, ui: Ui, *, resume: Path | None = None) -> Json:
         maker.folder = folder
         rows = maker.build(ui)
         if not rows.pairs and not rows.unpaired:
-            raise InputError(f"{source}: {nothing_left(rows.counts)}")
+            raise InputError(f"{source}: {rows.why_none()}")
         summary = write(folder.path, rows, maker)
     ui.print(*report(summary))
     return summary
@@ -104,19 +103,8 @@ def with_settings_of(run: Path, settings: PairsSettings) -> PairsSettings:
 def locate_first(settings: PairsSettings, path: Path, ui: Ui) -> None:
     """Runs the locate that the pairs are built from, or what is left of it."""
     values = {key: getattr(settings, key) for key in LocateSettings.model_fields}
-    located = LocateSettings(**{**values, "rule": rule_for(settings), "output": str(path)})
+    located = LocateSettings(**{**values, "rule": rule_for(settings.at, settings.rule), "output": str(path)})
     locate.run(located, ui, resume=path if (path / "run.json").is_file() else None)
-
-
-def rule_for(settings: PairsSettings | PreferenceSettings) -> Rule:
-    """The rule to locate by for rows parted where the settings say: a baseline searches nothing."""
-    own: dict[str, Rule] = {
-        "as-released": "as-released",
-        "entropy": "entropy",
-        "random": "random",
-        "prompt": "random",
-    }
-    return own.get(settings.at, settings.rule)
 
 
 class Wanted:
@@ -146,7 +134,7 @@ class Maker:
         self.tokenizer = self.asking.raw_tokenizer
         self.fingerprint = fingerprint_of(source)
         check_same_prompts(source, self.fingerprint, self.asking.fingerprint, "named here")
-        self.first_step = first_step_of(settings, self.asking.tokenizer)
+        self.first_step = first_step_by(settings.step_splitter(), self.asking.tokenizer)
         self.searched_tokens: dict[str, int] = read_as(source / "summary.json", LocatedSummary).tokens
         found = read_trajectories(source, self.asking.num_known)
         self.kept, self.held_out = self.split(found, wanted.excluded)
@@ -266,32 +254,11 @@ class Maker:
         return found | {purpose: num for purpose, num in sampled.items() if num}
 
 
-def first_step_of(settings: PairsSettings | PreferenceSettings, tokenizer: Tokenizer) -> FirstStep:
-    """Tokens of a continuation's first step, by the splitter; what ends it is never a step of its own."""
-    splitter = settings.step_splitter()
-
-    def first_step(ids: Ids) -> int:
-        bounds = splitter(ids[:-1] if len(ids) > 1 else ids, tokenizer)
-        return bounds[1] if len(bounds) > 2 else len(ids)
-
-    return first_step
-
-
 def excluded_questions(settings: PairsSettings) -> set[str]:
     if settings.exclude is None:
         return set()
     rows = tasks.read_rows(settings.exclude, settings.prompt_column, settings.answer_column)
     return {row.question for row in rows}
-
-
-def nothing_left(counts: dict[str, int]) -> str:
-    """Why there is no row, by the filters that removed them."""
-    reasons = [f"{num} {name}" for name, num in counts.items() if num and name not in OUTCOMES]
-    return f"all {counts['trajectories']} trajectories were filtered out: " + ", ".join(reasons)
-
-
-OUTCOMES = ("trajectories", "pairs", "unpaired", "fine_tuning", "steps")
-"""Counts of what was used; all others are of what was left out."""
 
 
 def write(folder: Path, rows: Rows, maker: Maker) -> Json:
@@ -308,7 +275,7 @@ def write(folder: Path, rows: Rows, maker: Maker) -> Json:
         "source": str(maker.source),
         "at": maker.options.at,
         "rows": {name: len(lines) for name, lines in made.items()},
-        "left_out": {name: num for name, num in rows.counts.items() if num and name not in OUTCOMES},
+        "left_out": rows.left_out,
         "trajectories": rows.counts["trajectories"],
         "inexact_text": inexact,
         "tokens": maker.spent(),

@@ -97,15 +97,7 @@ def told(command: str, settings: Json, lines: Sequence[Json]) -> str:
         rate = last.get("evaluation")
         measured = f": accuracy {terminal.percent(rate['accuracy'], rate['stderr'])}" if rate else ""
         return f"round {last['round']}/{settings.get('rounds', '?')}, evaluation{measured}"
-    return terminal.progress(last, settings.get("rounds") or last["round"], left_s(settings, lines))
-
-
-def left_s(settings: Json, lines: Sequence[Json]) -> float:
-    """Seconds for the rounds that are left, by the mean of those done."""
-    seconds = [line["metrics"]["time/round_s"] for line in lines if "time/round_s" in line["metrics"]]
-    return float(
-        ((settings.get("rounds") or done(lines)) - done(lines)) * sum(seconds) / max(1, len(seconds))
-    )
+    return terminal.progress(lines, settings.get("rounds") or last["round"])
 
 
 def done(lines: Sequence[Json]) -> int:

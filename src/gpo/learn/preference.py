@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from transformers import PrinterCallback, TrainerCallback
@@ -31,7 +31,7 @@ from gpo.learn import trainer_checkpoints
 from gpo.learn.optimisation import PreferenceOptimisation
 from gpo.rope import switch_of
 from gpo.seeds import derive_seed
-from gpo.types import InputError, Labelled, Preference
+from gpo.types import InputError, Labelled, Preference, TrainedRows
 
 BETAS = {"dpo": 0.1, "ipo": 0.1, "kto": 0.1, "simpo": 2.0, "orpo": 0.1}
 """Each method's own default; SimPO's is that of its paper."""
@@ -46,13 +46,10 @@ Note = Callable[[int, dict[str, float]], None]
 """Told (updates done, TRL's metrics of the last one)."""
 
 
-Row = TypeVar("Row", Preference, Labelled)
-
-
 def train(
     model: Any,
     tokenizer: Any,
-    rows: Sequence[Preference] | Sequence[Labelled],
+    rows: TrainedRows,
     settings: PreferenceOptimisation,
     *,
     folder: Path,
@@ -80,7 +77,9 @@ def train(
     return {
         "train/updates": float(updates),
         "train/rows": float(len(rows)),
-        "train/tokens": float(settings.epochs * sum(map(num_trained, rows))),
+        "train/tokens": float(
+            settings.epochs * sum(len(ids) for row in rows for ids in row.answers.values())
+        ),
         **last_epoch(logs, settings.epochs),
     }
 
@@ -97,7 +96,7 @@ def check_trl() -> None:
         )
 
 
-def check_rows(rows: Sequence[Preference] | Sequence[Labelled], settings: PreferenceOptimisation) -> None:
+def check_rows(rows: TrainedRows, settings: PreferenceOptimisation) -> None:
     """InputError for rows that the method cannot train, a weight among them."""
     if not rows:
         raise InputError(f"method: {settings.method} has no row to train on; build some with gpo pairs")
@@ -112,14 +111,14 @@ def check_rows(rows: Sequence[Preference] | Sequence[Labelled], settings: Prefer
         )
 
 
-def check_one_side(config: Any, rows: Sequence[Preference] | Sequence[Labelled]) -> None:
+def check_one_side(config: Any, rows: TrainedRows) -> None:
     """InputError where TRL's batches would mix rows that a LongRoPE model reads with different frequencies.
 
     A batch is read with the frequencies of its longest row, so a shorter one would get a gradient that is
     not its own.
     """
     switch = switch_of(config)
-    lengths = [length for row in rows for length in _lengths(row)]
+    lengths = [len(row.prompt_ids) + len(ids) for row in rows for ids in row.answers.values()]
     num_past = sum(length > switch for length in lengths) if switch else 0
     if num_past not in (0, len(lengths)):
         raise InputError(
@@ -127,11 +126,6 @@ def check_one_side(config: Any, rows: Sequence[Preference] | Sequence[Labelled])
             "this LongRoPE model reads with other frequencies, and TRL would mix both kinds in a batch; "
             f"give --max-length {switch}"
         )
-
-
-def _lengths(row: Preference | Labelled) -> list[int]:
-    answers = [row.completion_ids] if isinstance(row, Labelled) else [row.chosen_ids, row.rejected_ids]
-    return [len(row.prompt_ids) + len(ids) for ids in answers]
 
 
 def make_trainer(
@@ -267,12 +261,6 @@ def last_epoch(logs: Sequence[dict[str, float]], epochs: int) -> dict[str, float
         if values:
             found[f"train/{name}"] = sum(values) / len(values)
     return found
-
-
-def num_trained(row: Preference | Labelled) -> int:
-    if isinstance(row, Labelled):
-        return len(row.completion_ids)
-    return len(row.chosen_ids) + len(row.rejected_ids)
 
 
 @contextmanager

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
 
-from gpo.types import Ids, InputError, Labelled, Preference
-
-Training = Sequence[Preference] | Sequence[Labelled]
+from gpo.types import Ids, InputError, TrainedRows
 
 
-def check_vocabulary(rows: Training, num_ids: int, end_ids: Ids, source: Path | str) -> None:
+def check_vocabulary(rows: TrainedRows, num_ids: int, end_ids: Ids, source: Path | str) -> None:
     """InputError for an id that the model has no token for, and for an answer that goes on after its end."""
-    every: list[Preference | Labelled] = [*rows]
-    for number, row in enumerate(every, start=1):
-        if isinstance(row, Labelled):
-            answers = {"completion_ids": row.completion_ids}
-        else:
-            answers = {"chosen_ids": row.chosen_ids, "rejected_ids": row.rejected_ids}
-        for name, ids in {"prompt_ids": row.prompt_ids, **answers}.items():
+    for number, row in enumerate(rows, start=1):
+        for name, ids in {"prompt_ids": row.prompt_ids, **row.answers}.items():
             if max(ids) >= num_ids:
                 raise InputError(
                     f"{source}: row {number}: {name} has {max(ids)}, and the model's ids are 0 to "
@@ -32,7 +23,9 @@ def check_vocabulary(rows: Training, num_ids: int, end_ids: Ids, source: Path | 
                 )
 
 
-def fitting(rows: Training, context: int | None, max_length: int | None, source: Path | str) -> Training:
+def fitting(
+    rows: TrainedRows, context: int | None, max_length: int | None, source: Path | str
+) -> TrainedRows:
     """The rows of at most `max_length` tokens that the model's context holds.
 
     InputError for a prompt that leaves no room in the context: such rows are of another model.
@@ -45,11 +38,8 @@ def fitting(rows: Training, context: int | None, max_length: int | None, source:
                 f"{source}: row {number}: question and prefix have {len(prompt)} tokens and the "
                 f"context of the model is {context}; remove the row"
             )
-    kept: Any = [row for row in rows if limit is None or _length(row) <= limit]
-    return cast(Training, kept)
-
-
-def _length(row: Preference | Labelled) -> int:
-    if isinstance(row, Labelled):
-        return len(row.prompt_ids) + len(row.completion_ids)
-    return len(row.prompt_ids) + max(len(row.chosen_ids), len(row.rejected_ids))
+    return [
+        row
+        for row in rows
+        if limit is None or len(row.prompt_ids) + max(map(len, row.answers.values())) <= limit
+    ]

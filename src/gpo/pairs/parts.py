@@ -8,7 +8,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from gpo.curve import Estimate
+from gpo.curve import Estimate, Rule
+from gpo.protocols import Splitter, Tokenizer
 from gpo.settings import Success
 from gpo.types import CriticalStep, Ids, Labelled, Preference, Rollout, State, ValueCurve
 
@@ -19,6 +20,27 @@ SEARCHED = ("critical", "both", "every", "as-released")
 
 FirstStep = Callable[[Ids], int]
 """A continuation that ended by itself, to the number of tokens of its first step."""
+
+
+def first_step_by(splitter: Splitter, tokenizer: Tokenizer) -> FirstStep:
+    """Tokens of a continuation's first step; what ends it is never a step of its own."""
+
+    def first_step(ids: Ids) -> int:
+        bounds = splitter(ids[:-1] if len(ids) > 1 else ids, tokenizer)
+        return bounds[1] if len(bounds) > 2 else len(ids)
+
+    return first_step
+
+
+def rule_for(at: At, rule: Rule) -> Rule:
+    """The rule to locate by for rows parted `at`: a baseline searches nothing."""
+    own: dict[str, Rule] = {
+        "as-released": "as-released",
+        "entropy": "entropy",
+        "random": "random",
+        "prompt": "random",
+    }
+    return own.get(at, rule)
 
 
 class Options(Success):
@@ -155,3 +177,17 @@ class Rows:
     labelled: list[Trajectory]
     """Those whose steps can be labelled by the values after them."""
     counts: dict[str, int]
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """What was not used, by reason."""
+        return {name: num for name, num in self.counts.items() if num and name not in USED}
+
+    def why_none(self) -> str:
+        """Why there is no row, by the filters that removed them."""
+        reasons = ", ".join(f"{num} {name}" for name, num in self.left_out.items())
+        return f"all {self.counts['trajectories']} trajectories were filtered out: {reasons}"
+
+
+USED = ("trajectories", "pairs", "unpaired", "fine_tuning", "steps")
+"""Counts of what was used; all others are of what was left out."""

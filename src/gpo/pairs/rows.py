@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -16,7 +16,6 @@ from gpo.types import InputError, Labelled, Preference, Rollout
 FILES = {"pairs": "pairs.jsonl", "unpaired": "unpaired.jsonl", "steps": "steps.jsonl", "sft": "sft.jsonl"}
 MAX_WEIGHT = 1e6
 """Of a pair; beyond it a batch's loss is that of one pair, and float32 has no room for its square."""
-T = TypeVar("T")
 
 
 class MadeLine(Line):
@@ -232,26 +231,24 @@ class Writer:
         )
 
 
-def read_preferences(path: Path) -> list[tuple[str, Preference]]:
-    """The pairs of a file, each with its question; InputError names the first row and field that is wrong."""
-    made = [
-        (line.question, Preference(line.prompt_ids, line.chosen_ids, line.rejected_ids, line.weight))
-        for line in read_lines(path, PairLine)
-    ]
-    return _some(path, made)
+def read_trained(run: Path, kind: str) -> list[tuple[str, Preference | Labelled]]:
+    """The `pairs` or the `unpaired` rows of a run, each with its question.
 
-
-def read_labelled(path: Path) -> list[tuple[str, Labelled]]:
-    """The unpaired rows of a file, checked like pairs."""
-    made = [
-        (line.question, Labelled(line.prompt_ids, line.completion_ids, line.label))
-        for line in read_lines(path, UnpairedLine)
-    ]
-    return _some(path, made)
-
-
-def _some(path: Path, rows: list[T]) -> list[T]:
-    if not rows:
+    InputError names the first row and field that is wrong, and a file without any row.
+    """
+    path = run / FILES[kind]
+    made: list[tuple[str, Preference | Labelled]]
+    if kind == "pairs":
+        made = [
+            (one.question, Preference(one.prompt_ids, one.chosen_ids, one.rejected_ids, one.weight))
+            for one in read_lines(path, PairLine)
+        ]
+    else:
+        made = [
+            (one.question, Labelled(one.prompt_ids, one.completion_ids, one.label))
+            for one in read_lines(path, UnpairedLine)
+        ]
+    if not made:
         reason = "holds no row" if path.exists() else "is not there"
         raise InputError(f"{path}: {reason}; build it with gpo pairs")
-    return rows
+    return made

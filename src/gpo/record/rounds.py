@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -59,7 +59,6 @@ class RoundLine(Line):
     tokens: Tokens
     samples: Count = 0
     left_out: dict[str, Count] = Field({})
-    prior: dict[str, Any] | None = None
     metrics: dict[str, float | None] = Field({})
     evaluation: Evaluation | None = None
     rates: Annotated[tuple[Rate | None, ...], AsList] = ()
@@ -91,9 +90,8 @@ class TrainedLine(RoundLine):
     sizes: Sizes
 
     def misfit(self) -> str | None:
-        for name in ("evaluation", "prior"):
-            if name in self.model_fields_set and getattr(self, name) is None:
-                return f"{name}: is null"
+        if "evaluation" in self.model_fields_set and self.evaluation is None:
+            return "evaluation: is null"
         if "time/round_s" in self.metrics and (missing := set(TIMES) - self.metrics.keys()):
             return f"metrics.{min(missing)}: field required"
         for name in (*SUMMED, *TIMES):

@@ -11,7 +11,7 @@ from gpo.record.line import Json
 from gpo.record.lines import RowLine
 from gpo.record.run_json import RunFile
 from gpo.seeds import json_digest
-from gpo.types import InputError, Labelled, Preference, Problem
+from gpo.types import InputError, Problem, TrainedRows
 
 PARTS = {"id": "id", "prompt": "prompt", "answer": "answer", "columns": "other columns"}
 """What of a row is compared, and how it is called."""
@@ -25,7 +25,7 @@ def row_lines(problems: Iterable[Problem], use: str = "sampled") -> list[RowLine
     return [RowLine.of(problem, use) for problem in problems]
 
 
-def trained_lines(rows: Sequence[Preference] | Sequence[Labelled]) -> list[RowLine]:
+def trained_lines(rows: TrainedRows) -> list[RowLine]:
     """The same for rows that are trained as they are; they have numbers and no ids."""
     contents: list[Json] = [asdict(row) for row in rows]
     return [

@@ -85,35 +85,56 @@ def ledger(tokens: Mapping[str, int]) -> RenderableType:
     return table
 
 
-def progress(record: Json, num_rounds: int, left_s: float) -> str:
-    """One line about a round: what it sampled and learned, how fast, and where its time went."""
+def progress(records: Sequence[Json], num_rounds: int) -> str:
+    """One line about the last of these rounds: what it sampled and learned, how fast, where its time went."""
+    record = records[-1]
     metrics = record["metrics"]
     shown = [
         ("reward", "sample/reward", "{:.2f}"),
         ("signal", "train/signal_groups_frac", "{:.2f}"),
         ("V at resets", "reset/value", "{:.2f}"),
         ("KL", "train/kl" if "train/kl" in metrics else "train/update_kl", "{:.4f}"),
+        *((name, *column) for name, column in OFFLINE.items() if "train/rows" in metrics),
         ("tokens/s", "time/tokens_per_s", "{:,.0f}"),
     ]
     parts = [f"round {record['round']}/{num_rounds}"]
-    for label, name, form in shown:
-        value = metrics.get(name)
-        parts.append(f"{label} {form.format(value) if value is not None and math.isfinite(value) else '-'}")
+    parts += [
+        f"{label} {_number(metrics[name], form) or '-'}" for label, name, form in shown if name in metrics
+    ]
     total = metrics["time/round_s"] or 1.0
     for label, name in (("sampling", "sample"), ("verifying", "verify"), ("training", "train")):
         parts.append(f"{label} {metrics[f'time/{name}_s'] / total:.0%}")
     if evaluation := record.get("evaluation"):
         parts.append(f"accuracy {percent(evaluation['accuracy'], evaluation['stderr'])}")
+    seconds = [one["metrics"]["time/round_s"] for one in records if "time/round_s" in one["metrics"]]
+    left_s = (num_rounds - record["round"]) * sum(seconds) / len(seconds)
     return ", ".join([*parts, f"{left_s:.0f} s left"])
 
 
+ONLINE = {
+    "reward": ("sample/reward", "{:.2f}"),
+    "signal": ("sample/signal_groups_frac", "{:.2f}"),
+    "located": ("locate/trajectories", "{:.0f}"),
+}
+OFFLINE = {
+    "rows": ("train/rows", "{:.0f}"),
+    "updates": ("train/updates", "{:.0f}"),
+    "loss": ("train/loss", "{:.3f}"),
+    "margin": ("train/rewards/margins", "{:.3f}"),
+}
+"""What is shown of a round, by its metrics; the second where it trained pairs or labelled rows."""
+
+
 def rounds(records: Sequence[Json], latest: int | None = None) -> RenderableType:
-    """A run's rounds: reward, share of groups with signal, tokens so far, accuracy where it was measured.
+    """A run's rounds: what was sampled and trained, tokens so far, accuracy where it was measured.
 
     With `latest` only so many of the last ones.
     """
+    known = {name for record in records for name in record["metrics"]}
+    shown = ONLINE | OFFLINE if "train/rows" in known else ONLINE
+    columns = {title: (name, form) for title, (name, form) in shown.items() if name in known}
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("round", "reward", "signal", "located", "tokens", "accuracy"):
+    for name in ("round", *columns, "tokens", "accuracy"):
         table.add_column(name, justify="right")
     table.add_column("")
     spent = 0
@@ -124,9 +145,7 @@ def rounds(records: Sequence[Json], latest: int | None = None) -> RenderableType
         metrics, evaluation = record["metrics"], record.get("evaluation")
         table.add_row(
             str(record["round"]),
-            _number(metrics.get("sample/reward")),
-            _number(metrics.get("sample/signal_groups_frac")),
-            _number(metrics.get("locate/trajectories"), "{:.0f}"),
+            *(_number(metrics.get(name), form) for name, form in columns.values()),
             f"{spent:,}",
             percent(evaluation["accuracy"], evaluation["stderr"]) if evaluation else "",
             bar(evaluation["accuracy"]) if evaluation else "",
@@ -174,4 +193,4 @@ def sweep_progress(records: Sequence[Json], num_problems: int | None) -> str:
 
 
 def _number(value: float | None, form: str = "{:.2f}") -> str:
-    return "" if value is None else form.format(value)
+    return "" if value is None or not math.isfinite(value) else form.format(value)

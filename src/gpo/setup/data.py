@@ -99,14 +99,16 @@ def load_rows(settings: DataSettings, split: str, seed: int) -> list[tasks.Row]:
 def load_splits(
     settings: TrainSettings | PreferenceSettings, asking: Asking, verifier: Verifier
 ) -> tuple[list[Problem], list[Problem]]:
-    """Problems to train on, and held-out ones to evaluate on, none of whose questions is trained on."""
+    """Problems to train on, none where rows are given, and held-out ones, whose questions are not trained on.
+
+    Nothing is held out where nothing is evaluated.
+    """
+    held_out = load_held_out(settings, asking, verifier)
+    if isinstance(settings, PreferenceSettings) and settings.pairs is not None:
+        return [], held_out
     train = load_training(settings, asking, verifier)
-    task = settings.eval_task or (None if settings.eval_data else settings.task)
-    if task is None and settings.eval_data is None:
+    if settings.eval_problems and not held_out:
         train, held_out = hold_out(train, settings.eval_problems, settings.seed)
-    else:
-        source = {"task": task, "data": settings.eval_data, "limit": settings.eval_problems}
-        held_out = load_problems(settings.model_copy(update=source), asking, verifier, seed=settings.seed)
     seen = {problem.question for problem in held_out}
     kept = without_overlaps(
         [problem for problem in train if problem.question not in seen], held_out, settings
@@ -117,6 +119,17 @@ def load_splits(
             "other --eval-data"
         )
     return kept, held_out
+
+
+def load_held_out(
+    settings: TrainSettings | PreferenceSettings, asking: Asking, verifier: Verifier
+) -> list[Problem]:
+    """The problems to evaluate on, where the settings name any."""
+    task = settings.eval_task or (None if settings.eval_data else settings.task)
+    if not settings.eval_problems or (task is None and settings.eval_data is None):
+        return []
+    source = {"task": task, "data": settings.eval_data, "limit": settings.eval_problems}
+    return load_problems(settings.model_copy(update=source), asking, verifier, seed=settings.seed)
 
 
 def load_training(

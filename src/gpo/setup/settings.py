@@ -79,7 +79,7 @@ RULES: tuple[tuple[tuple[str, ...], Used, str], ...] = (
     ),
     (("patience",), lambda s: s.eval_every > 0, "with --eval-every 0"),
     (("eval_data",), lambda s: s.eval_task is None, "beside --eval-task; give one of them"),
-    (("eval_num",), lambda s: s.eval_problems > 0, "with --eval-problems 0"),
+    (("eval_num", "eval_every", "patience"), lambda s: s.eval_problems > 0, "with --eval-problems 0"),
     (("simpo_gamma",), lambda s: s.method == "simpo", "without --method simpo"),
     (
         (

@@ -1,8 +1,9 @@
-"""Settings to the learning parts of a run: processes, the policy to train, its reference, the learner."""
+"""Settings to the weights of a run: the processes that share them, the policy to train, its engine."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +15,36 @@ from gpo.learn.checkpoint import RESTORE
 from gpo.learn.logprobs import check_temperature
 from gpo.learn.network import check_precision, check_sharded, layers_of
 from gpo.learn.optimisation import Optimisation
-from gpo.learn.policy_gradient import PolicyGradient
-from gpo.ranks import Ranks
+from gpo.ranks import Ranks, SharedPolicy
 from gpo.seeds import derive_seed
 from gpo.setup import engine
-from gpo.types import InputError
+from gpo.types import InputError, Problem, State
 
 if TYPE_CHECKING:
     from gpo.policies.described import DescribedPolicy
     from gpo.policies.transformers import TransformersPolicy
+
+AnySettings = TrainSettings | PreferenceSettings
+PROBES = 4
+"""Prompts at which an engine is compared with the trainer."""
+
+
+class Weights:
+    """The policy that is trained, and what samples with its weights: itself, or an engine with a copy."""
+
+    def __init__(self, settings: AnySettings, ranks: Ranks, checkpoint: Path | None) -> None:
+        self.policy = load_policy(settings, ranks, checkpoint / "model" if checkpoint else None)
+        self.engine = None
+        if isinstance(settings, TrainSettings) and settings.engine == "vllm":
+            self.engine = engine.load_vllm(settings)
+        self.sampler = SharedPolicy(self.engine or self.policy, ranks)
+
+    def sync(self, problems: Sequence[Problem]) -> dict[str, float]:
+        """Hands the weights to an engine that has a copy of its own; returns how far it is then off."""
+        if self.engine is None:
+            return {}
+        probes = [State(problem) for problem in problems[:PROBES]]
+        return {"engine/logprob_gap": self.engine.update(self.policy, probes)}
 
 
 def processes(settings: TrainSettings) -> Ranks:
@@ -37,13 +59,11 @@ def processes(settings: TrainSettings) -> Ranks:
     return ranks
 
 
-def is_cpu(settings: TrainSettings) -> bool:
+def is_cpu(settings: AnySettings) -> bool:
     return (settings.device or "").startswith("cpu")
 
 
-def load_policy(
-    settings: TrainSettings | PreferenceSettings, ranks: Ranks, checkpoint: Path | None
-) -> TransformersPolicy:
+def load_policy(settings: AnySettings, ranks: Ranks, checkpoint: Path | None) -> TransformersPolicy:
     """The policy to train, with an adapter if one is asked for, on this process's device."""
     changes: dict[str, Any] = {}
     if ranks.num > 1:
@@ -57,16 +77,14 @@ def load_policy(
     return policy
 
 
-def with_new_adapter(settings: TrainSettings | PreferenceSettings, model: Any) -> Any:
+def with_new_adapter(settings: AnySettings, model: Any) -> Any:
     from gpo.learn.adapter import new_adapter
 
     seed = derive_seed(settings.seed, "adapter")
     return new_adapter(model, settings.lora_rank or 1, settings.lora_alpha, settings.lora_targets, seed)
 
 
-def load_asking(
-    settings: TrainSettings | PreferenceSettings, ranks: Ranks, checkpoint: Path | None
-) -> DescribedPolicy:
+def load_asking(settings: AnySettings, ranks: Ranks, checkpoint: Path | None) -> DescribedPolicy:
     """What asks as the policy to train does; InputError for what shows, without weights, that it cannot be.
 
     That is a file of the checkpoint which is not as it was written, too.
@@ -91,22 +109,6 @@ def save_model(policy: TransformersPolicy, path: Path) -> None:
     """Writes the policy's model to a folder that `load` reads, with the sums of its files."""
     policy.save(path)
     checksums.seal(path)
-
-
-def load_learner(
-    settings: TrainSettings, optimisation: Optimisation, policy: TransformersPolicy, ranks: Ranks
-) -> PolicyGradient:
-    """The learner of this policy; its reference is the policy at the start, loaded again."""
-    has_adapter = bool(settings.adapter or settings.lora_rank)
-    needs_copy = settings.kl_coef > 0 and not has_adapter
-    return PolicyGradient(
-        policy.model,
-        optimisation,
-        temperature=settings.temperature,
-        seed=settings.seed,
-        reference=load_policy(settings, ranks, None).model if needs_copy else None,
-        ranks=ranks,
-    )
 
 
 def optimisation(settings: TrainSettings) -> Optimisation:

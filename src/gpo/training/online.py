@@ -1,0 +1,70 @@
+"""Online learning: the groups of each round to weights, by policy gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpo.config import TrainSettings
+from gpo.learn.policy_gradient import PolicyGradient
+from gpo.recipe import Recipe
+from gpo.record import Json
+from gpo.record.runs import write_round
+from gpo.setup.data import check_training
+from gpo.training.loop import Learner, Training
+from gpo.training.metrics import Clock, sampling_metrics
+from gpo.training.weights import load_policy, optimisation, processes
+from gpo.types import Group
+
+if TYPE_CHECKING:
+    from gpo.policies.transformers import TransformersPolicy
+
+
+class Online(Learner):
+    """Trains on the groups that each round samples."""
+
+    settings: TrainSettings
+
+    def __init__(self, settings: TrainSettings) -> None:
+        check_training(settings)
+        self.settings, self.ranks = settings, processes(settings)
+        self.recipe, self.optimisation = settings.part(Recipe), optimisation(settings)
+
+    def load(self, policy: TransformersPolicy, checkpoint: Path | None) -> None:
+        """The reference is the policy at the start, loaded again, unless the adapter can be turned off."""
+        settings = self.settings
+        has_adapter = bool(settings.adapter or settings.lora_rank)
+        needs_copy = settings.kl_coef > 0 and not has_adapter
+        self.learner = PolicyGradient(
+            policy.model,
+            self.optimisation,
+            temperature=settings.temperature,
+            seed=settings.seed,
+            reference=load_policy(settings, self.ranks, None).model if needs_copy else None,
+            ranks=self.ranks,
+        )
+        if checkpoint:
+            self.learner.load(checkpoint / "optimizer.safetensors")
+
+    def learn(self, run: Training, index: int, clock: Clock) -> Json:
+        data = run.sample(index)
+        write_round(run.folder, data)
+        groups = within(data.groups, run.left()["samples"])
+        num_samples = sum(len(group.rollouts) for group in groups)
+        run.log.watch("learning from", 0, num_samples)
+        clock.lap("other")
+        step_values = data.step_values if self.settings.step_credit else ()
+        learned = self.learner.update(groups, step_values=step_values, round_index=index)
+        clock.lap("train")
+        return {"tokens": data.tokens, "samples": num_samples, "metrics": sampling_metrics(data) | learned}
+
+    def save(self, checkpoint: Path) -> None:
+        self.learner.save(checkpoint / "optimizer.safetensors")
+
+
+def within(groups: Sequence[Group], num: float) -> list[Group]:
+    """The first of the groups that together have at most `num` rollouts."""
+    sizes = accumulate(len(group.rollouts) for group in groups)
+    return [group for group, size in zip(groups, sizes, strict=True) if size <= num]
