@@ -15,8 +15,9 @@ from gpo import pairs, tasks
 from gpo.commands import locate
 from gpo.config import SAMPLED_HOW, LocateSettings, PairsSettings
 from gpo.console import Ui
-from gpo.pairs import SEARCHED, Options, Rows, Trajectory, first_step_by, rule_for
+from gpo.pairs import SEARCHED, Options, Rows, Trajectory
 from gpo.pairs.filling import filled, matched
+from gpo.pairs.parts import first_step_by, rule_for
 from gpo.pairs.rows import FILES, HeldOutLine, PairLine, PairsSummary, Writer
 from gpo.pairs.trajectories import check_same_prompts, read_trajectories
 from gpo.pool import Pool, Watch

@@ -7,24 +7,11 @@ says nothing for the other outcome: it stands only on the side that the trajecto
 """
 
 from gpo.pairs.build import build, missing_side, weight_of, with_fresh
-from gpo.pairs.parts import (
-    SEARCHED,
-    USED,
-    Answer,
-    FirstStep,
-    Options,
-    Pair,
-    Rows,
-    Trajectory,
-    Unpaired,
-    first_step_by,
-    rule_for,
-)
+from gpo.pairs.parts import SEARCHED, Answer, FirstStep, Options, Pair, Rows, Trajectory, Unpaired
 from gpo.pairs.sides import sides, step_before_which
 
 __all__ = [
     "SEARCHED",
-    "USED",
     "Answer",
     "FirstStep",
     "Options",
@@ -33,9 +20,7 @@ __all__ = [
     "Trajectory",
     "Unpaired",
     "build",
-    "first_step_by",
     "missing_side",
-    "rule_for",
     "sides",
     "step_before_which",
     "weight_of",

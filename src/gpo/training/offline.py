@@ -16,8 +16,9 @@ from gpo.learn import trainer_checkpoints
 from gpo.learn.optimisation import PreferenceOptimisation
 from gpo.learn.preference import check_one_side, check_rows, check_trl, train
 from gpo.learn.rows import check_vocabulary, fitting
-from gpo.pairs import USED, Options, first_step_by, rule_for
+from gpo.pairs import Options
 from gpo.pairs.filling import filled
+from gpo.pairs.parts import USED, first_step_by, rule_for
 from gpo.pairs.rows import FILES, Writer, read_trained
 from gpo.pairs.trajectories import check_same_prompts, of_round
 from gpo.ranks import Ranks
