@@ -134,7 +134,7 @@ def test_padding_stays_under_a_tenth_and_batches_under_their_limit() -> None:
         ({"schedule": "cosine"}, "rounds: the schedule cosine needs it"),
         ({"algorithm": "dr-grpo"}, "loss_constant: the normalisation `constant` needs it"),
         ({"loss_constant": 5.0}, "loss_constant: the normalisation `tokens` does not use it"),
-        ({"kl_in": "reward"}, "kl_in: there is nothing"),
+        ({"kl_in": "reward"}, "kl_in: has no effect"),
         ({"clip_high": 0.1}, "clip_high: must be at least clip"),
         ({"importance_cap": 0.5}, "importance_cap: must be at least 1"),
         (

@@ -206,14 +206,14 @@ def test_a_missing_file_is_refused_with_where_it_was_looked_for(folder: str, tmp
             "mmlu",
             "mmlu/test.jsonl",
             {"question": "q", "choices": ["a", "b"], "answer": 2},
-            "no index of its 2",
+            "not an index of its 2",
         ),
         ("mmlu", "mmlu/test.jsonl", {"question": "q", "choices": "ab", "answer": 1}, "not a list of options"),
         (
             "mmlu_pro",
             "mmlu_pro/test.jsonl",
             {"question": "q", "options": ["a", "b"], "answer": "AB", "category": "c"},
-            "no letter of its 2 options",
+            "not a letter of its 2 options",
         ),
         (
             "mmlu_pro",

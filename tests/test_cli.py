@@ -361,7 +361,7 @@ def test_bad_rows_are_named(capsys, content, args, message) -> None:
         (["sample", "--task", "chain_sun"], "chain_sun.*chain_sum"),
         (["sample", "--data", "own.jsonl"], "--verifier: needed with --data"),
         (["sample", *SMALL, "--verifier", "matth"], "matth.*math"),
-        (["sample", *SMALL, "--output", "taken"], "taken: exists and is no run of this program"),
+        (["sample", *SMALL, "--output", "taken"], "taken: exists and is not a gpo run"),
         (["train", "--resume", "nowhere"], "nowhere: holds no run.json"),
         (["sample", *SMALL, "--template-args", "x"], "--template-args: must be KEY=VALUE, got 'x'"),
         (["show", "nowhere"], "nowhere: holds no run.json"),
@@ -399,7 +399,7 @@ def test_a_run_folder_of_other_settings_is_refused(capsys) -> None:
     assert "num: 4 there, 7 here" in error_of(
         capsys, "sample", *SMALL, "--limit", "2", "--num", "7", "--output", "run"
     )
-    assert "go on with it by --resume" in error_of(
+    assert "continue it with --resume" in error_of(
         capsys, "sample", *SMALL, "--limit", "2", "--output", "run"
     )
     assert "is a run of `gpo sample`, not of `gpo train`" in error_of(capsys, "train", "--resume", "run")

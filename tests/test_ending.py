@@ -137,7 +137,7 @@ def test_a_signal_ends_a_command_in_one_line_that_names_the_run(
         command.process.send_signal(number)
     found, err = command.ended()
     kept = "0 of 1 rounds" if arguments[0] == "train" else "0 of 4 problems"
-    line = f"gpo: error: interrupted: {kept} are kept; gpo {arguments[0]} --resume runs/x goes on"
+    line = f"gpo: error: interrupted: {kept} saved; continue with gpo {arguments[0]} --resume runs/x"
     assert (found, lines_of(err)) == (code, [line])
 
 
@@ -240,7 +240,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on(tmp_path: Path) -> None:
     assert code == 1
     assert "Traceback" not in err
     assert "File too large: free some space, or raise the quota; " in line
-    assert line.endswith(" of 8 problems are kept; gpo sample --resume runs/x goes on")
+    assert line.endswith(" of 8 problems saved; continue with gpo sample --resume runs/x")
     code, err = Command(
         tmp_path, "-m", "gpo", "sample", "--resume", "runs/x", "--batch-tokens", "999"
     ).ended()
@@ -304,8 +304,8 @@ MEMORY = "free some, or lower --batch-tokens"
         ),
         (OSError(errno.EDQUOT, "x"), "Disk quota exceeded: free some space, or raise the quota", 1),
         (OSError(errno.EFBIG, "x"), "File too large: free some space, or raise the quota", 1),
-        (OSError(errno.EROFS, "x", "runs"), "Read-only file system: runs: give this user the right to it", 1),
-        (PermissionError(errno.EACCES, "x", "a"), "Permission denied: a: give this user the right to it", 1),
+        (OSError(errno.EROFS, "x", "runs"), "Read-only file system: runs: give this user access to it", 1),
+        (PermissionError(errno.EACCES, "x", "a"), "Permission denied: a: give this user access to it", 1),
         (OSError(errno.EMFILE, "x"), "Too many open files: raise the limit of open files (ulimit -n)", 1),
         (OSError(errno.EIO, "x", "a"), "Input/output error: a", 1),
         (OSError(errno.ESTALE, "x"), "Stale file handle", 1),
@@ -350,5 +350,5 @@ def test_an_interrupt_before_the_folder_is_opened_names_the_run_to_resume(tmp_pa
     monkeypatch.setattr(folder, "opened", [])
     monkeypatch.setattr(ending.STAGE, "command", "sample")
     monkeypatch.setattr(ending.STAGE, "resumed", tmp_path)
-    expected = f"interrupted: gpo sample --resume {tmp_path} goes on"
+    expected = f"interrupted: continue with gpo sample --resume {tmp_path}"
     assert ending.explained(KeyboardInterrupt()) == (expected, 130)

@@ -171,7 +171,7 @@ def test_an_evaluation_of_an_earlier_version_is_read_and_not_gone_on_with(capsys
     one = {"round": 0, "tokens": now["tokens"], "outcomes": found, "timeouts": 0, "unjudged": {}}
     line = json.dumps(one | {"sizes": {"rollouts": 0, "curves": 0}}) + "\n"
     Path("before/rounds.jsonl").write_text(line * has_lines)
-    assert "was begun by an earlier version" in error_of(capsys, "eval", "--resume", "before")
+    assert "was started by an earlier version" in error_of(capsys, "eval", "--resume", "before")
     if has_lines:
         assert read_outcomes(Path("before")) == read_outcomes(Path("now"))
         watched = gpo(capsys, "watch", "before")
@@ -332,7 +332,7 @@ def test_the_harness_gets_bare_answers_and_the_templates_arguments(capsys, tmp_p
         (["--num", "4", "--temperature", "0"], "--num 4: greedy samples of a problem are all alike"),
         (["--export", "lm-eval"], "lm-eval has no equivalent of the verifier 'exact'"),
         (["--export", "helm"], "--export: must be 'lm-eval'"),
-        (["--prompt", "few-shot"], "--prompt few-shot: is there for the benchmarks only"),
+        (["--prompt", "few-shot"], "--prompt few-shot: works for benchmarks only"),
         (["--prompt", "no.jinja"], "--prompt no.jinja: no such file"),
         (["--split", "dev"], "modchain: split is 'dev'; it must be 'train' or 'test'"),
         (["--task", "gsm8", "--data-dir", "."], "no task is called 'gsm8'; did you mean gsm8k"),

@@ -135,12 +135,12 @@ def test_axolotl_has_its_config_with_fields_and_no_template() -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_what_a_target_cannot_honour_is_refused(target) -> None:
-    with pytest.raises(InputError, match=f"row 2: weight is 0.3, and {target} reads none"):
+    with pytest.raises(InputError, match=f"row 2: weight is 0.3, but {target} ignores weights"):
         export(target, "pairs", [PAIR, {**PAIR, "weight": 0.3}], SOURCE, "out")
-    with pytest.raises(InputError, match=f"row 1: the answer does not end, and {target} would put an end"):
+    with pytest.raises(InputError, match=f"row 1: the answer has no end token, and {target} would add one"):
         export(target, "pairs", [{**PAIR, "is_ended": False}], SOURCE, "out")
     for kind in {"pairs", "unpaired", "steps", "sft"} - set(TARGETS[target]):
-        with pytest.raises(InputError, match=f"--rows {kind}: {target} reads no such rows; it reads pairs"):
+        with pytest.raises(InputError, match=f"--rows {kind}: {target} cannot read these rows; it reads"):
             export(target, kind, [], SOURCE, "out")
 
 
@@ -194,7 +194,7 @@ def test_the_command_writes_files_once_and_says_what_comes_next(pairs_run, capsy
     made = exported(capsys, str(pairs_run), "--to", "axolotl", "--output", out)
     assert sorted(path.name for path in Path(out).iterdir()) == sorted(made["files"])
     assert made["command"] == f"axolotl train {out}/train.yaml"
-    assert "is there already" in refusal(capsys, str(pairs_run), "--to", "axolotl", "--output", out)
+    assert "already exists" in refusal(capsys, str(pairs_run), "--to", "axolotl", "--output", out)
     assert (
         refusal(capsys, str(pairs_run), "--to", "trl", "--push")
         == "--push: has no effect without --to hub; leave it out"

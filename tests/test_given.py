@@ -20,7 +20,7 @@ from test_reader_sees import (
     policy,
 )
 
-from gpo.pairs.rows import check_vocabulary
+from gpo.learn.rows import check_vocabulary
 from gpo.types import DataWarning, InputError, Labelled, Preference, Problem, Trace
 
 KEYS = ("reasoning_content", "reasoning", "thinking")
@@ -145,19 +145,19 @@ REFUSED = [
     (CHAT, message(thinking="So."), "'thinking', which this model's chat template does not write"),
     (CUTTING, message(reasoning="So."), "'reasoning', which this model's chat template does not write"),
     (None, message(reasoning="So."), "give one text, with the marks"),
-    (CHAT, message(content="7.", reasoning="So.", thinking="No."), "thinks twice"),
-    (CHAT, message(reasoning=["So."]), "something else than text"),
-    (CHAT, message(reasoning={"text": "So."}), "something else than text"),
-    (CHAT, message(content=" ", reasoning="So."), "thinks and says nothing"),
-    (CHAT, message(tool_calls=[{"id": "1"}]), "'tool_calls', which is no text"),
-    (CHAT, message(function_call={"name": "f"}), "'function_call', which is no text"),
+    (CHAT, message(content="7.", reasoning="So.", thinking="No."), "has reasoning twice"),
+    (CHAT, message(reasoning=["So."]), "or not as text"),
+    (CHAT, message(reasoning={"text": "So."}), "or not as text"),
+    (CHAT, message(content=" ", reasoning="So."), "has reasoning but no answer"),
+    (CHAT, message(tool_calls=[{"id": "1"}]), "'tool_calls', which is not text"),
+    (CHAT, message(function_call={"name": "f"}), "'function_call', which is not text"),
     (CHAT, message(name="Ann"), "has 'name'"),
     (CHAT, message(prefix=True), "has 'prefix'"),
     (CHAT, message(refusal="No."), "has 'refusal'"),
     (CHAT, message(content=None), "has the content 'None'"),
     (CHAT, message(content=[]), r"has the content '\[\]'"),
-    (CHAT, message(content=[{"type": "image_url", "image_url": "x"}]), "which is no text; remove it"),
-    (CHAT, message(content=[{"type": "text", "text": 3}]), "which is no text; remove it"),
+    (CHAT, message(content=[{"type": "image_url", "image_url": "x"}]), "which is not text; remove it"),
+    (CHAT, message(content=[{"type": "text", "text": 3}]), "which is not text; remove it"),
     (CHAT, message(content=""), "it is empty"),
     (CHAT, message() * 2, r"2 messages \(assistant, assistant\); give one assistant message"),
     (CHAT, [{"role": "user", "content": "?"}, *message()], r"2 messages \(user, assistant\)"),
@@ -261,8 +261,8 @@ ROWS = [
     (replace(PAIR, chosen_ids=(3, 99)), "row 2: chosen_ids has 99, and the model's ids are 0 to 9"),
     (replace(PAIR, rejected_ids=(10,)), "row 2: rejected_ids has 10"),
     (replace(PAIR, prompt_ids=(1, 2**70)), "row 2: prompt_ids has"),
-    (replace(PAIR, chosen_ids=(3, 4, 3)), "row 2: chosen_ids goes on after an end token"),
-    (replace(PAIR, rejected_ids=(4, 4)), "row 2: rejected_ids goes on after an end token"),
+    (replace(PAIR, chosen_ids=(3, 4, 3)), "row 2: chosen_ids continues after an end token"),
+    (replace(PAIR, rejected_ids=(4, 4)), "row 2: rejected_ids continues after an end token"),
 ]
 
 
@@ -275,6 +275,6 @@ def test_a_pair_that_the_model_cannot_have_written_is_refused(row, reason):
 
 def test_a_labelled_row_that_the_model_cannot_have_written_is_refused():
     check_vocabulary([Labelled((1,), (2, 4), True)], 10, (4,), "unpaired.jsonl")
-    for ids, reason in (((2, 10), "row 1: completion_ids has 10"), ((4, 2), "goes on after an end token")):
+    for ids, reason in (((2, 10), "row 1: completion_ids has 10"), ((4, 2), "continues after an end token")):
         with pytest.raises(InputError, match=reason):
             check_vocabulary([Labelled((1,), ids, True)], 10, (4,), "unpaired.jsonl")

@@ -144,7 +144,7 @@ def test_what_a_located_run_fixed_cannot_be_said_otherwise(pairs_run, capsys, tm
     )
     write_json(other / "run.json", run | {"fingerprint": run["fingerprint"] | {"weights": "0"}})
     assert (
-        "was sampled by another model or otherwise (weights differs), so it cannot be sampled from"
+        "was sampled by another model or with other settings (weights differs), so no more can be"
         in error_of(capsys, "pairs", "--run", str(other), "--at", "prompt")
     )
     assert (
@@ -259,7 +259,7 @@ def test_rows_edited_by_hand_are_refused_by_row_and_field(edited, capsys) -> Non
         write_rows(edited / "pairs.jsonl", [rows[0], rows[1] | change, *rows[2:]])
         assert expected in refused(capsys, edited)
     write_rows(edited / "pairs.jsonl", [])
-    assert "pairs.jsonl: holds no row; build it with gpo pairs" in refused(capsys, edited)
+    assert "pairs.jsonl: has no rows; build it with gpo pairs" in refused(capsys, edited)
     (edited / "unpaired.jsonl").unlink()
     assert "unpaired.jsonl: is not there" in refused(capsys, edited, method="kto")
 
@@ -267,7 +267,7 @@ def test_rows_edited_by_hand_are_refused_by_row_and_field(edited, capsys) -> Non
 def test_what_a_method_or_given_pairs_cannot_honour_is_refused(edited, capsys) -> None:
     run = read_json(edited / "run.json")
     write_json(edited / "run.json", run | {"settings": run["settings"] | {"weight": "lower"}})
-    assert "has weights, which kto cannot honour" in refused(capsys, edited, method="kto")
+    assert "has weights, which kto cannot use" in refused(capsys, edited, method="kto")
     assert "--clip: is for online training, and --method is offline" in refused(
         capsys, edited, "--clip", "0.1"
     )

@@ -110,4 +110,4 @@ def test_a_file_that_is_wholly_contaminated_is_refused(contaminated: Path, capsy
     with pytest.raises(SystemExit) as stopped:
         main([*TRAIN, "--data-dir", "data", "--output", "out"])
     assert stopped.value.code == 2
-    assert "no problem is left to train on" in capsys.readouterr().err
+    assert "no training problem is left" in capsys.readouterr().err

@@ -142,5 +142,5 @@ def test_a_prior_is_saved_and_a_wrong_one_refused(tmp_path) -> None:
     assert PathPrior.load(tmp_path / "prior.json") == prior
     (tmp_path / "other.json").write_text('{"jumps": [1]}')
     for name in ("other.json", "none.json"):
-        with pytest.raises(InputError, match="is no saved prior"):
+        with pytest.raises(InputError, match="is not a saved prior"):
             PathPrior.load(tmp_path / name)

@@ -430,7 +430,7 @@ def test_a_head_that_is_not_known_is_refused() -> None:
     model.lm_head.register_forward_hook(lambda module, args, output: output)
     plain = model.forward
     model.forward = lambda *args, **kwargs: type("Out", (), {"logits": plain(*args, **kwargs).logits * 3})()
-    with pytest.raises(InputError, match="LlamaForCausalLM puts something between"):
+    with pytest.raises(InputError, match="LlamaForCausalLM changes its logits in an unknown way"):
         ActionLogprobs(model)
 
 

@@ -346,7 +346,7 @@ def test_what_a_method_cannot_honour_is_refused() -> None:
 def test_rows_of_the_wrong_kind_or_none_are_refused(sampled, rows, tmp_path) -> None:
     model, tokenizer = one_model(sampled)
     for method, given, reason in (
-        ("dpo", [], "dpo has no row to train on"),
+        ("dpo", [], "dpo has no rows to train on"),
         ("kto", rows, "kto trains Labelled rows"),
         ("dpo", labelled(rows), "dpo trains Preference rows"),
         ("kto", labelled(rows)[:1], "kto estimates its reference point from other rows"),

@@ -141,8 +141,8 @@ def test_a_template_that_does_not_work_is_refused_in_one_line(
     [
         ("one-shot", None, "must be one of plain, zero-shot, few-shot or a .jinja file"),
         ("no/such.jinja", None, "no such file"),
-        ("few-shot", "chain_sum", "is there for the benchmarks only"),
-        ("zero-shot", None, "is there for the benchmarks only"),
+        ("few-shot", "chain_sum", "works for benchmarks only"),
+        ("zero-shot", None, "works for benchmarks only"),
     ],
 )
 def test_a_prompt_that_is_none_is_refused(style: str, task: str | None, message: str) -> None:

@@ -35,19 +35,19 @@ def test_an_unknown_recipe_is_refused() -> None:
         ({"search_traces": 0}, "search_traces: must be above 0, got 0"),
         ({"max_reset_frac": 1.0}, "max_reset_frac: must be below 1, got 1.0"),
         ({"trained": ("thoughts",)}, "trained: must be 'explore'.*, got 'thoughts'"),
-        ({"trained": ()}, "trained: names nothing"),
+        ({"trained": ()}, "trained: is empty"),
         ({"reset_at": "signal", "rule": "entropy"}, "'signal' needs values"),
         ({"splice": True, "rule": "random"}, "splice: needs resets and a rule on values"),
         ({"credit": "split"}, "credit: 'split' needs rule to be entropy or random, not 'absolute'"),
         (
             {"credit": "split", "rule": "entropy"},
-            "needs explored to be all, not 'succeeded', as rewards must",
+            "needs explored to be all, not 'succeeded'; rewards must",
         ),
         (
             {"credit": "split", "rule": "entropy", "explored": "all", "trained": ("resets",)},
             "'split' trains explore and resets; name both in trained",
         ),
-        ({"share": "signal", "rule": "base", "archived": 0}, "there is neither"),
+        ({"share": "signal", "rule": "base", "archived": 0}, "but both are off"),
     ],
 )
 def test_settings_out_of_range_or_without_a_meaning_are_refused(changes, message) -> None:

@@ -80,13 +80,13 @@ def test_a_folder_takes_one_run_and_one_process(tmp_path) -> None:
     with new_run(tmp_path / "run"):
         with pytest.raises(InputError, match="another process is writing this run"):
             RunFolder.resume(tmp_path / "run")
-        with pytest.raises(InputError, match="already holds this run; go on with it by --resume"):
+        with pytest.raises(InputError, match="already holds this run; continue it with --resume"):
             new_run(tmp_path / "run")
         with pytest.raises(InputError, match=r"other settings \(lr: None there, 1 here\)"):
             new_run(tmp_path / "run", lr=1)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").write_text("x")
-    with pytest.raises(InputError, match="exists and is no run of this program"):
+    with pytest.raises(InputError, match="exists and is not a gpo run"):
         new_run(tmp_path / "other")
     with pytest.raises(InputError, match=r"holds no run\.json"):
         RunFolder.resume(tmp_path / "other")

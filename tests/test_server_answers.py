@@ -114,9 +114,9 @@ LOGPROBS = (*FIRST, "logprobs", "token_logprobs")
         ((*FIRST, "finish_reason"), "abort", r"choices\[0\].finish_reason is 'abort'"),
         ((*FIRST, "finish_reason"), "STOP", r"finish_reason is 'STOP'"),
         ((*FIRST, "finish_reason"), ["stop"], r"finish_reason is \['stop'\]"),
-        ((*FIRST, "finish_reason"), "length", "finish_reason is 'length', which its tokens do not bear out"),
-        (("choices", 1, "finish_reason"), "stop", "'stop', which its tokens do not bear out"),
-        ((*FIRST, "index"), 1, r"indices \[1, 1\], where 2 rows were asked for"),
+        ((*FIRST, "finish_reason"), "length", "finish_reason is 'length', which its tokens contradict"),
+        (("choices", 1, "finish_reason"), "stop", "'stop', which its tokens contradict"),
+        ((*FIRST, "index"), 1, r"indices \[1, 1\], but 2 rows were requested"),
         ((*FIRST, "index"), None, r"indices \[None, 1\]"),
         ((*FIRST, "index"), False, r"indices \[False, 1\]"),
         ((*FIRST, "index"), 0.0, r"indices \[0.0, 1\]"),
@@ -127,9 +127,9 @@ LOGPROBS = (*FIRST, "logprobs", "token_logprobs")
         ((*FIRST, "prompt_token_ids"), [*PROMPT, 2], r"choices\[0\].prompt_token_ids is not the prompt"),
         ((*FIRST, "text"), "Something else 123", r"\[0\].text is 'Something else 123', and its ids are"),
         ((*FIRST, "text"), "", r"choices\[0\].text is '', and its ids are"),
-        ((*FIRST, "text"), 5, r"choices\[0\].text is 5, no text"),
+        ((*FIRST, "text"), 5, r"choices\[0\].text is 5, not text"),
         (("choices",), {}, "no list of choices"),
-        (("choices",), [], r"indices \[\], where 2 rows were asked for"),
+        (("choices",), [], r"indices \[\], but 2 rows were requested"),
         (("choices",), [None, None], "no list of choices"),
         (("choices",), None, "no list of choices"),
         (("usage", "prompt_tokens"), 19, "usage.prompt_tokens is 19, not 18"),
@@ -148,7 +148,7 @@ def test_a_field_that_cannot_be_right_is_named_with_its_value(path, value, reaso
 def test_an_end_token_in_the_middle_a_row_cut_early_and_an_echoed_prompt_are_faults(good, local) -> None:
     end = local.end_ids[0]
     early = changed(good, (*FIRST, "token_ids"), [5, end, end])
-    with pytest.raises(MalformedError, match=rf"\[0\].token_ids goes on after the end token {end} at 1"):
+    with pytest.raises(MalformedError, match=rf"\[0\].token_ids continues after the end token {end} at 1"):
         samples_of(early, ASK, local)
     with pytest.raises(MalformedError, match=r"choices\[1\].finish_reason is 'length' after 4 of 5 tokens"):
         samples_of(good, Ask(PROMPT, 5, 2, 0), local)
@@ -222,7 +222,7 @@ def loaded(*urls: str, kind: type[ServerPolicy] = ServerPolicy, retries: int = 1
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"<html><body>It works!</body></html>", "a page of HTML, and no JSON"),
+        (b"<html><body>It works!</body></html>", "an HTML page, not JSON"),
         (b"", "no JSON: expecting value"),
         (b"data: {}\n\n", "no JSON"),
         (b"{}{}", "no JSON: more text after the value"),
@@ -234,8 +234,8 @@ def loaded(*urls: str, kind: type[ServerPolicy] = ServerPolicy, retries: int = 1
         (b'{"choices": NaN}', "NaN is not JSON"),
         (b'{"choices": "\\ud800"}', "half of a surrogate pair"),
         (b'{"error": {"message": "model is loading"}}', "no list of choices, but error: .*model is loading"),
-        (b"null", "None is no JSON object"),
-        (b"[1, 2]", "is no JSON object"),
+        (b"null", "None is not a JSON object"),
+        (b"[1, 2]", "is not a JSON object"),
     ],
     ids=lambda one: str(one[:20]),
 )
@@ -254,10 +254,10 @@ def test_a_body_that_is_no_answer_is_tried_again_and_then_one_line(content, reas
     [
         (b'{"data": {}}', "no list of models"),
         (b"[]", "no list of models"),
-        (b'{"data": [5]}', "5 is no JSON object"),
-        (b'{"data": [{"id": 5}]}', r"data\[0\].id is 5, no name"),
-        (b'{"data": [{"id": ""}]}', r"data\[0\].id is '', no name"),
-        (b'{"data": [{"id": ["demo"]}]}', r"data\[0\].id is \['demo'\], no name"),
+        (b'{"data": [5]}', "5 is not a JSON object"),
+        (b'{"data": [{"id": 5}]}', r"data\[0\].id is 5, not a model name"),
+        (b'{"data": [{"id": ""}]}', r"data\[0\].id is '', not a model name"),
+        (b'{"data": [{"id": ["demo"]}]}', r"data\[0\].id is \['demo'\], not a model name"),
         (b'{"data": [{}]}', r"data\[0\].id is None"),
         (json.dumps({"data": [{"id": "x" * 2000}]}).encode(), r"data\[0\].id is 'xxx"),
         (b'{"data": [{"id": "demo", "root": {}}]}', r"data\[0\].root is \{\}"),

@@ -533,7 +533,7 @@ def test_a_prefix_that_is_not_kept_as_text_is_no_place_to_start_and_is_counted()
 @pytest.mark.parametrize(
     ("flaw", "reason"),
     [
-        ("ignores temperature", "draws 4 times alike at temperature 1"),
+        ("ignores temperature", "4 draws at temperature 1 are all alike"),
         ("reads another prompt", "usage.prompt_tokens is .*: it adds some, or has another tokenizer"),
         ("adds a token", "usage.prompt_tokens is .*: it adds some, or has another tokenizer"),
     ],

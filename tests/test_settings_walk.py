@@ -159,7 +159,7 @@ def test_a_value_of_a_file_that_nobody_means_is_refused_by_name_or_written_as_js
         ("sample", {"actor_gpus": "1"}, "--actor-gpus: has no effect without --actors"),
         ("sample", {"retries": "1"}, "--retries: has no effect without --engine server"),
         ("eval", {"against_adapter": "a"}, "--against-adapter: has no effect without --against"),
-        ("train", {"kl_in": "reward"}, "--kl-in: there is nothing to put into the reward while kl_coef is 0"),
+        ("train", {"kl_in": "reward"}, "--kl-in: has no effect while kl_coef is 0"),
         ("train", {"loss_constant": "5"}, "--loss-constant: the normalisation `tokens` does not use it"),
         ("train", {"eval_task": "gsm8k", "eval_data": "a"}, "--eval-data: has no effect beside --eval-task"),
         ("sample", {"task": "gsm8", "data_dir": "d"}, "no task is called 'gsm8'; did you mean gsm8k"),

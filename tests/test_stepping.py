@@ -97,7 +97,7 @@ def test_an_engine_that_breaks_off_fails_what_is_open_and_the_end_does_too() -> 
     engine = Engine()
     engine.gate.set()
     stepper = Stepper(engine)
-    with pytest.raises(EngineError, match="the engine broke off: RuntimeError: out of memory"):
+    with pytest.raises(EngineError, match="the engine failed: RuntimeError: out of memory"):
         submit(stepper, 13).result(10)
     engine.open.clear()
     assert submit(stepper, 1).result(10) == "after 0"

@@ -139,7 +139,7 @@ def test_media_and_tools_are_refused_by_name(jsonl: Callable[..., str], column: 
         ),
         (
             ("[1, 2]\n",),
-            "data.jsonl line 1: begins a JSON list; name the file .json, or write one object a line",
+            "data.jsonl line 1: begins a JSON list; name the file .json, or write one object per line",
         ),
         ((), "data.jsonl: has no rows; give a data set with at least one"),
         (("\n\n",), "data.jsonl: has no rows; give a data set with at least one"),

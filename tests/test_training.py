@@ -142,7 +142,7 @@ def test_a_run_says_a_line_a_round_where_no_bar_is_shown(capsys) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--top-p", "0.9"], "top_p and top_k: a token that they make likelier"),
+        (["--top-p", "0.9"], "top_p and top_k: training needs samples"),
         (
             ["--recipe", "pivot", "--kl-in", "reward", "--kl-coef", "0.1"],
             "--kl-in: the head of a split trajectory would not be charged",

@@ -493,7 +493,7 @@ def test_groups_that_do_not_fit_are_refused(shared_trainer, monkeypatch) -> None
     for prompts in ([rows[0]] * G + [rows[1]] * 2, [rows[0]] * 2 + [rows[1]] * G + [rows[2]] * 2):
         with pytest.raises(InputError, match=f"num_generations is {G}, .* shared by processes"):
             rollouts(prompts, shared_trainer)
-    with pytest.raises(InputError, match=r"reset_share is 0.5, which of this process's 1 groups is none"):
+    with pytest.raises(InputError, match=r"reset_share is 0.5, less than one of this process's 1 groups"):
         rollouts([rows[0]] * G, shared_trainer)
     with pytest.raises(InputError, match="are not those that the rollout function sampled last"):
         rollouts.reward(completion_ids=[[1]], log_metric=print, log_extra=print)

@@ -194,7 +194,7 @@ def test_a_crash_is_warned_of_when_it_happens_and_again_when_there_are_ten_times
     assert [bool(one) for one in told] == [True, *[False] * 8, True, False, False]
     assert told[0] == [
         "verifier 'ends': 1 answers so far got the reward 0 without a verdict: the process died twice "
-        "(killed from outside for want of memory? a function that ends it?)"
+        "(killed for lack of memory? ended by a function?)"
     ]
 
 

@@ -60,7 +60,7 @@ def test_watch_prints_every_round_as_it_comes_and_ends_with_the_run(tmp_path, ca
     told = [line for line in captured.err.splitlines() if line.startswith("round ")]
     assert [line.split(",")[0] for line in told] == ["round 0/3", "round 1/3", "round 2/3", "round 3/3"]
     assert told[1].endswith("10 s left")
-    assert "has ended, 3 of 3 rounds are complete" in " ".join(captured.err.split())
+    assert "ended; 3 of 3 rounds complete" in " ".join(captured.err.split())
 
 
 def test_watch_once_says_how_a_run_stands_and_does_not_wait(tmp_path, capsys) -> None:
@@ -69,7 +69,7 @@ def test_watch_once_says_how_a_run_stands_and_does_not_wait(tmp_path, capsys) ->
         main(["watch", str(tmp_path / "run"), "--once"])
     out = capsys.readouterr().out
     assert "10 s left" in out
-    assert "goes on; 1 of 3 rounds are complete" in " ".join(out.split())
+    assert "running; 1 of 3 rounds complete" in " ".join(out.split())
     assert "\x1b" not in out
     assert re.search(r"total +120", out)
 
@@ -79,7 +79,7 @@ def test_watch_follows_a_locate_by_its_problems(tmp_path, capsys) -> None:
     main(["watch", str(run)])
     out = " ".join(capsys.readouterr().out.split())
     assert "2/8 problems, success rate 25.0 %, 30 tokens" in out
-    assert "has ended; 2 problems are finished" in out
+    assert "ended; 2 problems finished" in out
 
 
 @pytest.mark.parametrize("command", ["watch", "show"])
@@ -115,7 +115,7 @@ def test_show_sets_runs_beside_each_other_and_counts_the_steps_they_agree_on(tmp
     assert "\x1b" not in out
     with pytest.raises(SystemExit):
         main(["show", str(first), str(second), "--trajectory", "0"])
-    assert "--trajectory 0: is of one run, and 2 are named" in capsys.readouterr().err
+    assert "--trajectory 0: needs a single run, but 2 are named" in capsys.readouterr().err
 
 
 def test_a_bar_is_as_long_as_its_share() -> None:

@@ -154,7 +154,7 @@ BROKEN = {
     "the index is empty": (sharded(lambda f: (f / "model.safetensors.index.json").write_text("{}")), r"index\.json: has no weight_map"),
     "the index points elsewhere": (
         sharded(lambda f: (f / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../x.safetensors"}}')),
-        r"'\.\./x\.safetensors' is no name of a file beside it",
+        r"'\.\./x\.safetensors' is not a file name in its folder",
     ),
     "one file beside an index": (
         sharded(lambda f: shutil.copy(f / SHARD, f / "model.safetensors")), r"holds model\.safetensors and the shards"

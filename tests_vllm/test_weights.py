@@ -43,7 +43,7 @@ def test_an_adapter_is_sampled_from_by_its_name(lora_policy, adapter) -> None:
         assert gap(lora_policy, tuned) < 1e-4
         assert gap(lora_policy, base) > 0.1
         assert lora_policy.fingerprint["weights"] != before["weights"]
-        with pytest.raises(InputError, match="breaks off when it reads given text with adapters enabled"):
+        with pytest.raises(InputError, match="fails when it reads given text with adapters enabled"):
             lora_policy.read([(states_of(lora_policy)[0], (5, 6))])
     finally:
         lora_policy.adapter = None

@@ -19,7 +19,7 @@ from gpo.paths import LEVELS, PathPosterior
 from gpo.types import Group, InputError, Problem, State
 
 MASTERED = 0.5
-"""A state whose value is believed to be above this is passed over on the way back."""
+"""A state with an estimated value above this is skipped on the way back."""
 MIN_SIGNAL = 0.02
 """Trajectories without a state of at least this V(1 - V) are not sampled."""
 MAX_TRACES = 1024

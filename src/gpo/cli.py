@@ -33,7 +33,7 @@ COMMANDS = {
     "eval": "Measure a model's success rate.",
     "show": "Show a run: its rounds, and a trajectory step by step; or compare several.",
     "report": "Write runs as one HTML page: where reasoning broke, and what else was sampled there.",
-    "watch": "Follow a run while it goes on.",
+    "watch": "Follow a run live.",
     "doctor": "Show versions, devices and extras, and what is known not to work together.",
     "data": "Check a benchmark, or a training file against it: gpo data check TASK [--json].",
 }

@@ -155,8 +155,7 @@ class TrainSettings(
         check_entropies(self, self.rule)
         if self.top_p < 1 or self.top_k > 0:
             raise ValueError(
-                "top_p and top_k: a token that they make likelier would train as if it were not; "
-                "training samples from all tokens, so leave them out"
+                "top_p and top_k: training needs samples from the full distribution; leave them out"
             )
         if self.credit == "split" and self.kl_in == "reward" and self.kl_coef:
             raise ValueError(

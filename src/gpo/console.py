@@ -149,4 +149,4 @@ class Ui:
     def kept(self, unit: str) -> str:
         """How far the last bar came, as "8 of 10 problems are kept"; nothing without a unit or a bar."""
         tasks = self._bar.tasks if self._bar else []
-        return f"{tasks[0].completed:.0f} of {tasks[0].total:.0f} {unit} are kept" if unit and tasks else ""
+        return f"{tasks[0].completed:.0f} of {tasks[0].total:.0f} {unit} saved" if unit and tasks else ""

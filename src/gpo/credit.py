@@ -33,9 +33,9 @@ BELIEF_TRIALS = 2.0
 
 
 PRIOR_TRIALS = 2.0
-"""Rollouts that what other prompts say of a prompt counts for, beside those of its own group."""
+"""Number of rollouts that the other prompts' evidence about a prompt counts for, beside its own group's."""
 EASE_RATE = 0.5
-"""Of the last visit in a problem's running ease; half also shrinks a first visit towards the round's mean."""
+"""Weight of the last visit in a problem's ease; half also shrinks a first visit to the round's mean."""
 
 
 def split(

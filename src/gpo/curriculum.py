@@ -32,7 +32,7 @@ class Memory:
     archive: Archive = field(default_factory=Archive)
     share: Share = field(default_factory=Share)
     ease: Mapping[str, float] = field(default_factory=dict)
-    """Of problems by id, for the baseline of split trajectories; see gpo.credit."""
+    """Each problem's ease by id, for the baseline of split trajectories; see gpo.credit."""
 
     @classmethod
     def from_json(cls, content: Any) -> Memory:

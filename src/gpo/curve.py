@@ -22,13 +22,13 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is believed of a curve: values [S+1], advantages [S], their 95 % intervals [S]; nan if nothing."""
+    """Estimates of a curve: values [S+1], advantages [S], 95 % intervals [S]; nan without evidence."""
 
     values: list[float]
     advantages: list[float]
     intervals: list[tuple[float, float]]
     value_intervals: list[tuple[float, float]] = field(default_factory=list)
-    """[S+1] 95 % intervals of the values; empty where they were not kept."""
+    """[S+1] 95 % intervals of the values; empty if they were not kept."""
 
 
 Z95 = 1.959963984540054
@@ -59,9 +59,9 @@ def value_intervals(curve: ValueCurve) -> list[tuple[float, float]]:
 def advantage_intervals(curve: ValueCurve) -> list[tuple[float, float]]:
     """[S] 95 % intervals of A_i = V(s_{i+1}) - V(s_i).
 
-    Newcombe's hybrid score interval (1998, method 10): the distances of each mean to its Wilson
-    bounds are added in squares. Never empty at 0/n or n/n, where Wald's interval has no width.
-    Unsampled ends count as anywhere in [0, 1].
+    Newcombe's hybrid score interval (1998, method 10): the distances of each mean to its Wilson bounds are
+    added in squares. Never empty at 0/n or n/n, where Wald's interval has no width. An unsampled end may be
+    anywhere in [0, 1].
     """
     ends = [_mean_and_interval(s, n) for s, n in zip(curve.successes, curve.trials, strict=True)]
     before, after = ends[:-1], ends[1:]
@@ -95,9 +95,9 @@ def _drawn_values(curve: ValueCurve, seed: int) -> Floats:
 
 
 def mean_over_steps(curve: ValueCurve, per_token: Sequence[float]) -> list[float]:
-    """[S] means over each step of a number for each sampled token [T].
+    """[S] means per step of a number per sampled token [T].
 
-    Tokens that were given rather than sampled have none, and a step of such tokens is nan.
+    Given tokens have none; a step of given tokens is nan.
     """
     if curve.rollout is None:
         raise ValueError("numbers of tokens need the curve's rollout")
@@ -137,19 +137,18 @@ FREE_RULES = ("entropy", "random")
 
 Rule = Literal["signed", "absolute", "drop", "as-released", "entropy", "random", "base"]
 RULES: tuple[Rule, ...] = get_args(Rule)
-"""All rules; base names no step, so that nothing is reset and the base algorithm remains."""
+"""All rules; base names no step, which leaves the base algorithm."""
 
 
 def critical_step(
     curve: ValueCurve, rule: str, *, min_effect: float = 0.2, seed: int = 0
 ) -> CriticalStep | None:
-    """The step that `rule` names; None where it names none.
+    """The step that `rule` names, or None.
 
-    The first of equal steps wins, and a step with an unsampled end is passed over. A rule on advantages
-    names no step where none changed the value the way it looks for. The advantage is
-    the plain difference of the counts that also chose the step, so it is biased away from 0; its
-    interval does not correct for the choice. The probabilities come from independent Jeffreys
-    posteriors.
+    The first of equal steps wins; a step with an unsampled end is skipped. A rule on advantages names no step
+    if none moved the value in its direction. The advantage comes from the same counts that chose the step, so
+    it is biased away from 0, and its interval does not correct for that. The probabilities come from
+    independent Jeffreys posteriors.
     """
     index = named_step(curve, rule, seed=seed)
     if index is None:
@@ -169,7 +168,7 @@ def critical_step(
 
 
 def named_step(curve: ValueCurve, rule: str, *, seed: int = 0) -> int | None:
-    """The index alone of the step that `critical_step` names."""
+    """The index of the step that `critical_step` names."""
     if rule not in RULES:
         raise InputError(f"rule: {rule!r} is unknown; one of {', '.join(RULES)}")
     values = np.array(curve.values)

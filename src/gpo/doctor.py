@@ -72,12 +72,12 @@ class Extra:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is known of what is installed, and what to do about it."""
+    """A known fact about what is installed, and what to do about it."""
 
     what: str
     todo: str
     is_fault: bool
-    """Known not to work, rather than worth knowing."""
+    """True if it is known not to work, False if it is only worth knowing."""
 
 
 def read_installed() -> dict[str, Distribution]:
@@ -114,7 +114,7 @@ def extras(installed: Installed) -> list[Extra]:
 
 
 def findings(installed: Installed) -> list[Finding]:
-    """All that is known of these packages, faults first."""
+    """Everything known about these packages, faults first."""
     found = [one for check in CHECKS for one in check(installed)]
     return sorted(found, key=lambda one: not one.is_fault)
 

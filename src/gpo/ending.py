@@ -1,4 +1,4 @@
-"""How a command ends that cannot go on: one line, an exit code, and nothing left running.
+"""How a command that cannot continue ends: one line, an exit code, and nothing left running.
 
 A signal raises `Interrupted` in the main thread. If that thread is deep in a library and does not come to it,
 or if a second signal says that it is too slow, another thread ends the process: files are only ever appended
@@ -64,13 +64,14 @@ class Stage:
         self.kept: Callable[[], str] = str
 
     def way_on(self) -> str:
-        """What is kept, and the command that goes on with it; nothing where there is no run folder yet."""
+        """What is saved, and the command that continues; nothing if there is no run folder yet."""
         folder = sys.modules.get("gpo.record.folder")
         run = folder.opened[0] if folder and folder.opened else self.resumed
         if not (self.command and run and (run / "run.json").is_file()):
             return ""
         kept = self.kept()
-        return f"{kept}{'; ' if kept else ''}gpo {self.command} --resume {shlex.quote(str(run))} goes on"
+        advice = f"continue with gpo {self.command} --resume {shlex.quote(str(run))}"
+        return f"{kept}; {advice}" if kept else advice
 
 
 STAGE = Stage()
@@ -106,7 +107,7 @@ def want_of(error: BaseException) -> str:
     if number in (errno.EMFILE, errno.ENFILE):
         return f"{what}: raise the limit of open files (ulimit -n)"
     if number in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return f"{what}: give this user the right to it"
+        return f"{what}: give this user access to it"
     if isinstance(error, OSError) and number:
         return what
     if "PytorchStreamWriter" in str(error) or "inline_container" in str(error):
@@ -133,7 +134,7 @@ def number_of(error: BaseException) -> tuple[int, str]:
 
 
 def with_way_on(message: str) -> str:
-    """The message with what is kept and the command that goes on, unless it says how itself."""
+    """The message with what is saved and the command that continues, unless it says so itself."""
     way_on = "" if "--resume" in message else STAGE.way_on()
     sign = ": " if message == INTERRUPTED else "; "
     return f"{message}{sign}{way_on}" if way_on else message

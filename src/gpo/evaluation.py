@@ -28,7 +28,7 @@ Reader = Callable[[Sequence[Problem], Sequence[str]], list[str | None] | None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the G samples of one problem came to."""
+    """The results of one problem's G samples."""
 
     problem: str
     subject: str
@@ -36,7 +36,7 @@ class Outcome:
     """[G] 1 where the reward reached `success_at`."""
     finished: tuple[bool, ...]
     answers: tuple[str | None, ...] | None
-    """[G] the final answers, None where one was not found; None in all if the verifier reads none."""
+    """[G] final answers, None where none was found; None instead of a tuple if the verifier reads none."""
 
     @property
     def rate(self) -> float:
@@ -49,13 +49,13 @@ class Scores:
 
     metrics: Mapping[str, Rate]
     subjects: Mapping[str, tuple[int, Rate]]
-    """The number of problems and avg@G of every subject; empty where the problems have none."""
+    """The number of problems and avg@G of every subject; empty if the problems have none."""
     macro: Rate | None
-    """The unweighted mean over subjects, as BBH is reported; its error comes from the subjects' own."""
+    """The unweighted mean over subjects, as BBH is reported; its error is propagated from theirs."""
     truncated_frac: float
     """Share of samples that the token limit cut; they are failures."""
     unparsed_frac: float | None
-    """Share of samples that ended by themselves without a final answer that could be read."""
+    """Share of samples that ended by themselves without a readable final answer."""
     num_problems: int
     num_samples: int
 
@@ -84,7 +84,7 @@ def evaluate(
     success_at: float = 1.0,
     read: Reader | None = None,
 ) -> Evaluation:
-    """Success rate of `num` samples for each problem, on random streams of its own.
+    """Success rate of `num` samples per problem, on separate random streams.
 
     `read` is the verifier's, for maj@k and the unparsed share of `scores`.
     """
@@ -140,7 +140,7 @@ def scores(outcomes: Sequence[Outcome], ks: Sequence[int] = ()) -> Scores:
 
 
 def compare(first: Sequence[Outcome], second: Sequence[Outcome]) -> Difference:
-    """How much better the first is, on the problems of both; InputError unless they are the same ones."""
+    """How much better the first is on the same problems; InputError if the problems differ."""
     theirs = {one.problem: one.rate for one in second}
     missing = [one.problem for one in first if one.problem not in theirs]
     if missing or len(theirs) != len(first):
@@ -152,7 +152,7 @@ def compare(first: Sequence[Outcome], second: Sequence[Outcome]) -> Difference:
 
 
 def outcomes(groups: Sequence[Group], success_at: float, read: Reader | None) -> list[Outcome]:
-    """What each group, the samples of one problem, came to; `read` is called once for all of them."""
+    """The outcome of each group, the samples of one problem; `read` is called once for all of them."""
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     problems, texts = [r.state.problem for r in rollouts], [r.text for r in rollouts]
     answers = read(problems, texts) if read else None

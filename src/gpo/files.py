@@ -24,7 +24,7 @@ from gpo.types import InputError
 MAX_DEPTH = 100
 """Levels of brackets in JSON, or of mappings and lists in YAML."""
 MAX_DIGITS = 4300
-"""Of an integer: what Python converts by itself."""
+"""Longest integer that Python converts by default."""
 MAX_NAME, MAX_PATH = 255, 4095
 """Bytes of a file's name and of a whole path, as Linux and macOS have them."""
 _KINDS = {
@@ -252,7 +252,7 @@ def _refuse_halves(content: Any) -> None:
         json.dumps(content, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         half = ord(error.object[error.start])
-        raise JsonError(f"\\u{half:04x} is half of a surrogate pair, so it is no character") from None
+        raise JsonError(f"\\u{half:04x} is half of a surrogate pair, so it is not a character") from None
 
 
 _PLAIN = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)

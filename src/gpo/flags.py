@@ -97,7 +97,7 @@ def option(key: str, info: FieldInfo, notes: str = "") -> click.Option:
 
 
 def _old_name(key: str) -> click.Option:
-    """The flag of a name that is no longer used, which `--help` does not show."""
+    """The flag of an old name, which `--help` does not show."""
     names = [f"{flag_of(key)}/--no-{flag_of(key)[2:]}" if key == "bf16" else flag_of(key), key]
     return click.Option(names, default=None, hidden=True)
 

@@ -7,8 +7,8 @@ n rollouts from a step's start, a reset is a group at the state before the criti
     for round in rounds(policy, verifier, problems, Recipe(), seed=0):
         learner.update(round.groups)
 
-Every rollout is kept: those that estimated a value are on-policy samples of that state, so they train
-too, each against the value believed when it was asked for, and they count towards the reset group.
+Every rollout is kept: those that estimated a value are on-policy samples of that state, so they train too,
+each against the value estimated when it was requested, and count towards the reset group.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Round:
 
     @property
     def step_values(self) -> list[StepValues]:
-        """Of the explored trajectories whose values were searched."""
+        """Values of the explored trajectories that were searched."""
         return [values for one in self.located if (values := one.step_values)]
 
 
@@ -72,10 +72,10 @@ def run_round(
     budget_tokens: float = math.inf,
     watch: Watch | None = None,
 ) -> Round:
-    """Explore, locate, reset: one round's data for `problems`; `memory` is what the round before left.
+    """Explore, locate, reset: one round's data for `problems`; `memory` is what the previous round left.
 
-    `known` are all training problems by id, among them those of archived states. With a token budget
-    fewer problems are sampled, none in part, so that even the longest completions stay within it.
+    `known` holds all training problems by id, including those of archived states. A token budget reduces the
+    number of problems, so that even the longest completions stay within it; none is sampled in part.
     """
     memory = memory or Memory()
     pool = Pool(policy, verifier, derive_seed(seed, "round", index), watch, budget_tokens)
@@ -95,7 +95,7 @@ def run_round(
 
 
 def explore(pool: Pool, problems: Sequence[Problem], recipe: Recipe) -> list[Group]:
-    """A group of fresh rollouts at each prompt, as many prompts as the budget has room for."""
+    """A group of fresh rollouts at each prompt, for as many prompts as the budget allows."""
     prompts = [State(problem) for problem in problems]
     pool.fill(dict.fromkeys(prompts, recipe.group_size), "explore", is_whole=True)
     return [Group(state, tuple(pool.at(state))) for state in prompts if pool.at(state)]
@@ -113,8 +113,8 @@ def find(
 def reset(pool: Pool, located: Sequence[Located], recipe: Recipe, most: int) -> None:
     """Sample a group before each critical step, at most `most`; value rollouts there are members.
 
-    How many are missing depends on rewards where the search did, so their baseline is what was believed
-    of the state before they were sampled, together with the rewards of the others (`with_beliefs`).
+    Where rewards steered the search, they also decide how many rollouts are missing. So the baseline is the
+    value estimated before sampling, together with the others' rewards (`with_beliefs`).
     """
     places = [place for one in located if (place := reset_state(one, recipe))]
     beliefs = {state: value if math.isfinite(value) else None for state, value in places}
@@ -159,9 +159,9 @@ def rounds(
 ) -> Iterator[Round]:
     """Rounds from round `start` on; learn from each before asking for the next.
 
-    They end when the token budget has no room for another group, else never. Problems come in a new random
-    order each epoch. Round i depends on the seed, i, the policy's weights and what the round before left
-    only, so a resumed run goes on as the uninterrupted one would have.
+    They end only when the token budget has no room for another group. Problems come in a new random order
+    each epoch. Round i depends only on the seed, i, the policy's weights and what the previous round left, so
+    a resumed run continues as an uninterrupted one would.
     """
     known = {problem.id: problem for problem in problems}
     index = start

@@ -40,15 +40,15 @@ MOST: Mapping[str, float] = {
 }
 """Bounds of single settings."""
 MOST_OTHERS = 10_000_000
-"""Of every other number."""
+"""Largest value of every other number."""
 FREE_TEXT = ("system_prompt", "forced_answer", "stop")
 """Settings whose text is put before a model, white space and line breaks too."""
 MAX_FREE_TEXT = 100_000
 MAX_ITEMS = 1000
-"""Of a list or mapping."""
+"""Maximum entries of a list or mapping."""
 MAX_INNER_DEPTH = 20
 MAX_BITS = 1024
-"""Of a whole number; it is far beyond every bound, and can still be written in decimals."""
+"""Maximum bits of a whole number: far beyond every bound, but still printable in decimals."""
 
 
 def check_given(key: str, value: Any, annotation: Any) -> None:

@@ -105,7 +105,7 @@ def without_search(rollout: Rollout, bounds: Sequence[int], recipe: Recipe, seed
 
 
 def reset_state(one: Located, recipe: Recipe) -> tuple[State, float] | None:
-    """Where a located trajectory is reset to, and the value believed there; None without a critical step."""
+    """Where a located trajectory is reset to, and its estimated value; None without a critical step."""
     if one.critical is None or one.curve.rollout is None:
         return None
     index = one.critical.index
@@ -116,7 +116,7 @@ def reset_state(one: Located, recipe: Recipe) -> tuple[State, float] | None:
 
 
 def _most_signal(one: Located, critical: int) -> int:
-    """Of the critical step, its neighbours and steps half as probable, the one with the highest V(1 - V)."""
+    """The step with the highest V(1 - V) of the critical one, its neighbours and those half as probable."""
     floor = one.probabilities[critical] / 2
     near = [
         i
@@ -137,7 +137,7 @@ def first_evidence(rollouts: Sequence[Rollout], trajectory: Rollout) -> int:
 
 
 def bounds_of(rollout: Rollout, splitter: Splitter, policy: Policy) -> list[int]:
-    """[S+1] step bounds as offsets into the completion; a given prefix is no step of the rollout.
+    """[S+1] step bounds as offsets into the completion; a given prefix is not a step of the rollout.
 
     What ends a finished rollout is its last token, and is never a step of its own.
     """

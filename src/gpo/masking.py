@@ -21,7 +21,7 @@ KEY = "GPO_API_KEY"
 VARIABLES = (KEY, "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY")
 MASK, WITHHELD = "[key]", "(not shown: it repeats a key)"
 PIECE = 8
-"""Characters of a key in a row that are masked; a shorter key is masked where it is a word of its own."""
+"""Consecutive characters of a key that are masked; a shorter key is masked only as a separate word."""
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _BACKSLASHED = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 
@@ -52,7 +52,7 @@ class Secrets:
         return text
 
     def are_in(self, text: str) -> bool:
-        """Whether a secret of 12 characters or more, which is no word, is in the text, escaped or not."""
+        """Whether a secret of 12 characters or more that is not a word is in the text, escaped or not."""
         long = [value for value in self._whole if len(value) >= 3 * PIECE // 2]
         return bool(long) and any(value in view for view in (text, *_views(text)) for value in long)
 

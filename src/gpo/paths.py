@@ -106,7 +106,7 @@ class PathPrior:
             return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise InputError(
-                f"{path}: is no saved prior ({error}); give a file that one was saved to"
+                f"{path}: is not a saved prior ({error}); give a file that one was saved to"
             ) from None
 
 

@@ -35,11 +35,11 @@ MEASURES: dict[Measure, str] = {
     "reset": "V of the reset states",
 }
 NUM_PLACES = 200
-"""Of a learning curve's grid."""
+"""Grid points of a learning curve."""
 
 
 class Located(Protocol):
-    """A trajectory with what is believed of it."""
+    """A trajectory with its estimates."""
 
     @property
     def curve(self) -> ValueCurve: ...
@@ -52,7 +52,7 @@ class Located(Protocol):
 def value_curve(found: Located | ValueCurve) -> Figure:
     """V before every step with its 95 % band; the critical step's column is tinted.
 
-    A `ValueCurve` is drawn by the means of its counts, a located trajectory by what its search believes.
+    A `ValueCurve` is drawn from the means of its counts, a located trajectory from its search's estimates.
     """
     critical = None
     if isinstance(found, ValueCurve):
@@ -84,8 +84,8 @@ def learning_curves(
     """One line for each arm, the mean over its runs, which are its seeds, with a 95 % band.
 
     The band of several seeds is that of their mean (t distribution); of one seed, that of its own
-    evaluations. Runs are interpolated to common places, as far as all runs of the arm reach. InputError
-    for an arm without a run that measured it.
+    evaluations. Runs are interpolated to a common grid, as far as all runs of the arm reach. InputError if no
+    run of an arm measured it.
     """
     if measure not in MEASURES or over not in ("tokens", "round"):
         known = ", ".join(MEASURES)

@@ -1,7 +1,7 @@
 """The one verb: sample continuations of states and verify them; and the pool that keeps every rollout.
 
-A fresh start, a value estimate and a reset differ only in the state they sample from, and what was
-sampled for one serves the others: a state is never sampled again for rollouts that are there already.
+A fresh start, a value estimate and a reset differ only in the state they sample from, and share rollouts: a
+state is never sampled again for rollouts that exist.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from gpo.types import Group, Request, Rollout, Sample, State
 
 Purpose = Literal["explore", "values", "resets", "archive"]
 PURPOSES: tuple[str, ...] = get_args(Purpose)
-"""What a rollout was sampled for, in the order of a round; evaluation is counted apart."""
+"""What a rollout was sampled for, in the order of a round; evaluation is counted separately."""
 
 Watch = Callable[[str, int, int], None]
-"""Told (purpose, rollouts done, rollouts in all) as a round goes on."""
+"""Called with (purpose, rollouts done, rollouts in all) during a round."""
 
 
 def sample(policy: Policy, verifier: Verifier, requests: Sequence[Request]) -> list[list[Rollout]]:
-    """For each request its rollouts, verified: the only way in which rollouts come to be."""
+    """The verified rollouts of each request; every rollout is made here."""
     pairs = [
         (request.state, one)
         for request, samples in zip(requests, policy.sample(requests), strict=True)
@@ -56,12 +56,12 @@ def verified(policy: Policy, verifier: Verifier, pairs: Sequence[tuple[State, Sa
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A rollout with what it was sampled for, and the value believed of its state at that moment."""
+    """A rollout, its purpose, and the value estimated for its state when it was requested."""
 
     rollout: Rollout
     purpose: str
     baseline: float | None = None
-    """None where the number of rollouts there did not depend on any reward."""
+    """None if no reward decided the number of rollouts there."""
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Pool:
     seed: int
     watch: Watch | None = None
     budget_tokens: float = math.inf
-    """That may be generated, never exceeded: what does not fit in the worst case is not begun."""
+    """Tokens that may be generated, never exceeded: a request that might not fit is not started."""
     rollouts: dict[State, list[Kept]] = field(default_factory=dict)
     num_denied: int = 0
     """Rollouts that the budget did not allow."""
@@ -89,9 +89,9 @@ class Pool:
         baselines: Mapping[State, float | None] | None = None,
         is_whole: bool = False,
     ) -> None:
-        """Sample until each state has as many rollouts as wanted; what is there is not sampled again.
+        """Sample until each state has as many rollouts as wanted; existing ones count.
 
-        `baselines` are the values believed now, kept with the rollouts. With `is_whole` a state whose
+        `baselines` are the current estimated values, kept with the rollouts. With `is_whole` a state whose
         rollouts do not all fit into the budget gets none.
         """
         requests = []
@@ -123,10 +123,10 @@ class Pool:
         return ledger
 
     def groups(self, purposes: Iterable[str] = PURPOSES) -> list[Group]:
-        """One group for each state and kind of baseline, of the rollouts sampled for these purposes.
+        """One group per state and kind of baseline, from the rollouts sampled for these purposes.
 
-        Rollouts whose number rewards decided are kept apart from those whose number was fixed: only
-        the latter may be each other's baseline.
+        Rollouts whose number depended on rewards are separate from those whose number was fixed: only the
+        latter may be each other's baseline.
         """
         wanted, groups = set(purposes), []
         for state, kept in self.rollouts.items():

@@ -1,8 +1,8 @@
-"""Cheap looks at a trajectory's steps, from which an adaptive search starts.
+"""Cheap scores of a trajectory's steps, from which an adaptive search starts.
 
-A proposal scores every step, higher is likelier critical. Only the order of the scores within a trace
-counts, and only as far as `PathPrior` has learned that this proposal's ranks foretell jumps: a useless
-one loses its say, and no proposal ever enters a value.
+A proposal scores every step; higher means likelier critical. Only the order within a trace counts, and only
+as far as `PathPrior` has learned that this proposal's ranks predict jumps. A useless proposal stops counting,
+and none ever enters a value.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gpo.protocols import Policy
 from gpo.types import Ids, InputError, Rollout, State, ValueCurve
 
 Scores = list[float] | None
-"""[S] finite scores; None where a proposal has nothing to say."""
+"""[S] finite scores; None if a proposal has none."""
 
 Proposal = Callable[[Policy, Sequence[ValueCurve]], list[Scores]]
 """A policy and trajectories, as curves without counts, to the scores of each."""
@@ -37,7 +37,7 @@ def none(policy: Policy, traces: Sequence[ValueCurve]) -> list[Scores]:
 
 
 def entropy(policy: Policy, traces: Sequence[ValueCurve]) -> list[Scores]:
-    """Mean entropy of each step's next-token distributions, in nats: free for what was sampled here."""
+    """Mean entropy of each step's next-token distributions, in nats: free for trajectories sampled here."""
     return [
         None if rollout is None else _finite(mean_over_steps(trace, rollout.entropies))
         for trace, rollout in zip(traces, _read(policy, traces), strict=True)
@@ -68,11 +68,11 @@ def _finite(scores: list[float]) -> Scores:
 
 
 def forced_answer(template: str = FORCED_ANSWER) -> Proposal:
-    """How much each step changes the mean likelihood of the known answer's tokens, were it given there.
+    """How much each step changes the mean likelihood of the known answer's tokens.
 
-    `template` is what is put after each step, with the answer in place of {answer}. Nothing is
-    generated; each boundary costs one forward pass over its prefix, or one in all where an engine shares
-    prefixes. The last step, whose effect is known from the outcome, gets the mean score.
+    `template` is put after each step, with the answer in place of {answer}. Nothing is generated; each
+    boundary costs one forward pass over its prefix, or one in all if the engine shares prefixes. The last
+    step, whose effect the outcome shows, gets the mean score.
     """
     if template.count("{answer}") != 1:
         raise InputError(f"forced_answer: {template!r} must hold {{answer}} once")
@@ -107,7 +107,7 @@ Judge = Callable[..., Any]
 def judge(function: Judge) -> Proposal:
     """The user's own scores: `function(question, answer, steps)` gives a number for each step's text.
 
-    InputError if it gives anything else; what it raises passes through.
+    InputError if it gives anything else; its own exceptions pass through.
     """
 
     def scores(policy: Policy, traces: Sequence[ValueCurve]) -> list[Scores]:

@@ -22,24 +22,24 @@ Splitter = Callable[[Sequence[int], Tokenizer], list[int]]
 
 
 class Capabilities(Protocol):
-    """What engines differ in. A class that inherits from this has what the plainest engine has."""
+    """Where engines differ. The defaults describe the plainest engine."""
 
     @property
     def has_entropies(self) -> bool:
-        """Whether its samples say how spread the distribution was at each token."""
+        """Whether its samples hold the entropy of the distribution at each token."""
         return True
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """What had to be tried again or was refused so far, by reason."""
+        """Retries and refusals so far, by reason."""
         return {}
 
     def restartable(self, splitter: Splitter) -> Splitter:
-        """The splitter without the bounds at which the engine cannot begin."""
+        """The splitter without the bounds at which the engine cannot start."""
         return splitter
 
     def interrupt(self) -> None:
-        """Ends a call of `sample` that another thread is in, where the engine can be stopped halfway."""
+        """Stops a `sample` call that runs in another thread, if the engine can stop midway."""
         return
 
 
@@ -50,11 +50,11 @@ class Policy(Capabilities, Protocol):
     """Counts the updates of the weights."""
     tokenizer: Tokenizer
     max_tokens: int
-    """Of a completion, given prefix included."""
+    """Maximum tokens of a completion, given prefix included."""
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """What the values of its states depend on, as JSON: weights, vocabulary, template, sampling."""
+        """What its values depend on, as JSON: weights, vocabulary, template, sampling."""
         ...
 
     def prompt_ids(self, question: str) -> Ids:
@@ -70,20 +70,20 @@ class Policy(Capabilities, Protocol):
         ...
 
     def trace(self, problem: Problem, completion: object) -> Trace:
-        """A completion that somebody else wrote, as text, message or ids; InputError says what is wrong."""
+        """A completion written elsewhere, given as text, message or ids; InputError if it is unusable."""
         ...
 
     def sample(self, requests: Sequence[Request]) -> list[list[Sample]]:
-        """For each request its `num` samples, in order. One limit covers prefix plus continuation."""
+        """The `num` samples of each request, in order. One limit covers prefix plus continuation."""
         ...
 
     def read(self, given: Sequence[tuple[State, Ids]]) -> list[Sample]:
-        """What `sample` would have noted of these continuations, had it drawn them; none is generated."""
+        """What `sample` would have recorded of these continuations; nothing is generated."""
         ...
 
 
 class ForwardingPolicy:
-    """A policy that is another one, in all that a subclass does not change."""
+    """A policy that forwards to another one whatever a subclass does not override."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -150,45 +150,45 @@ class ForwardingPolicy:
 
 
 class StreamingPolicy(Policy, Protocol):
-    """A policy that takes one request at a time, so that whoever asks can keep its engine full.
+    """A policy that takes single requests, so that the caller can keep its engine full.
 
-    What a request draws is named by its state, seed and rows alone: it is the same whether it is given to
-    `submit` or to `sample`, and in whatever order. `submit` may be called from any thread and does not
-    wait; more rows than `slots` are queued in order. A request that fails, fails its own future. The
-    weights must not change while a future is open.
+    A request's samples depend only on its state, seed and rows, not on the order of requests or on whether
+    `submit` or `sample` draws them. `submit` may be called from any thread and does not wait; rows beyond
+    `slots` are queued in order. A failed request fails only its own future. The weights must not change while
+    a future is open.
     """
 
     slots: int
     """Rows that the engine works on at once."""
 
     def submit(self, request: Request) -> Future[list[Sample]]:
-        """The `num` samples of this request, once they are there."""
+        """A future of this request's `num` samples."""
         ...
 
 
 class Verifier(Protocol):
-    """Whether answers are right. Never raises on model text; a time-out is 0 and counted."""
+    """Judges answers. Never raises on model text; a timeout scores 0 and is counted."""
 
     @property
     def num_timeouts(self) -> int:
-        """Answers so far whose verification was stopped at the time limit."""
+        """Answers so far that hit the time limit."""
         ...
 
     def score(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[float]:
-        """Rewards in [0, 1], one for each (problem, completion text)."""
+        """Rewards in [0, 1], one per (problem, completion text)."""
         ...
 
     def check(self, problem: Problem) -> None:
-        """Raises ValueError, saying why, if the problem's own answer cannot be used as a gold answer."""
+        """Raises ValueError, with the reason, if the problem's own answer cannot serve as a gold answer."""
         ...
 
 
 UNJUDGED = ("timeouts", "crashes", "memory", "unscored")
-"""Why an answer may get the reward 0 without a verdict, in the order in which figures are shown."""
+"""Why an answer may get reward 0 without a verdict, in the order shown."""
 
 
 def unjudged(verifier: Verifier) -> dict[str, int]:
-    """Answers of a verifier so far that got 0 without a verdict, by kind: those that it counts itself."""
+    """A verifier's own counts of answers that got 0 without a verdict, by kind."""
     counts: Mapping[str, int] = getattr(verifier, "unjudged", None) or {"timeouts": verifier.num_timeouts}
     return {kind: counts.get(kind, 0) for kind in UNJUDGED}
 

@@ -1,6 +1,6 @@
-"""Rates over problems and what they are worth: errors clustered by problem, intervals, paired differences.
+"""Rates over problems: errors clustered by problem, intervals, paired differences.
 
-Samples of one problem are not independent, so everywhere a problem, not a sample, is the unit.
+Samples of one problem are not independent, so the unit is always the problem, not the sample.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How much better the first of two is on the same problems, in rate."""
+    """How much higher the first of two rates is on the same problems."""
 
     mean: float
     stderr: float
     interval: tuple[float, float]
     p_value: float
-    """Two-sided, of the exact sign-flip test: how often a coin flip for each problem that says which of the
-    two had which rate makes a mean as far from 0. With one sample each it is McNemar's exact test."""
+    """Two-sided, from the exact sign-flip test: how often swapping each problem's two rates by a coin flip
+    puts the mean as far from 0. With one sample each it is McNemar's exact test."""
     num_problems: int
     num_better: int
     num_worse: int
 
 
 def mean_and_stderr(rates_P: Sequence[float]) -> tuple[float, float]:
-    """Mean over problems and its standard error; nan where there are too few."""
+    """Mean over problems and its standard error; nan if there are too few."""
     num = len(rates_P)
     mean = sum(rates_P) / num if num else math.nan
     if num < 2:
@@ -53,8 +53,8 @@ def mean_and_stderr(rates_P: Sequence[float]) -> tuple[float, float]:
 def rate(values_P: Sequence[float], samples_per_problem: int = 1) -> Rate:
     """The mean of values in [0, 1] with Wilson's interval for as many coin flips as have its standard error.
 
-    Unlike mean +- 2 s.e. it stays inside [0, 1] and has a width where all values are equal: all right or
-    all wrong counts as one flip a problem, and never are there more flips than samples.
+    Unlike mean +- 2 s.e. it stays inside [0, 1] and has a width even if all values are equal: all right or
+    all wrong counts as one flip per problem. There are never more flips than samples.
     """
     mean, stderr = mean_and_stderr(values_P)
     return Rate(mean, stderr, _interval(mean, stderr, len(values_P), len(values_P) * samples_per_problem))
@@ -63,7 +63,8 @@ def rate(values_P: Sequence[float], samples_per_problem: int = 1) -> Rate:
 def mean_of(rates: Sequence[Rate], num_problems: int, samples_per_problem: int = 1) -> Rate:
     """The unweighted mean of independent rates over `num_problems` in all; its error comes from their own.
 
-    A rate of a single problem has no error, and then neither has the mean: it counts as one flip for each.
+    If a rate covers a single problem it has no error, and neither has the mean: it counts as one flip per
+    problem.
     """
     mean = sum(one.mean for one in rates) / len(rates)
     stderr = math.sqrt(sum(one.stderr**2 for one in rates)) / len(rates)
@@ -101,8 +102,8 @@ def pass_at(num: int, num_right: int, k: int) -> float:
 def majority_at(answers: Sequence[str | None], is_right: Sequence[float], k: int) -> float:
     """The rate at which the commonest answer of k samples is right, over the n // k disjoint blocks of k.
 
-    A sample without an answer has no vote. Answers with equally many votes share: the chance that a random
-    one of them is right. No votes at all are wrong.
+    A sample without an answer has no vote. A tie scores the chance that a random one of the tied answers is
+    right. A block without votes is wrong.
     """
     if not 1 <= k <= len(answers):
         raise ValueError(f"k is {k} and there are {len(answers)} samples")
@@ -121,8 +122,8 @@ def _majority(votes: Sequence[tuple[str | None, float]]) -> float:
 def paired(first_P: Sequence[float], second_P: Sequence[float]) -> Difference:
     """first - second on the same problems, in order.
 
-    The interval is the mean +- 1.96 s.e. after two problems are added, one won and one lost (Agresti and
-    Min 2005): where no problem tells the two apart it still has a width.
+    The interval is the mean +- 1.96 s.e. after adding two problems, one won and one lost (Agresti and Min
+    2005), so it has a width even if no problem tells the two apart.
     """
     differences = [a - b for a, b in zip(first_P, second_P, strict=True)]
     num = len(differences)
@@ -142,7 +143,7 @@ def paired(first_P: Sequence[float], second_P: Sequence[float]) -> Difference:
 
 
 def sign_flip_p_value(differences: Sequence[float]) -> float:
-    """P(|sum of +-d| >= |sum of d|) if every sign is a fair coin's, exactly: no draws, no normal curve.
+    """Exact P(|sum of +-d| >= |sum of d|) for fair random signs: no sampling, no normal approximation.
 
     The differences are shares of small numbers of samples, so they are whole multiples of one unit, and the
     sum's distribution is the inverse Fourier transform of the product of cos(2 pi d_i t).

@@ -94,13 +94,13 @@ class Locating(Reading, Success):
 class Recipe(Locating):
     """The settings of the algorithm; see `RECIPES` for the combinations that have a name.
 
-    Those left out are the ones of `search`; by default `gpo train` does `Recipe.named("default")`.
+    Settings left out are those of `search`; `gpo train` uses `Recipe.named("default")`.
     """
 
     section = "Recipe"
 
     explored: Explored = Field("succeeded", description=EXPLORED)
-    """The rare successes teach most for their tokens; to see where reasoning breaks, explore failed ones."""
+    """Rare successes teach most per token; to see where reasoning breaks, explore failed ones."""
     reset_size: int = Field(8, ge=1, description="Rollouts from every reset state and every archived state")
     problems_per_round: int = Field(16, ge=1, description="Fresh prompts per round")
     max_located: int = Field(
@@ -156,12 +156,10 @@ class Recipe(Locating):
     def _algorithm(self) -> Self:
         """Refuses settings that contradict each other."""
         if not self.trained:
-            raise ValueError(
-                "trained: names nothing, so there is nothing to learn from; give explore at least"
-            )
+            raise ValueError("trained: is empty, so there is nothing to learn from; give at least explore")
         if self.reset_at == "signal" and self.rule not in ADVANTAGE_RULES:
             raise ValueError(
-                f"reset_at: 'signal' needs values, and the rule {self.rule!r} has none to offer; use "
+                f"reset_at: 'signal' needs values, which the rule {self.rule!r} does not have; use "
                 f"critical, or one of {', '.join(ADVANTAGE_RULES)}"
             )
         if self.splice and (self.rule not in VALUE_RULES or not self.resets):
@@ -172,7 +170,7 @@ class Recipe(Locating):
         self._check_split()
         if self.share == "signal" and self.rule == "base" and not self.archived:
             raise ValueError(
-                "share: 'signal' weighs search and archive against prompts, and there is neither; use fixed"
+                "share: 'signal' weighs search and archive against prompts, but both are off; use fixed"
             )
         return self
 
@@ -189,7 +187,7 @@ class Recipe(Locating):
         for name, known in needed.items():
             if (value := getattr(self, name)) not in known:
                 raise ValueError(
-                    f"credit: 'split' needs {name} to be {' or '.join(map(str, known))}, not {value!r}, as "
+                    f"credit: 'split' needs {name} to be {' or '.join(map(str, known))}, not {value!r}; "
                     "rewards must not decide where it splits; change it, or use the recipe 'search' or "
                     "the credit 'group'"
                 )
@@ -276,4 +274,4 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 RECIPES["default"] = RECIPES["pivot"]
-"""Settings of the named recipes, of at most 15 lines each; what they leave out is Recipe's default."""
+"""Settings of the named recipes; what they leave out is Recipe's default."""

@@ -14,7 +14,7 @@ def digest(ids: Sequence[int]) -> str:
 
 
 def json_digest(content: Any) -> str:
-    """A short hash of anything that JSON can write."""
+    """A short hash of anything that JSON can hold."""
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
@@ -22,8 +22,8 @@ def json_digest(content: Any) -> str:
 def derive_seed(*parts: int | str) -> int:
     """A 63-bit seed for the purpose that `parts` name.
 
-    Every random choice derives its own seed from the run's seed, so that nothing has a state to
-    save and a resumed run draws what the uninterrupted one would have drawn.
+    Every random choice derives its own seed from the run's seed, so there is no state to save, and a resumed
+    run draws what an uninterrupted one would have drawn.
     """
     text = "\x1f".join(map(str, parts))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1

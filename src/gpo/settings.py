@@ -165,7 +165,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise InputError(
-            f"{name}: must hold `key: value` lines, found {type(content).__name__}; write one setting a line"
+            f"{name}: must hold `key: value` lines, found {type(content).__name__}; one setting per line"
         )
     return content
 

@@ -20,12 +20,12 @@ ARMS = ("search", "archive")
 MARGIN = 1.5
 """A fresh prompt is worth more than its signal says: it is new, and all of the trajectory trains."""
 DECAY = 0.8
-"""Of what was measured, each round."""
+"""Factor on earlier measurements each round."""
 START = 0.5
 REGROWTH = 0.25
 """Where an arm that repays its tokens again begins, and where one that does not has its last chance."""
 LEAST_UNSOLVED = 0.25
-"""Of a round's fresh prompts. Below it even a few states cost more than they gave (docs/training.md)."""
+"""Least unsolved share of fresh prompts; below it states cost more than they gave (docs/training.md)."""
 PROBE_ROUNDS = 4
 """An arm without a share is tried with a single state every so many rounds."""
 

@@ -1,9 +1,9 @@
 """Splitters: where the reasoning steps of a completion begin and end, as token offsets.
 
-A splitter never edits tokens, it only names offsets, so the concatenated steps are the completion
-exactly. Rules that read text (newline, sentence) find character positions in the decoded completion;
-a position inside a token becomes the boundary after that token, and one inside a character that is
-spelled by several tokens cannot occur, because such a character belongs to the token that completes it.
+A splitter never edits tokens, it only names offsets, so the concatenated steps are the completion exactly.
+Rules that read text (newline, sentence) find character positions in the decoded completion; a position inside
+a token becomes the boundary after that token. A character spelled by several tokens belongs to the token that
+completes it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from gpo.sentences import line_ends, sentence_ends
 from gpo.types import InputError
 
 NAMES = ("newline", "as-released", "sentence", "fixed")
-"""What `by_name` knows."""
+"""Names that `by_name` accepts."""
 
 MIN_TOKENS = 30
 MAX_STEPS = 30
 """The authors' released numbers; the paper says only that short steps are merged."""
 
 NUM_TOKENS = 64
-"""Length of a `fixed` step: about two of the shortest steps that the other rules leave."""
+"""Default length of a `fixed` step: about two minimum-length steps of the other rules."""
 
 _REPLACEMENT = "\ufffd"
 _MAX_PENDING = 32
@@ -37,11 +37,10 @@ _MAX_PENDING = 32
 def newline(min_tokens: int = MIN_TOKENS, max_steps: int = MAX_STEPS, thinking_marks: Pairs = ()) -> Splitter:
     """The paper's rule: cut after each run of newlines; blank lines in a run may hold spaces.
 
-    A step shorter than `min_tokens` is merged into the next one and a short last step into the one
-    before it; the first `max_steps` - 1 steps stand and the rest is one step. Steps of tens of tokens,
-    as in the demo, need `min_tokens` = 1 to be seen. The answer after the thinking is one more step
-    (`think_aware`). Text without a newline is one step. InputError if a setting is below 1;
-    the splitter raises ValueError for empty ids.
+    A step shorter than `min_tokens` is merged into the next one and a short last step into the one before it;
+    after `max_steps` - 1 steps the remaining text becomes the last one. Short steps, as in the demo, need
+    `min_tokens` = 1. The answer after the thinking is one more step (`think_aware`). Text without a newline
+    is one step. InputError if a setting is below 1; the splitter raises ValueError for empty ids.
     """
     return _at_positions(line_ends, min_tokens, max_steps, thinking_marks)
 
@@ -51,17 +50,17 @@ def sentence(
 ) -> Splitter:
     r"""Cut after sentences (. ? ! before white space, 。！？) and runs of newlines, never inside LaTeX.
 
-    LaTeX is $..$, $$..$$, \(..\), \[..\] and \begin{..}..\end{..}; a delimiter without its partner,
-    such as a price, protects nothing. Decimals, abbreviations, initials, factorials and list numbers
-    end no sentence. Merging, cap, thinking and errors as in `newline`.
+    LaTeX is $..$, $$..$$, \(..\), \[..\] and \begin{..}..\end{..}; an unpaired delimiter, as in a price,
+    protects nothing. Decimals, abbreviations, initials, factorials and list numbers do not end a sentence.
+    Merging, cap, thinking and errors as in `newline`.
     """
     return _at_positions(sentence_ends, min_tokens, max_steps, thinking_marks)
 
 
 def fixed(num_tokens: int = NUM_TOKENS, max_steps: int = MAX_STEPS, thinking_marks: Pairs = ()) -> Splitter:
-    """Cut at every multiple of `num_tokens`, or where the character that is being spelled there ends.
+    """Cut at every multiple of `num_tokens`, or after a character that several tokens spell there.
 
-    The last step is what remains, of any length, from the cap on too. Thinking and errors as in `newline`.
+    The last step is the remainder, of any length, also after the cap. Thinking and errors as in `newline`.
     """
     _at_least_one(num_tokens=num_tokens, max_steps=max_steps)
 
@@ -77,11 +76,11 @@ def fixed(num_tokens: int = NUM_TOKENS, max_steps: int = MAX_STEPS, thinking_mar
 def as_released(min_tokens: int = MIN_TOKENS, max_steps: int = MAX_STEPS) -> Splitter:
     r"""The rule of the authors' code (stage `gppo` of their LLaMA-Factory fork), on token ids alone.
 
-    A step ends with a token that is the first id of "\n", "\n\n", ".\n" or ".\n\n", if at least
-    `min_tokens` tokens stand before it in the step; the last such token always ends a step, and what
-    follows it is a step of any length. At most `max_steps`, the rest is one step. So it misses merged
-    tokens such as ")\n\n", cuts at every full stop where ".\n" is two tokens (at every lone "▁" with
-    SentencePiece), and knows no thinking. Errors as in `newline`.
+    A step ends with a token that is the first id of "\n", "\n\n", ".\n" or ".\n\n", if at least `min_tokens`
+    tokens precede it in the step. The last such token always ends a step, and what follows it is a step of
+    any length. After `max_steps` - 1 steps the rest is one step. So it misses merged tokens such as ")\n\n",
+    cuts at every full stop where ".\n" is two tokens (at every lone "▁" with SentencePiece), and ignores
+    thinking. Errors as in `newline`.
     """
     _at_least_one(min_tokens=min_tokens, max_steps=max_steps)
 
@@ -99,12 +98,11 @@ def as_released(min_tokens: int = MIN_TOKENS, max_steps: int = MAX_STEPS) -> Spl
 
 
 def think_aware(splitter: Splitter, thinking_marks: Pairs = ()) -> Splitter:
-    """Split the thinking, up to and with the mark that ends it, by `splitter`; the answer is one more step.
+    """Split the thinking, including its end mark, by `splitter`; the answer is one more step.
 
-    The marks are those of gpo.marks and `thinking_marks`, special tokens or not. No step crosses the first
-    end of thinking, however short, and none is nothing but marks: those belong to the step after them, or
-    before them at the end. The answer counts beyond the rule's cap on steps. Without thinking this is
-    `splitter` itself.
+    Marks are those of gpo.marks and `thinking_marks`, special tokens or not. No step crosses the first end of
+    thinking, however short. No step holds only marks: they join the step after them, or before them at the
+    end. The answer does not count towards the rule's cap. Without thinking this is `splitter` itself.
     """
 
     def split(ids: Sequence[int], tokenizer: Tokenizer) -> list[int]:
@@ -140,11 +138,11 @@ def by_name(
     num_tokens: int = NUM_TOKENS,
     thinking_marks: Pairs = (),
 ) -> Splitter:
-    """The splitter called `name`, one of `NAMES`; each takes the settings that it has.
+    """The splitter called `name`, one of `NAMES`, with the settings that it takes.
 
-    `thinking_marks` are pairs beside those of gpo.marks.
+    `thinking_marks` adds pairs to those of gpo.marks.
 
-    InputError for an unknown name, with the nearest ones, and for a setting below 1.
+    InputError for an unknown name (it names the nearest ones) or a setting below 1.
     """
     makers: dict[str, Callable[[], Splitter]] = {
         "newline": lambda: newline(min_tokens, max_steps, thinking_marks),
@@ -161,12 +159,11 @@ def by_name(
 def token_texts(ids: Sequence[int], tokenizer: Tokenizer) -> list[str]:
     """[T] the text that each token adds; joined, they are `tokenizer.decode(ids)`.
 
-    A token that ends inside a character adds "" and the one that completes it adds the character.
-    Takes time in proportion to T: each token is decoded behind the tokens that last added text, as a
-    token's text may depend on what stands before it (SentencePiece drops the first space), and is
-    accepted if the whole text goes on that way. Where it does not (a decoder that cleans up spaces,
-    unfinished bytes), text waits for the token that brings it in line, or after a while for the
-    decoded prefix. Bytes that form no character appear as U+FFFD. Empty ids give [].
+    A token that ends inside a character adds "" and the one that completes it adds the character. Takes time
+    proportional to T. Each token is decoded after the tokens that last added text, because its text may
+    depend on them (SentencePiece drops the first space), and is accepted if the whole text continues that
+    way. If not (a decoder that cleans up spaces, unfinished bytes), text waits for the token that fits again,
+    or after a while for the decoded prefix. Bytes that form no character appear as U+FFFD. Empty ids give [].
     """
     ids = list(ids)
     whole = tokenizer.decode(ids) if ids else ""

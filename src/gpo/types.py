@@ -25,24 +25,24 @@ Ids = tuple[int, ...]
 
 
 class InputError(ValueError):
-    """Something the user gave is wrong. The message names file, row, field and value; exit code 2."""
+    """Bad input from the user. The message names file, row, field and value; exit code 2."""
 
 
 class EngineError(RuntimeError):
-    """An engine cannot go on sampling: gone, or no longer to be trusted. Exit code 1; --resume goes on."""
+    """The engine cannot continue: it is gone or no longer trustworthy. Exit code 1; --resume continues."""
 
 
 class RunError(RuntimeError):
-    """A run cannot go on, and what it has written stays. Exit code 1; --resume goes on."""
+    """The run cannot continue; its files stay. Exit code 1; --resume continues."""
 
 
 class DataWarning(UserWarning):
-    """Rows were left out, or differ from what is known of them; the run goes on and says so."""
+    """Rows were left out, or differ from the known ones; the run continues."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One question with its known answer; `prompt_ids` [L] already carry the chat template."""
+    """One question with its known answer; `prompt_ids` [L] already include the chat template."""
 
     id: str
     prompt_ids: Ids
@@ -50,14 +50,14 @@ class Problem:
     task: str = ""
     question: str = ""
     columns: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False)
-    """The row's other columns, as a verifier may need them."""
+    """The row's other columns, for verifiers that need them."""
     source: str = field(default="", hash=False, compare=False)
-    """Where the row stands, as messages name it: its file and line."""
+    """The row's file and line, as messages show them."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Where sampling starts: a prompt and the completion tokens that are given, `prefix_ids` [t]."""
+    """Where sampling starts: a prompt and the given completion tokens, `prefix_ids` [t]."""
 
     problem: Problem
     prefix_ids: Ids = ()
@@ -69,7 +69,7 @@ class State:
 
     @property
     def key(self) -> str:
-        """A short name of this state that is the same in every process: problem id and prefix."""
+        """A short key, the same in every process: problem id and prefix."""
         return f"{self.problem.id}:{digest(self.prefix_ids)}"
 
 
@@ -77,8 +77,8 @@ class State:
 class Request:
     """Ask a policy for `num` continuations of `state`.
 
-    Row i draws from its own stream, named by (seed, i), so what is sampled does not depend on what
-    else is in the batch. Asking twice with one seed gives the same samples twice.
+    Row i draws from its own stream, derived from (seed, i), so samples do not depend on the rest of the
+    batch. The same seed gives the same samples.
     """
 
     state: State
@@ -92,7 +92,7 @@ class Sample:
 
     action_ids: Ids
     logprobs: tuple[float, ...]
-    """[T] nats at the sampling temperature, before any top-p or top-k cut; nan if the engine cannot say."""
+    """[T] nats at the sampling temperature, before any top-p or top-k cut; nan if the engine has none."""
     entropies: tuple[float, ...]
     """[T] nats of the next-token distribution at each sampled token; empty if the engine has none."""
     finished: bool
@@ -100,10 +100,10 @@ class Sample:
 
 
 class CompletionText(str):
-    """The whole text of a completion without special tokens, and in `seen` what a reader sees of it.
+    """A completion's whole text without special tokens; `seen` is the part outside the thinking.
 
-    `seen` is decided on token ids, where marks of thinking are still there that are special tokens. The
-    built-in verifiers read it; a user's function gets the whole text, as TRL gives it.
+    `seen` is found on token ids, where thinking marks that are special tokens are still present. The built-in
+    verifiers read it; a user's function gets the whole text, as in TRL.
     """
 
     seen: str
@@ -116,17 +116,17 @@ class CompletionText(str):
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A completion that somebody else wrote, as the ids that follow the prompt, and what was odd about it."""
+    """A completion written elsewhere, as the ids after the prompt, and what was odd about it."""
 
     ids: Ids
     repeated: str = ""
-    """What it repeated of the prompt's end, which is not in `ids`."""
+    """The part of the prompt's end that it repeated; not in `ids`."""
     is_unopened: bool = False
-    """Whether it ends thinking that neither it nor the prompt opens."""
+    """Whether it closes thinking that neither it nor the prompt opened."""
 
 
 OFF_POLICY = -1
-"""The policy version of a trajectory that no policy of ours sampled: located, never trained."""
+"""Policy version of a trajectory that we did not sample: located, never trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class Rollout:
 
     state: State
     action_ids: Ids
-    """[T] sampled, the only tokens that are ever trained."""
+    """[T] sampled ids, the only ones that are ever trained."""
     logprobs: tuple[float, ...]
     entropies: tuple[float, ...]
     text: str
@@ -144,7 +144,7 @@ class Rollout:
     reward: float
     """Raw, in [0, 1]."""
     policy_version: int
-    """Updates of the policy that sampled it; OFF_POLICY for a trajectory from elsewhere."""
+    """Number of updates of the policy that sampled it; OFF_POLICY for a trajectory from elsewhere."""
 
     @property
     def completion_ids(self) -> Ids:
@@ -167,10 +167,10 @@ class Group:
     state: State
     rollouts: tuple[Rollout, ...]
     baselines: tuple[float, ...] | None = None
-    """[G] the value believed when each rollout was asked for, where rewards seen decided how many there
-    are: the others of such a group are no fair baseline. None where G was fixed beforehand."""
+    """[G] the value estimated when each rollout was requested, if earlier rewards decided the group's size:
+    its other rollouts are then a biased baseline. None if G was fixed beforehand."""
     weight: float = 1.0
-    """Of each of its rollouts in the loss, fixed before any of them was seen."""
+    """Weight of each of its rollouts in the loss, fixed before any of them was seen."""
 
     @property
     def rewards_G(self) -> list[float]:
@@ -235,7 +235,7 @@ class ValueCurve:
 
 @dataclass(frozen=True, slots=True)
 class CriticalStep:
-    """The step that a rule names, and how sure the samples make us of it."""
+    """The step that a rule names, and how certain it is."""
 
     index: int
     advantage: float
@@ -258,7 +258,7 @@ class CriticalStep:
 
 @dataclass(frozen=True, slots=True)
 class StepValues:
-    """What is believed of a trajectory after its search: values [S+1] at its step bounds [S+1].
+    """A trajectory's estimated values [S+1] after its search, at its step bounds [S+1].
 
     `bounds` are offsets into `rollout.completion_ids`; the last value is the outcome.
     """
@@ -277,7 +277,7 @@ class Preference:
     chosen_ids: Ids
     rejected_ids: Ids
     weight: float = 1.0
-    """Of its loss."""
+    """Weight of its loss."""
 
     @property
     def answers(self) -> dict[str, Ids]:
@@ -304,5 +304,5 @@ TrainedRows = Sequence[Preference | Labelled]
 
 
 def spent_tokens(tokens: Mapping[str, int]) -> int:
-    """Generated tokens that a budget counts, of a ledger by purpose: all but the evaluation's."""
+    """Generated tokens that count against a budget: those of all purposes but evaluation."""
     return sum(num for purpose, num in tokens.items() if purpose != "evaluation")

@@ -13,7 +13,7 @@ JSON = "Print one JSON object last"
 
 
 class UsablePath(click.Path):
-    """A path that a file system takes; whether something is there is looked at later."""
+    """A path that a file system accepts; whether it exists is checked later."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)

@@ -154,11 +154,9 @@ def _finding(row: tasks.Row, what: str) -> Json:
 
 
 def overlap(settings: OverlapSettings, ui: Ui) -> Json:
-    """Which rows of a file are in a benchmark at hand; prints how many of which, and the first."""
+    """Which rows of a file are in an available benchmark; prints counts and the first rows."""
     if settings.data_folder is None:
-        raise InputError(
-            "--data-dir: needed, with the benchmarks that the file is held against; name their folder"
-        )
+        raise InputError("--data-dir: needed; give the folder of the benchmarks to compare the file with")
     rows = tasks.read_rows(settings.file, settings.prompt_column, settings.answer_column)
     tests = benchmark_questions(settings.data_folder)
     found = overlaps({row.id: bare(row) for row in rows}, tests)
@@ -190,8 +188,8 @@ def _command(name: str, cls: type[Settings], about: str) -> click.Command:
 
 
 ABOUT = {
-    "check": "Whether every gold answer of a benchmark is accepted, and another row's is refused.",
-    "overlap": "Which rows of a training file are in the tests of the benchmarks at hand.",
+    "check": "Check that every gold answer of a benchmark is accepted and another row's is refused.",
+    "overlap": "Find rows of a training file that are in the tests of available benchmarks.",
 }
 command = click.Group("data")
 command.add_command(_command("check", CheckSettings, ABOUT["check"]))

@@ -107,7 +107,7 @@ def look_at_import(name: str) -> list[Finding]:
 
 
 def look_at_verifiers() -> list[Finding]:
-    """Whether an answer can be judged in a process of its own, as every answer is."""
+    """Whether an answer can be judged in a separate process, as every answer is."""
     if sys.platform == "win32":
         return [Finding("verifiers fork, which Windows cannot", "use WSL or Linux", True)]
     problem = Problem("doctor", (), "4")

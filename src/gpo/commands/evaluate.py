@@ -143,7 +143,7 @@ def check_against(settings: EvalSettings, others: Sequence[Outcome], problems: S
 
 
 def rival_settings(settings: EvalSettings, path: Path) -> EvalSettings:
-    """The evaluation of the model to compare with, in a run folder of its own."""
+    """The evaluation of the model to compare with, in a separate run folder."""
     changes = {"model": settings.against, "adapter": settings.against_adapter, "against": None}
     return settings.model_copy(
         update={**changes, "against_adapter": None, "export": None, "output": str(path / "against")}
@@ -166,7 +166,7 @@ COMPARED = (
 
 
 def warn_of_other_settings(settings: EvalSettings, where: Path) -> None:
-    """A DataWarning that names what was set otherwise in the evaluation to compare with."""
+    """A DataWarning that names the settings that differ in the evaluation to compare with."""
     ours, theirs = settings.model_dump(), stored_settings(where, "eval")
     others = [
         f"{key}: {theirs.get(key)!r} there, {ours[key]!r} here"
@@ -182,7 +182,7 @@ def warn_of_other_settings(settings: EvalSettings, where: Path) -> None:
 
 
 def rival(settings: EvalSettings, path: Path, ui: Ui) -> tuple[list[Outcome], str]:
-    """What the model to compare with came to on the same problems, in a run folder of its own."""
+    """The results of the model to compare with on the same problems, in a separate run folder."""
     own = path / "against"
     measured(rival_settings(settings, path), own, ui, is_resumed=(own / "run.json").is_file())
     return read_outcomes(own), str(own)

@@ -33,7 +33,7 @@ def run(settings: ExportSettings, ui: Ui) -> Json:
     if settings.output:
         outputs.check_folder(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"--output {folder}: is there already; choose another folder")
+        raise InputError(f"--output {folder}: already exists; choose another folder")
     made = (
         hub_export(settings, pairs, source)
         if settings.to == "hub"
@@ -63,7 +63,7 @@ def one_export(settings: ExportSettings, pairs: Path, source: Source, folder: Pa
     path = pairs / FILES[settings.rows]
     rows = records(pairs, settings.rows)
     if not rows:
-        raise InputError(f"{path}: holds no row; build it with gpo pairs")
+        raise InputError(f"{path}: has no rows; build it with gpo pairs")
     return export(settings.to, settings.rows, rows, source, str(folder))
 
 
@@ -76,10 +76,10 @@ def hub_export(settings: ExportSettings, pairs: Path, source: Source) -> Export:
     from gpo.export.hub import hub
 
     if settings.repo is None:
-        raise InputError("--repo: give OWNER/NAME, which the card is made out for")
+        raise InputError("--repo: give OWNER/NAME, which the card needs")
     rows = {kind: records(pairs, kind) for kind in KINDS}
     if not any(rows.values()):
-        raise InputError(f"{pairs}: holds no row; build them with gpo pairs")
+        raise InputError(f"{pairs}: has no rows; build them with gpo pairs")
     return hub(rows, source, settings.repo, settings.license)
 
 
@@ -87,7 +87,7 @@ def source_of(pairs: Path) -> Source:
     """What the run that built the rows says of them."""
     stored = stored_settings(pairs, "pairs")
     if not (pairs / "summary.json").is_file():
-        raise InputError(f"{pairs}: is not finished; go on with gpo pairs --resume {pairs}")
+        raise InputError(f"{pairs}: is not finished; continue with gpo pairs --resume {pairs}")
     summary = read_as(pairs / "summary.json", PairsSummary)
     model = str(DEMO_MODEL) if stored["model"] == "demo" else stored["model"]
     verifier = stored["verifier"] or (tasks.verifier(stored["task"]) if stored["task"] else "")

@@ -72,14 +72,14 @@ def _found(summary: Json, splitter: str) -> list[str]:
     ]
     if summary["one_step"]:
         lines.append(
-            f"of a single step, so with nothing to tell apart: {summary['one_step']}; give "
+            f"trajectories with only one step, so nothing to compare: {summary['one_step']}; give "
             + SHORTER_STEPS.get(splitter, "a smaller --min-step-tokens")
         )
     if summary["credible"]:
         fifths = " ".join(map(str, summary["credible_starts_by_fifth"]))
         lines.append(
-            f"credible steps by the fifth of the trace they start in: {fifths}; "
-            f"{summary['value_tokens_per_credible']:,.0f} tokens of value rollouts for each"
+            f"credible steps by the fifth of the trace where they start: {fifths}; "
+            f"{summary['value_tokens_per_credible']:,.0f} value-rollout tokens per credible step"
         )
     return lines
 

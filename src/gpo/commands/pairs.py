@@ -87,7 +87,7 @@ def run(settings: PairsSettings, ui: Ui, *, resume: Path | None = None) -> Json:
 
 
 def with_settings_of(run: Path, settings: PairsSettings) -> PairsSettings:
-    """The settings with all that the located run fixed; InputError for a flag that says otherwise."""
+    """The settings with all that the located run fixed; InputError for a flag that contradicts it."""
     stored = stored_settings(run, "locate")
     check_stored(LocateSettings, run, stored)
     for key in settings.model_fields_set & (stored.keys() - {*PLACES, "output", "seed"}):
@@ -162,8 +162,8 @@ class Maker:
         for key, value in ours.items():
             if self.fingerprint.get(key) != value:
                 raise InputError(
-                    f"{self.source}: was sampled by another model or otherwise ({key} differs), so it cannot "
-                    "be sampled from here; name that model, or give --fill 0 and --no-match-budget"
+                    f"{self.source}: was sampled by another model or with other settings ({key} differs), so "
+                    "no more can be sampled; name that model, or give --fill 0 and --no-match-budget"
                 )
 
     @cached_property
@@ -230,7 +230,7 @@ class Maker:
         """The state with its problem as the verifier knows it."""
         if state.problem.id not in self.problems:
             raise InputError(
-                f"{self.source}: problem {state.problem.id} is not in the data any more; give the data "
+                f"{self.source}: problem {state.problem.id} is no longer in the data; give the data "
                 "that the run was made from"
             )
         found = self.problems[state.problem.id]
@@ -302,7 +302,7 @@ def report(summary: Json) -> list[RenderableType]:
     left = "; ".join(f"{num} {name}" for name, num in summary["left_out"].items()) or "nothing"
     inexact = summary["inexact_text"]
     return [
-        f"{summary['trajectories']} trajectories, parted at: {summary['at']}; rows: {rows}",
+        f"{summary['trajectories']} trajectories, split at: {summary['at']}; rows: {rows}",
         f"left out: {left}",
         *told(summary["unjudged"]),
         *([f"{inexact} pairs whose text does not re-tokenise to the sampled ids"] if inexact else []),

@@ -1,4 +1,4 @@
-"""What a run of `gpo sample`, `gpo locate` or `gpo eval` has on disk, and what is added to it as it comes.
+"""What a run of `gpo sample`, `gpo locate` or `gpo eval` has on disk, and how results are appended.
 
 Every line stands for itself: a rollout is named by its problem, state, row, policy version and seed, and
 a line of problems.jsonl says that a problem needs nothing more. What was in
@@ -121,7 +121,7 @@ def _check_version(path: Path) -> None:
     is_noted = (path / "run.json").is_file() and stored_run(path).has_rounds is not None
     if is_noted or any(True for _ in read_records(path / "rounds.jsonl")):
         raise InputError(
-            f"--resume {path}: was begun by an earlier version, with other seeds; start a new run"
+            f"--resume {path}: was started by an earlier version, with other seeds; start a new run"
         )
 
 
@@ -135,7 +135,7 @@ def posterior(line: SearchedLine, prior: PathPrior) -> PathPosterior:
 
 
 class Writer:
-    """Appends what the scheduler yields; a curve that is there already is not written again."""
+    """Appends what the scheduler yields; a curve that exists is not written again."""
 
     def __init__(
         self,

@@ -62,7 +62,7 @@ def is_report(head: bytes) -> bool:
     type=click.IntRange(min=1),
     default=200,
     show_default=True,
-    help="Trajectories to show per run; drawn at random where there are more",
+    help="Trajectories to show per run; a random sample if there are more",
 )
 @click.option("--json", "as_json", is_flag=True, help=JSON)
 def command(runs: tuple[Path, ...], output: Path, trajectories: int, as_json: bool) -> None:

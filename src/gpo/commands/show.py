@@ -26,7 +26,7 @@ def run(paths: Sequence[Path], ui: Ui, trajectory: int | None = None) -> Json:
     if len(paths) == 1:
         return show(paths[0], ui, trajectory)
     if trajectory is not None:
-        raise InputError(f"--trajectory {trajectory}: is of one run, and {len(paths)} are named")
+        raise InputError(f"--trajectory {trajectory}: needs a single run, but {len(paths)} are named")
     return compare(paths, ui)
 
 
@@ -118,7 +118,7 @@ def _index(line: CurveLine) -> int | None:
 
 @click.command("show")
 @click.argument("runs", type=UsablePath(), nargs=-1, required=True)
-@click.option("--trajectory", type=click.IntRange(min=0), help="Number of the trajectory in the data, from 0")
+@click.option("--trajectory", type=click.IntRange(min=0), help="Index of the trajectory in the data, from 0")
 @click.option("--json", "as_json", is_flag=True, help=JSON)
 def command(runs: tuple[Path, ...], trajectory: int | None, as_json: bool) -> None:
     finish(run(runs, Ui(as_json), trajectory), as_json)

@@ -116,11 +116,11 @@ def _run(
     ui: Ui,
     command: str,
 ) -> Json:
-    """Does what is left of the tasks and writes every line as it comes."""
+    """Does the remaining tasks and writes every line at once."""
     verifier, recorded, is_known = queue.verifier, queue.recorded, bool(queue.problems)
     seed = derive_seed(settings.seed, command)
     if num := sum(map(len, recorded.rollouts.values())):
-        ui.log(f"{folder.path}: {num} rollouts of unfinished problems are there already")
+        ui.log(f"{folder.path}: {num} rollouts of unfinished problems are reused")
     done = recorded.done
     explorer = Explorer(
         policy,
@@ -179,6 +179,6 @@ def busy(summary: Json) -> str:
     """How full the engine was."""
     fill = summary["fill"]
     return (
-        f"engine: {fill['num_slots']} slots, {fill['filled_frac']:.0%} of them filled on average, at least "
+        f"engine: {fill['num_slots']} slots, {fill['filled_frac']:.0%} filled on average, at least "
         f"{FULL:.0%} for {fill['full_frac']:.0%} of {fill['seconds']:.1f} s"
     )

@@ -1,4 +1,4 @@
-"""`gpo watch RUN`: a run's rounds as they come, what they cost, and how long it will take."""
+"""`gpo watch RUN`: a run's rounds live, what they cost, and the time left."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LATEST = 12
 
 
 def run(path: Path, ui: Ui, *, is_once: bool, every_s: float) -> Json:
-    """Prints the run as it goes on, until no process writes it; returns how far it came."""
+    """Prints the run live until no process writes it; returns how far it got."""
     about = stored_run(path)
     command, settings = about.command, about.settings
     check_shown(path, settings)
@@ -112,25 +112,24 @@ def tokens(lines: Sequence[Json]) -> dict[str, int]:
 
 
 def standing(path: Path, command: str, settings: Json, lines: Sequence[Json], going: bool) -> str:
-    """Whether the run goes on, and how far it is."""
+    """Whether the run is still running, and how far it is."""
+    state = f"{path}: {'running' if going else 'ended'}"
     if not has_rounds(path, command):
-        return f"{path}: {'goes on' if going else 'has ended'}; {len(lines)} problems are finished"
+        return f"{state}; {len(lines)} problems finished"
     total = f" of {settings['rounds']}" if "rounds" in settings else ""
     rounds = done(lines) if "rounds" in settings else len(lines)
-    if going:
-        return f"{path}: goes on; {rounds}{total} rounds are complete"
-    return f"{path}: has ended, {rounds}{total} rounds are complete"
+    return f"{state}; {rounds}{total} rounds complete"
 
 
 @click.command("watch")
 @click.argument("path", metavar="RUN", type=UsablePath())
-@click.option("--once", is_flag=True, help="Print how the run stands, and exit")
+@click.option("--once", is_flag=True, help="Print the run's current state and exit")
 @click.option(
     "--every",
     type=click.FloatRange(min=0.05),
     default=1.0,
     show_default=True,
-    help="Seconds between two looks at the run",
+    help="Seconds between updates",
 )
 @click.option("--json", "as_json", is_flag=True, help=JSON)
 def command(path: Path, once: bool, every: float, as_json: bool) -> None:

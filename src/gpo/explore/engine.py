@@ -19,9 +19,9 @@ from gpo.types import Request, Sample
 
 T = TypeVar("T")
 PATIENCE_S = 5.0
-"""How long the end of a run waits for a wave: whoever interrupts one wants it to end."""
+"""How long the end of a run waits for a wave: a user who interrupts one wants it to end."""
 FULL = 0.8
-"""Of the slots: where at least so many are filled, the engine counts as full."""
+"""Share of filled slots from which the engine counts as full."""
 
 
 class Fill:
@@ -95,7 +95,7 @@ class Streams:
         return future
 
     def call(self, function: Callable[[], T]) -> Future[T]:
-        """In a thread of its own, which nobody waits for at the end: a server may take minutes to answer."""
+        """In a separate thread that nobody joins at the end: a server may take minutes to answer."""
         future: Future[T] = Future()
         work = partial(_settle, [future], partial(_listed, function))
         threading.Thread(target=work, name="gpo-reads", daemon=True).start()

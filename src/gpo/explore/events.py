@@ -11,7 +11,7 @@ from gpo.proposals import Scores
 from gpo.types import Group, Problem, Rollout, State
 
 DIGITS = 6
-"""Of log-probabilities and entropies, as a run records them: a resumed search sees what the first one saw."""
+"""Recorded digits of log-probabilities and entropies: a resumed search sees what the first one saw."""
 
 Row = tuple[State, int]
 

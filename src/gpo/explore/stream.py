@@ -21,7 +21,7 @@ from gpo.seeds import derive_seed
 from gpo.types import Group, Request, Rollout, Sample
 
 AHEAD = 2
-"""New problems are begun until so many times the engine's slots are asked for: one wave runs, one waits."""
+"""New problems start until this many times the engine's slots are requested: one wave runs, one waits."""
 
 
 @dataclass(eq=False)
@@ -56,7 +56,7 @@ class _Active:
 
 
 class Explorer:
-    """Explores and searches problems together; `run` yields what there is to record, as it comes.
+    """Explores and searches problems together; `run` yields what to record.
 
     `recorded` gives the rollouts of a task that are there already, by state and row: they are not sampled
     again and not yielded. `lessons` are those of the problems that are finished already. The rule `base`

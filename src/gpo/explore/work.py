@@ -43,7 +43,7 @@ class Ask:
     row: int
     purpose: str
     baseline: float | None = None
-    """The value believed of the state now; None where rewards do not decide how many are asked for."""
+    """The state's current estimated value; None if rewards do not decide how many are requested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def searched(
     *,
     is_ahead: bool,
 ) -> Work[Searched]:
-    """The search of one trajectory; `group` are the rollouts at its first state that are there already.
+    """The search of one trajectory; `group` holds the existing rollouts at its first state.
 
     With `is_ahead` the next ask is made as soon as the oldest is answered, with the others still on their
     way, which keeps a streaming engine busy; without it, when all are, which fits waves. Rules that need no

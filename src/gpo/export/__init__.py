@@ -1,4 +1,4 @@
-"""Rows of `gpo pairs` for everybody else's trainer, and for the hub."""
+"""Rows of `gpo pairs` for other trainers and for the hub."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ __all__ = ["KINDS", "TARGETS", "Export", "Source", "export", "write"]
 
 
 def export(target: str, kind: str, rows: Sequence[Json], source: Source, folder: str) -> Export:
-    """The rows as `target` reads them, `folder` being where they will lie.
+    """The rows in the format of `target`, for files in `folder`.
 
-    InputError for what the target has no format for: a kind of rows, weights, an answer without its end.
+    InputError for what the format cannot hold: a kind of rows, weights, an answer without its end token.
     """
     formats = TARGETS[target]
     if kind not in formats:
         known = ", ".join(formats)
-        raise InputError(f"--rows {kind}: {target} reads no such rows; it reads {known}")
+        raise InputError(f"--rows {kind}: {target} cannot read these rows; it reads {known}")
     for number, row in enumerate(rows, start=1):
         if row.get("weight", 1.0) != 1.0:
             raise InputError(
-                f"row {number}: weight is {row['weight']:g}, and {target} reads none; build pairs with "
-                "--weight none, or train them with gpo train"
+                f"row {number}: weight is {row['weight']:g}, but {target} ignores weights; build pairs "
+                "with --weight none, or train with gpo train"
             )
         if not row.get("is_ended", True):
             raise InputError(
-                f"row {number}: the answer does not end, and {target} would put an end token there; build "
-                "pairs with --target full, or train them with gpo train"
+                f"row {number}: the answer has no end token, and {target} would add one; build pairs with "
+                "--target full, or train with gpo train"
             )
     made = formats[kind]([_bare(target, row, source) for row in rows], source, folder)
     inexact = sum(not row.get("is_exact_text", True) for row in rows)
@@ -46,7 +46,7 @@ def export(target: str, kind: str, rows: Sequence[Json], source: Source, folder:
 
 
 ADDS_BEGIN = ("trl", "axolotl", "ms-swift")
-"""Targets that tokenise a prompt with the tokenizer's own begin token, which it must not have twice."""
+"""Targets that add the tokenizer's own begin token, which a prompt must not have twice."""
 
 
 def _bare(target: str, row: Json, source: Source) -> Json:
@@ -61,7 +61,7 @@ def _ends(row: Json, end: str) -> bool:
 
 
 def write(files: Mapping[str, Any], folder: Path) -> None:
-    """Writes each file by what its name ends with."""
+    """Writes each file in the format of its suffix."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -17,7 +17,7 @@ class Source:
 
     model: str
     settings: Mapping[str, Any]
-    """Of the run that built them and of the search before it."""
+    """Settings of the run that built them and of the search before it."""
     summary: Mapping[str, Any]
     begin_text: str = ""
     """What the tokenizer puts before any text by itself and every prompt begins with already."""

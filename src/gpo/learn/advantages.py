@@ -103,7 +103,7 @@ def _compared(groups: Sequence[Group], algorithm: Algorithm) -> list[list[float]
 
 
 def believed(rewards_G: Sequence[float], baselines_G: Sequence[float], *, is_scaled: bool) -> list[float]:
-    """[G] reward minus the value that was believed when the rollout was asked for.
+    """[G] reward minus the value estimated when the rollout was requested.
 
     Where a search that saw rewards decided how many there are, the others are no fair baseline: a search
     that stops at the first success makes every success the last. A belief held before is independent of
@@ -116,7 +116,7 @@ def believed(rewards_G: Sequence[float], baselines_G: Sequence[float], *, is_sca
 
 
 def _deviation(value: float) -> float:
-    """Standard deviation of a reward of 0 or 1 whose mean is believed to be `value`, at least 0.22.
+    """Standard deviation of a reward of 0 or 1 whose estimated mean is `value`, at least 0.22.
 
     The bound is that of a value of 0.05: a belief close to 0 or 1 must not make one surprise huge.
     """

@@ -64,7 +64,7 @@ def _check_names(path: Path, tensors: Mapping[str, Tensor], network: Network) ->
         wanted: Any = () if key in ("num_updates", "step") else None
         if place != "num_updates":
             if key not in _KEYS or name not in parameters:
-                raise InputError(f"{path}: holds {place}, which nothing that is trained has; {RESTORE}")
+                raise InputError(f"{path}: holds {place}, which no trained part has; {RESTORE}")
             wanted = parameters[name].shape if wanted is None else wanted
         if tuple(value.shape) != tuple(wanted):
             raise InputError(

@@ -35,7 +35,7 @@ def gae(rewards_T: Floats, values_T: Floats, gae_lambda: float) -> Floats:
 
 
 def targets(returns_T: Floats, steps: StepValues | None) -> Floats:
-    """[T] what the values are fitted to: the returns, but believed values where a search counted some.
+    """[T] the critic's targets: returns, or estimated values where a search counted some.
 
     The believed value of a boundary pools several rollouts; the return is one of them. The last bound is
     the end, whose value is not the critic's to learn.

@@ -1,4 +1,4 @@
-"""A rollout as it is trained, with what is known of its sampled tokens; a few of them as flat tensors."""
+"""A rollout to train on, with the figures of its sampled tokens; several of them as flat tensors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gpo.types import Rollout
 
 @dataclass
 class Example:
-    """A rollout to train on, with what is known of its sampled tokens; all tensors are [T] on the CPU."""
+    """A rollout to train on, with the figures of its sampled tokens; all tensors are [T] on the CPU."""
 
     rollout: Rollout
     weight: float = 1.0
@@ -31,7 +31,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Flat:
-    """What is known of the N sampled tokens of a few examples, on the network's device."""
+    """The figures of the N sampled tokens of several examples, on the network's device."""
 
     lengths: list[int]
     old_N: Tensor
@@ -43,7 +43,7 @@ class Flat:
 
     @classmethod
     def of(cls, rows: Sequence[Example], new_N: Tensor) -> Flat:
-        """Of `rows`, of which `new_N` has just been read."""
+        """The tensors of `rows`, whose `new_N` has just been computed."""
         lengths = [len(row.rollout.action_ids) for row in rows]
 
         def flat(name: str) -> Tensor | None:

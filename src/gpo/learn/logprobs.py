@@ -146,6 +146,6 @@ class ActionLogprobs(nn.Module):
         scale = max(1.0, float(theirs.abs().max()))
         if ours.shape != theirs.shape or float((ours - theirs).abs().max()) > 0.02 * scale:
             raise InputError(
-                f"model: {type(self.model).__name__} puts something between its hidden states and its "
-                "logits that is not known here, so it cannot be trained"
+                f"model: {type(self.model).__name__} changes its logits in an unknown way, so it cannot be "
+                "trained"
             )

@@ -82,7 +82,7 @@ class Network:
         if hasattr(self.model, "disable_adapter"):
             return self._without_adapter
         if reference is None:
-            raise InputError("reference: kl_coef needs the model that the policy is held to; pass it")
+            raise InputError("reference: kl_coef needs a reference model; pass one")
         reference.requires_grad_(False).eval()
         return ActionLogprobs(reference, temperature)
 
@@ -166,9 +166,7 @@ def layers_of(module: nn.Module) -> list[Any]:
     """The layers that can be recomputed; InputError where there are none."""
     layers = [layer for layer in module.modules() if isinstance(layer, GradientCheckpointingLayer)]
     if not layers:
-        raise InputError(
-            "gradient_checkpointing: this model has no layers that are known to recompute; leave it out"
-        )
+        raise InputError("gradient_checkpointing: no layer of this model supports it; leave it out")
     return layers
 
 

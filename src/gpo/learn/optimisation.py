@@ -107,10 +107,7 @@ class Optimisation(Updates):
         if self.norm != "constant" and self.loss_constant is not None:
             raise ValueError(f"loss_constant: the normalisation `{self.norm}` does not use it; leave it out")
         if self.kl_in == "reward" and not self.kl_coef:
-            raise ValueError(
-                "kl_in: there is nothing to put into the reward while kl_coef is 0; raise that, or "
-                "leave kl_in out"
-            )
+            raise ValueError("kl_in: has no effect while kl_coef is 0; raise that, or leave kl_in out")
         if self.clip_high is not None and self.clip_high < self.clip:
             raise ValueError(f"clip_high: must be at least clip ({self.clip}), got {self.clip_high}")
         return self

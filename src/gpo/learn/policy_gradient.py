@@ -87,7 +87,7 @@ class PolicyGradient:
         return {"train/updates": float(len(steps)), **measured}
 
     def _minibatches(self, num: int, round_index: int) -> Iterator[list[int]]:
-        """Every pass in an order of its own, cut evenly: a few left over would make a step of their own."""
+        """A new order for every pass, cut evenly: a small remainder would make its own step."""
         num_parts = -(-num // self.settings.minibatch)
         for epoch in range(self.settings.epochs if num else 0):
             seed = derive_seed(self.seed, "shuffle", round_index, epoch)
@@ -196,7 +196,7 @@ class PolicyGradient:
         save_state(path, self.network, self.num_updates)
 
     def load(self, path: Path) -> None:
-        """Takes up the state that `save` wrote."""
+        """Restores the state that `save` wrote."""
         self.num_updates = load_state(path, self.network)
 
 

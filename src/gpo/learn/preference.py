@@ -40,10 +40,10 @@ TESTED = "1.16"
 """The minor version of TRL that the tests ran with."""
 
 Watch = Callable[[int, int], None]
-"""Told (updates done, updates in all)."""
+"""Called with (updates done, updates in all)."""
 
 Note = Callable[[int, dict[str, float]], None]
-"""Told (updates done, TRL's metrics of the last one)."""
+"""Called with (updates done, TRL's metrics of the last one)."""
 
 
 def train(
@@ -59,7 +59,7 @@ def train(
 ) -> dict[str, float]:
     """Trains the model in place; returns the means of TRL's metrics over the last epoch.
 
-    `folder` takes TRL's checkpoints, from the last of which it goes on. Rows are shuffled by `seed`.
+    `folder` takes TRL's checkpoints; training continues from the last. Rows are shuffled by `seed`.
     InputError for a TRL outside the tested range and for what the method cannot do.
     """
     check_trl()
@@ -99,16 +99,12 @@ def check_trl() -> None:
 def check_rows(rows: TrainedRows, settings: PreferenceOptimisation) -> None:
     """InputError for rows that the method cannot train, a weight among them."""
     if not rows:
-        raise InputError(f"method: {settings.method} has no row to train on; build some with gpo pairs")
+        raise InputError(f"method: {settings.method} has no rows to train on; build some with gpo pairs")
     kind = Labelled if settings.method == "kto" else Preference
     if not all(isinstance(row, kind) for row in rows):
-        raise InputError(
-            f"method: {settings.method} trains {kind.__name__} rows, and was given others; pass those"
-        )
+        raise InputError(f"method: {settings.method} trains {kind.__name__} rows, but got others")
     if settings.method == "kto" and len(rows) < 2:
-        raise InputError(
-            "method: kto estimates its reference point from other rows; one alone has none; give more rows"
-        )
+        raise InputError("method: kto estimates its reference point from other rows; give at least 2")
 
 
 def check_one_side(config: Any, rows: TrainedRows) -> None:

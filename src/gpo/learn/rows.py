@@ -18,8 +18,7 @@ def check_vocabulary(rows: TrainedRows, num_ids: int, end_ids: Ids, source: Path
                 )
             if name != "prompt_ids" and not set(end_ids).isdisjoint(ids[:-1]):
                 raise InputError(
-                    f"{source}: row {number}: {name} goes on after an end token; cut it there, or remove the "
-                    "row"
+                    f"{source}: row {number}: {name} continues after an end token; cut it or remove the row"
                 )
 
 

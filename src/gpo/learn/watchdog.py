@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 Metrics = Mapping[str, float]
 
 WINDOW = 3
-"""Rounds that are averaged, so that one unlucky round is no alarm."""
+"""Rounds that are averaged, so that one unlucky round raises no alarm."""
 
 
 def warnings(rounds: Sequence[Metrics]) -> dict[str, str]:

@@ -1,9 +1,9 @@
-"""Located trajectories to rows for offline training: pairs from one state, and what else they hold.
+"""Turns located trajectories into rows for offline training: pairs from one state, and other rows.
 
-A pair is a right and a wrong continuation of the same state, so the prefix up to there is prompt and
-only what differs is trained. The rollouts of the search are such continuations already. A continuation
-that was sampled from a later step of the trajectory was made to pass through the steps before it, so it
-says nothing for the other outcome: it stands only on the side that the trajectory itself is on.
+A pair is a right and a wrong continuation of the same state: the prefix is prompt, and only the continuations
+are trained. The search's rollouts already are such continuations. A continuation sampled from a later step
+was forced through the steps before it. It says nothing for the other outcome, so it may stand only on the
+trajectory's own side.
 """
 
 from gpo.pairs.build import build, missing_side, weight_of, with_fresh

@@ -184,7 +184,7 @@ class Rows:
         return {name: num for name, num in self.counts.items() if num and name not in USED}
 
     def why_none(self) -> str:
-        """Why there is no row, by the filters that removed them."""
+        """Why no row is left, by the filters that removed them."""
         reasons = ", ".join(f"{num} {name}" for name, num in self.left_out.items())
         return f"all {self.counts['trajectories']} trajectories were filtered out: {reasons}"
 

@@ -15,7 +15,7 @@ from gpo.types import InputError, Labelled, Preference, Rollout
 
 FILES = {"pairs": "pairs.jsonl", "unpaired": "unpaired.jsonl", "steps": "steps.jsonl", "sft": "sft.jsonl"}
 MAX_WEIGHT = 1e6
-"""Of a pair; beyond it a batch's loss is that of one pair, and float32 has no room for its square."""
+"""Largest weight of a pair; beyond it one pair is the batch's loss, and float32 cannot hold its square."""
 
 
 class MadeLine(Line):
@@ -249,6 +249,6 @@ def read_trained(run: Path, kind: str) -> list[tuple[str, Preference | Labelled]
             for one in read_lines(path, UnpairedLine)
         ]
     if not made:
-        reason = "holds no row" if path.exists() else "is not there"
+        reason = "has no rows" if path.exists() else "is not there"
         raise InputError(f"{path}: {reason}; build it with gpo pairs")
     return made

@@ -18,7 +18,7 @@ import httpcore2
 import httpx2
 
 LONGEST_S = 1e6
-"""Most that a socket is told to wait, as it takes no larger numbers."""
+"""Longest wait that a socket accepts."""
 
 
 class TooLargeError(Exception):

@@ -22,7 +22,7 @@ LEAST_BYTES, BYTES_PER_TOKEN = 2**20, 512
 """An answer may have so many bytes, plus so many for each token of it: ids, text, log-probabilities and the
 prompt's ids come to about 100. Fields that nobody asked for find room in the first."""
 WORDS_BYTES = 2**16
-"""Of an error's body, which is read to be shown."""
+"""Largest body of an error, which is read to be shown."""
 LONGEST_KEY = 4096
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _LOGGERS = ("httpx2", *(f"httpcore2.{name}" for name in ("connection", "http11", "http2", "proxy", "socks")))
@@ -80,7 +80,7 @@ def _read(response: httpx2.Response, most: int) -> Answer:
     is_error = response.status_code != 200
     coding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if coding not in ("identity", "") and not is_error:
-        raise CallError("answered with a compressed body, which was not asked for", is_gone=False)
+        raise CallError("answered with a compressed body, which was not requested", is_gone=False)
     found = bytearray()
     for part in response.iter_raw():
         found += part
@@ -134,7 +134,7 @@ def read_key() -> str:
     for place, character in enumerate(key, start=1):
         if not "!" <= character <= "~":
             what = "a line break" if character in "\r\n" else "a space" if character.isspace() else "no ASCII"
-            raise InputError(f"${KEY}: character {place} is {what}, which no key has; set it again")
+            raise InputError(f"${KEY}: character {place} is {what}, which a key cannot hold; set it again")
     if len(key) > LONGEST_KEY:
         raise InputError(f"${KEY}: has {len(key):,} characters, more than a header holds; set it again")
     return key

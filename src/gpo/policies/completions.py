@@ -15,7 +15,7 @@ PATH = "/v1/completions"
 _LEAST_LOGPROB = -1000.0
 """What is less likely was never drawn: vLLM writes -9999 for a probability of 0."""
 _ECHO = 16
-"""Ids of a prompt that are no accident where a completion begins with them all."""
+"""So many prompt ids at the start of a completion are no coincidence."""
 _LONGEST = 60
 """Characters of a value that a message shows."""
 
@@ -83,7 +83,7 @@ def choices_of(answer: Any, num: int) -> list[Json]:
         raise MalformedError(f"no list of choices{f', but error: {shown(said)}' if said else ''}")
     indices = [row.get("index") for row in rows]
     if not all(type(index) is int for index in indices) or sorted(indices) != list(range(num)):
-        raise MalformedError(f"choices have the indices {shown(indices)}, where {num} rows were asked for")
+        raise MalformedError(f"choices have the indices {shown(indices)}, but {num} rows were requested")
     return sorted(rows, key=lambda row: int(row["index"]))
 
 
@@ -93,7 +93,7 @@ def check_name(answer: Any, served: Json) -> None:
     name = str(served["id"])
     known = (name, f"{name}:latest", served.get("root"))
     if said is not None and said not in known and str(said).partition("@")[0] != name:
-        raise MalformedError(f"model is {shown(said)}, and {name!r} was asked")
+        raise MalformedError(f"model is {shown(said)}, but {name!r} was requested")
 
 
 def check_usage(answer: Json, field: str, num: int) -> None:
@@ -131,9 +131,9 @@ def _is_finished(row: Json, place: str, ids: Ids, ask: Ask, policy: PromptedPoli
         raise MalformedError(f"{place}.finish_reason is {shown(reason)}, neither stop nor length")
     ends = [i for i, one in enumerate(ids[:-1]) if one in policy.end_ids]
     if ends:
-        raise MalformedError(f"{place}.token_ids goes on after the end token {ids[ends[0]]} at {ends[0]}")
+        raise MalformedError(f"{place}.token_ids continues after the end token {ids[ends[0]]} at {ends[0]}")
     if (reason == "stop") != has_ended(ids, policy):
-        raise MalformedError(f"{place}.finish_reason is {reason!r}, which its tokens do not bear out")
+        raise MalformedError(f"{place}.finish_reason is {reason!r}, which its tokens contradict")
     if reason == "length" and len(ids) < ask.num_new:
         raise MalformedError(f"{place}.finish_reason is 'length' after {len(ids)} of {ask.num_new} tokens")
     return bool(reason == "stop")
@@ -156,7 +156,7 @@ def check_text(row: Json, place: str, ids: Ids, policy: PromptedPolicy) -> None:
     if text is None:
         return
     if not isinstance(text, str):
-        raise MalformedError(f"{place}.text is {shown(text)}, no text")
+        raise MalformedError(f"{place}.text is {shown(text)}, not text")
     theirs, ours = _letters(text), _letters(policy.tokenizer.decode(ids))
     if policy.stop and has_ended(ids, policy):
         is_same = ours.startswith(theirs)  # which stop string, and whether it is cut off, is not said
@@ -175,12 +175,10 @@ def ids_of(row: Json, place: str, num_ids: int) -> Ids:
     """The token ids of a row, each below `num_ids`."""
     ids = row.get("token_ids")
     if not isinstance(ids, list):
-        raise MalformedError(f"{place}.token_ids is {shown(ids)}, no list of ids")
+        raise MalformedError(f"{place}.token_ids is {shown(ids)}, not a list of ids")
     for i, one in enumerate(ids):
         if type(one) is not int or not 0 <= one < num_ids:
-            raise MalformedError(
-                f"{place}.token_ids[{i}] is {shown(one)}, no id of the {num_ids:,} there are"
-            )
+            raise MalformedError(f"{place}.token_ids[{i}] is {shown(one)}, not an id below {num_ids:,}")
     return tuple(ids)
 
 
@@ -188,14 +186,14 @@ def _logprobs(row: Json, place: str) -> tuple[float, ...]:
     found = row.get("logprobs")
     values = found.get("token_logprobs") if isinstance(found, dict) else None
     if not isinstance(values, list):
-        raise MalformedError(f"{place}.logprobs.token_logprobs is {shown(values)}, no list")
+        raise MalformedError(f"{place}.logprobs.token_logprobs is {shown(values)}, not a list")
     return tuple(_logprob(value, f"{place}.logprobs.token_logprobs[{i}]") for i, value in enumerate(values))
 
 
 def _logprob(value: Any, place: str) -> float:
     # Rounding lifts that of a sure token a little above 0.
     if type(value) not in (int, float) or not _LEAST_LOGPROB <= value <= 1e-2:
-        raise MalformedError(f"{place} is {shown(value)}, no log-probability of a token that was drawn")
+        raise MalformedError(f"{place} is {shown(value)}, not a log-probability of a drawn token")
     return float(value)
 
 

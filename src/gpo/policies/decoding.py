@@ -25,7 +25,7 @@ from gpo.rope import side, switch_of
 from gpo.types import Ids, Sample
 
 _STRIDE = 8
-"""Tokens between two looks at which rows have ended; a look waits for the device."""
+"""Tokens between two checks for ended rows; a check waits for the device."""
 _DENSE_FRAC = 0.75
 """Ended rows are dropped when at most this fraction of the batch is open: dropping copies the cache."""
 

@@ -83,7 +83,7 @@ class DescribedPolicy(PromptedPolicy):
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """Of every engine of this model: all but the weights."""
+        """What all engines of this model share: everything but the weights."""
         return {key: value for key, value in self.described(None).items() if key != "weights"}
 
     @property

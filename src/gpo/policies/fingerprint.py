@@ -18,19 +18,19 @@ _PROBES = 64
 
 
 def vocabulary_digest(tokenizer: Any) -> str:
-    """Of the tokens and their ids, special ones too."""
+    """Digest of the tokens and their ids, special ones too."""
     return json_digest([tokenizer.get_vocab(), sorted(map(str, tokenizer.all_special_tokens))])
 
 
 def template_digest(
     chat_template: str | None, system_prompt: str | None, template_args: Mapping[str, Any]
 ) -> str:
-    """Of all that makes a prompt of a question."""
+    """Digest of all that turns a question into a prompt."""
     return json_digest([chat_template, system_prompt, dict(template_args)])
 
 
 def weights_digest(model: torch.nn.Module) -> str:
-    """Of evenly spread weights of every tensor: cheap for any size, different after any update."""
+    """Digest of evenly spread weights of every tensor: cheap for any size, different after any update."""
     sums = hashlib.blake2b(digest_size=8)
     for name, weights in model.named_parameters():
         flat = weights.detach().reshape(-1)
@@ -41,7 +41,7 @@ def weights_digest(model: torch.nn.Module) -> str:
 
 
 def files_digest(name: str | Path) -> str:
-    """Of evenly spread bytes of every weight file of a local folder; a name on the hub is its own digest."""
+    """Digest of evenly spread bytes of a local folder's weight files; a hub name is its own digest."""
     files = sorted(path for suffix in _WEIGHTS for path in Path(name).glob(f"*{suffix}"))
     if not files:
         return str(name)

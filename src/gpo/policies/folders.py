@@ -137,7 +137,7 @@ def _weight_map(index: Path) -> dict[str, str]:
     for key, shard in found.items():
         if not isinstance(shard, str) or Path(shard).name != shard:
             raise InputError(
-                f"{index}: weight_map: {key}: {shard!r} is no name of a file beside it; {_RESTORE}"
+                f"{index}: weight_map: {key}: {shard!r} is not a file name in its folder; {_RESTORE}"
             )
     return found
 

@@ -176,7 +176,7 @@ class PromptedPolicy(Capabilities):
         return trace_of(self, problem, completion)
 
     def room(self, state: State) -> int:
-        """Tokens that may follow the state, 0 or less if none; InputError if its prompt is no prompt."""
+        """Tokens that may follow the state, 0 or less if none; InputError for an unusable prompt."""
         self._checked(state.problem.prompt_ids, state.problem.question)
         room = self.max_tokens - len(state.prefix_ids)
         return room if self.context is None else min(room, self.context - len(state.ids))

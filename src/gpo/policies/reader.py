@@ -162,7 +162,7 @@ def _parts(index: int, state: State, ids: Ids, switch: int | None) -> Iterator[_
 def _read_parts(
     model: PreTrainedModel, parts: Sequence[_Part], sampling: Sampling
 ) -> Iterator[list[tuple[float, float]]]:
-    """Of every token of each part its log-probability and the entropy of what it was drawn from.
+    """Each part's tokens: their log-probabilities and the entropies of the distributions they came from.
 
     One padded batch; padding is on the right, where a causal model never looks. The last token of the
     longest row predicts nothing here and is left out.

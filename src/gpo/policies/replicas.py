@@ -82,7 +82,7 @@ class Patience:
     """How long to wait for an answer, how often to ask again, how long to wait for a server that is gone."""
 
     timeout_s: float = 600.0
-    """Of one call as a whole: connecting, sending, waiting, and the last byte of the answer."""
+    """Limit of a whole call: connecting, sending, waiting, and the answer's last byte."""
     retries: int = 8
     gone_s: float = 300.0
 
@@ -255,7 +255,7 @@ def _content(answer: Answer) -> Any:
         return parse_json(answer.content)
     except JsonError as error:
         if answer.content.lstrip()[:1] == b"<":
-            raise MalformedError("a page of HTML, and no JSON") from None
+            raise MalformedError("an HTML page, not JSON") from None
         raise MalformedError(f"no JSON: {error}") from None
 
 

@@ -35,7 +35,7 @@ class Sight:
         self.special_ids = special_ids(tokenizer)
 
     def seen(self, state: State, action_ids: Ids, text: str) -> str:
-        """The part that is no thinking, of a completion whose whole text is `text`."""
+        """The part outside the thinking, of a completion whose whole text is `text`."""
         parts = [
             (self._raw(part), is_special)
             for is_special, run in groupby(state.prefix_ids + action_ids, self.special_ids.__contains__)

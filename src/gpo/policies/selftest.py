@@ -28,7 +28,7 @@ from gpo.types import Ids, InputError, Sample
 
 QUESTION = "Count from 1 to 9, one number a line."
 ANYTHING = "Once"
-"""What may go on in many ways, so that draws which are all alike were no draws."""
+"""A text with many continuations, so identical draws show that nothing was drawn."""
 _PLAIN, _GREEDY = Sampling(), Sampling(temperature=0.0)
 _NUM_TOKENS, _NUM_ROWS = 8, 8
 _NUM_NAMES, _LONGEST_NAME = 10, 1000
@@ -76,13 +76,13 @@ class Examined:
             rows = choices_of(answer, 2)
         except MalformedError as error:
             is_one = isinstance(answer.get("choices"), list) and len(answer["choices"]) == 1
-            why = "ignores n: two rows were asked for" if is_one else str(error)
+            why = "ignores n: two rows were requested" if is_one else str(error)
             raise self.refused(why) from None
         if any(not isinstance(row.get("token_ids"), list) for row in rows):
             raise self.refused("returns no token ids (return_token_ids): vLLM from 0.10.2 on does")
         read = [row["prompt_token_ids"] for row in rows if row.get("prompt_token_ids") is not None]
         if any(ids != list(self.ids) for ids in read):
-            raise self.refused("changes the prompt: it tokenizes it again, or puts it in a template")
+            raise self.refused("changes the prompt: it re-tokenises it or applies a template")
         if any(not isinstance(row.get("logprobs"), dict) for row in rows):
             raise self.refused("ignores logprobs")
         self.check_text(rows)
@@ -97,7 +97,7 @@ class Examined:
             raise self.refused(f"has another tokenizer than --model: {error}") from None
 
     def check_continues(self) -> None:
-        """A greedy continuation, begun again from its own middle, must come to the same end."""
+        """A greedy continuation, restarted from its own middle, must end the same way."""
         whole = self.greedy(self.ids, _NUM_TOKENS)
         middle = len(whole.action_ids) // 2
         if not middle:
@@ -119,7 +119,7 @@ class Examined:
         plain, hot = (self.top(sampling) for sampling in (_PLAIN, replace(_PLAIN, temperature=2.0)))
         shared = plain.keys() & hot.keys()
         if len(shared) < 2:
-            raise self.refused("gives no log-probabilities of the likeliest tokens (logprobs: 5)")
+            raise self.refused("returns no log-probabilities of the likeliest tokens (logprobs: 5)")
         width, hot_width = (max(d[k] for k in shared) - min(d[k] for k in shared) for d in (plain, hot))
         return abs(hot_width - width) < abs(hot_width - width / 2)
 
@@ -139,7 +139,7 @@ class Examined:
 
 
 def _is_tie(one: float, other: float) -> bool:
-    """Whether two tokens may both be the likeliest, but for the rounding of half precision."""
+    """Whether either of two tokens may be the likeliest within half-precision rounding."""
     return max(one, other) < -0.6 and abs(one - other) < 0.1
 
 
@@ -173,14 +173,14 @@ def _model(found: Any, place: str) -> Json:
         value = model.get(key)
         is_name = isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME
         if not is_name and (value is not None or key == "id"):
-            raise MalformedError(f"{place}.{key} is {shown(value)}, no name of a model")
+            raise MalformedError(f"{place}.{key} is {shown(value)}, not a model name")
     length = model.get("max_model_len")
     if length is not None and (type(length) is not int or length < 1):
-        raise MalformedError(f"{place}.max_model_len is {shown(length)}, no number of tokens")
+        raise MalformedError(f"{place}.max_model_len is {shown(length)}, not a number of tokens")
     return {key: model.get(key) for key in ("id", "root", "parent", "max_model_len")}
 
 
 def _object(answer: Any) -> Json:
     if not isinstance(answer, dict):
-        raise MalformedError(f"{shown(answer)} is no JSON object")
+        raise MalformedError(f"{shown(answer)} is not a JSON object")
     return answer

@@ -102,7 +102,7 @@ class ServerPolicy(PromptedPolicy):
         self._end()
 
     def submit(self, request: Request) -> Future[list[Sample]]:
-        """The `num` samples of this request, once they are there."""
+        """A future of this request's `num` samples."""
         return self._workers.submit(lambda: self._answer(request))
 
     def sample(self, requests: Sequence[Request]) -> list[list[Sample]]:
@@ -164,7 +164,7 @@ class ServerPolicy(PromptedPolicy):
         said = [served(self._replicas, replica, name) for replica in self._replicas.replicas]
         for one, replica in zip(said, self._replicas.replicas, strict=True):
             if one != said[0]:
-                raise InputError(f"--server {replica.url}: serves {one}, and the first server {said[0]}")
+                raise InputError(f"--server {replica.url}: serves {one}, but the first server {said[0]}")
         length = said[0]["max_model_len"]
         if isinstance(length, int):
             self.context = min(length, self.context or length)

@@ -32,7 +32,7 @@ class Stepper:
         self._thread.start()
 
     def submit(self, add: Add, finish: Finish) -> Future[Any]:
-        """What `finish` makes of the request's last output, once it is there."""
+        """A future of what `finish` makes of the request's last output."""
         future: Future[Any] = Future()
 
         def begin() -> None:
@@ -74,7 +74,7 @@ class Stepper:
             try:
                 outputs = self._engine.step()
             except Exception as error:  # noqa: BLE001 - whatever it was, what is open will not be finished
-                self._fail(EngineError(f"the engine broke off: {type(error).__name__}: {error}"))
+                self._fail(EngineError(f"the engine failed: {type(error).__name__}: {error}"))
                 continue
             for output in outputs:
                 self._finish(output)

@@ -15,7 +15,7 @@ SLOTS = 64
 
 
 class Workers:
-    """At most `num` threads that do work in the order it came; begun as they are needed."""
+    """At most `num` threads that do work in order of arrival; they start when needed."""
 
     def __init__(self, num: int) -> None:
         self._num = num
@@ -25,7 +25,7 @@ class Workers:
         self._num_begun = 0
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
-        """What `work` returns, once it is there."""
+        """A future of what `work` returns."""
         future: Future[T] = Future()
         self._queue.put(lambda: fill(future, work))
         if not self._idle.acquire(blocking=False):

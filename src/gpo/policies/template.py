@@ -31,7 +31,7 @@ class ChatTemplate:
     def __init__(self, tokenizer: Any, system_prompt: str | None, arguments: Mapping[str, Any]) -> None:
         """InputError if `arguments` holds what a policy gives itself."""
         if taken := _OURS & set(arguments):
-            raise InputError(f"template_args: {min(taken)!r} is not for the user to give; leave it out")
+            raise InputError(f"template_args: {min(taken)!r} is set by gpo; leave it out")
         self._tokenizer, self._system_prompt, self._arguments = tokenizer, system_prompt, dict(arguments)
         self._is_checked = self._has_warned = False
 
@@ -44,8 +44,8 @@ class ChatTemplate:
         if _squeezed(question) not in _squeezed(text) and not self._has_warned:
             self._has_warned = True
             warnings.warn(
-                f"the chat template changes the text of {question[:60]!r}, so that the model is asked "
-                "something else than the row says; look at such prompts before you trust the rewards",
+                f"the chat template changes the text of {question[:60]!r}, so the model does not see the "
+                "question of the row; check such prompts before you trust the rewards",
                 DataWarning,
                 stacklevel=2,
             )
@@ -113,7 +113,7 @@ class ChatTemplate:
         if opening.strip():
             raise InputError(
                 f"the chat template ignores add_generation_prompt: an answer begins with {opening[:40]!r}, "
-                "which no prompt has, so the model would go on with the user's turn; use the template that "
+                "which no prompt has, so the model would continue the user's turn; use the template that "
                 "belongs to the model"
             )
 
@@ -121,8 +121,8 @@ class ChatTemplate:
         formats = _DATE.findall(str(self._tokenizer.chat_template))
         if any(datetime.now().strftime(form) in prompt for form in formats):  # as transformers does
             warnings.warn(
-                "the chat template writes today's date into prompts, so that a run resumed on another day "
-                "asks otherwise; where the template has an argument for it, fix it with template_args "
+                "the chat template writes today's date into prompts, so a run resumed on another day "
+                "has other prompts; if the template has an argument for the date, set it in template_args "
                 "(Llama's is date_string)",
                 DataWarning,
                 stacklevel=2,

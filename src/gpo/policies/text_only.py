@@ -81,7 +81,7 @@ class TextOnlyPolicy(ServerPolicy):
         return self._call(body, parse, state, 1)
 
     def _drawn(self, text: str, room: int) -> Ids:
-        """The text's ids; MalformedError for more than were asked for, as the server then knows no limit."""
+        """The text's ids; MalformedError for more than requested: the server ignores the limit."""
         ids = tuple(self.tokenizer.encode(text))
         if len(ids) > room and "\ufffd" not in text:  # half a character is one token, and several here
             raise MalformedError(f"choices[0].text has {len(ids)} tokens, more than {room}")
@@ -134,12 +134,12 @@ class TextOnlyPolicy(ServerPolicy):
             raise InputError(f"--server {error}") from None
         if not (half + rest).startswith(whole[: len(half) + 1]):
             raise InputError(
-                f"--server {replica.url}: cannot continue an assistant's turn: from the middle it goes "
-                "on otherwise; turn its chat template off, or use another server"
+                f"--server {replica.url}: cannot continue an assistant's turn: resuming mid-completion "
+                "gave a different continuation; turn its chat template off, or use another server"
             )
         if len(draws) == 1 and self.sampling.temperature > 0:
             raise InputError(
-                f"--server {replica.url}: draws {_NUM_DRAWS} times alike at temperature 1: it ignores "
+                f"--server {replica.url}: {_NUM_DRAWS} draws at temperature 1 are all alike: it ignores "
                 "temperature or seed; use another server"
             )
 
@@ -148,7 +148,7 @@ def _text_of(answer: Any) -> tuple[str, bool]:
     row = choices_of(answer, 1)[0]
     text, reason = row.get("text"), row.get("finish_reason")
     if not isinstance(text, str):
-        raise MalformedError(f"choices[0].text is {shown(text)}, no text")
+        raise MalformedError(f"choices[0].text is {shown(text)}, not text")
     if reason not in ("stop", "length"):
         raise MalformedError(f"choices[0].finish_reason is {shown(reason)}, neither stop nor length")
     return text, reason == "stop"

@@ -81,7 +81,7 @@ def _check_open(body: str, generation_prompt: str, policy: Prompted) -> None:
 
 
 def has_structure(text: str, policy: Prompted) -> bool:
-    """Whether a text holds a mark of thinking or a special token, and so is no chance likeness."""
+    """Whether a text holds a thinking mark or a special token, and so is not a coincidence."""
     if any(True for _ in marks.marks(text, policy.sight.pairs)):
         return True
     return any(one in policy.sight.special_ids for one in policy.tokenizer.encode(text))
@@ -139,13 +139,13 @@ def _text_of(policy: Prompted, problem: Problem, message: Mapping[str, Any]) -> 
     found = {name: message[name] for name in message if name not in ("role", "content") and message[name]}
     thoughts = {name: value for name, value in found.items() if name in REASONING}
     if others := found.keys() - thoughts.keys():
-        raise InputError(f"its message has {min(others)!r}, which is no text that is searched; remove it")
+        raise InputError(f"its message has {min(others)!r}, which is not text to search; remove it")
     texts = [*thoughts.values(), *([thought] if thought else [])]
     if not texts:
         return content
     if not all(isinstance(text, str) and text.strip() == texts[0].strip() for text in texts):
         names = ", ".join(sorted(thoughts)) or "content"
-        raise InputError(f"its message thinks twice, or in something else than text ({names}); leave one")
+        raise InputError(f"its message has reasoning twice, or not as text ({names}); keep one")
     name = next(iter(thoughts), REASONING[0])
     return joined(policy, problem, name, texts[0], content)
 
@@ -161,7 +161,7 @@ def _parts(message: Mapping[str, Any]) -> tuple[str, str]:
     for part in content:
         kind, text = _part(part)
         if kind not in texts or not isinstance(text, str):
-            raise InputError(f"its message has a part {str(part)[:40]!r}, which is no text; remove it")
+            raise InputError(f"its message has a part {str(part)[:40]!r}, which is not text; remove it")
         texts[kind].append(text)
     return "".join(texts["text"]), "\n".join(texts["thinking"])
 
@@ -185,7 +185,7 @@ def joined(policy: Prompted, problem: Problem, name: str, thought: str, content:
         "give one text, with the marks that the model writes around its thinking"
     )
     if policy.template is None or not content.strip():
-        raise InputError(advice if policy.template is None else "its message thinks and says nothing")
+        raise InputError(advice if policy.template is None else "its message has reasoning but no answer")
     thinking = [{"type": "thinking", "thinking": thought}, {"type": "text", "text": content}]
     messages: list[dict[str, Any]] = [
         {"role": "assistant", "content": content, one: thought} for one in dict.fromkeys((name, *REASONING))

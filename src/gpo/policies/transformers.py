@@ -82,7 +82,7 @@ class TransformersPolicy(PromptedPolicy):
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """What the values of its states depend on: weights, vocabulary, template, sampling settings."""
+        """What its values depend on: weights, vocabulary, template, sampling settings."""
         return self.described(weights_digest(self.model))
 
     def read(self, given: Sequence[tuple[State, Ids]]) -> list[Sample]:
@@ -102,10 +102,10 @@ class TransformersPolicy(PromptedPolicy):
     def sample(self, requests: Sequence[Request]) -> list[list[Sample]]:
         """For each request its `num` samples, in order.
 
-        What is sampled depends on the request alone, not on the others or on `batch_tokens`, as far as
-        the model's arithmetic does not: kernels round differently for other shapes. A state that has
-        used up the token limit gets empty unfinished samples. InputError if a prompt is empty or as
-        long as the context; FloatingPointError if the model's logits are not finite.
+        Samples depend on the request alone, not on the others or on `batch_tokens`, except that kernels round
+        differently for other shapes. A state that has used up the token limit gets empty unfinished samples.
+        InputError if a prompt is empty or as long as the context; FloatingPointError if the model's logits
+        are not finite.
         """
         rows = [self._row(request, index) for request in requests for index in range(request.num)]
         samples = [Sample((), (), (), finished=False)] * len(rows)
@@ -124,7 +124,7 @@ class TransformersPolicy(PromptedPolicy):
         return [[next(remaining) for _ in range(request.num)] for request in requests]
 
     def interrupt(self) -> None:
-        """Makes the call of `sample` that another thread is in raise StoppedError at its next token."""
+        """Makes a `sample` call in another thread raise StoppedError at its next token."""
         self._stop.set()
 
     def _row(self, request: Request, index: int) -> Row:

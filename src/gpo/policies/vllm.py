@@ -136,7 +136,7 @@ class VllmPolicy(PromptedPolicy):
         self._close()
 
     def submit(self, request: Request) -> Future[list[Sample]]:
-        """The `num` samples of this request, once they are there."""
+        """A future of this request's `num` samples."""
         done: Future[list[Sample]] = Future()
         try:
             room = self.room(request.state)
@@ -175,7 +175,7 @@ class VllmPolicy(PromptedPolicy):
             )
         if given and self._has_loras:
             raise InputError(
-                "--engine vllm: vLLM 0.32 breaks off when it reads given text with adapters enabled; use "
+                "--engine vllm: vLLM 0.32 fails when it reads given text with adapters enabled; use "
                 "--proposal none"
             )
         return all_of([self._read(state, ids) for state, ids in given])

@@ -38,7 +38,7 @@ def load_engine(
     not the user's, or vLLM refuses any of it.
     """
     if taken := _OURS & set(arguments):
-        raise InputError(f"--vllm-args: {min(taken)!r} is not for the user to give")
+        raise InputError(f"--vllm-args: {min(taken)!r} is set by gpo; leave it out")
     config = AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code)
     found = str(config.dtype or "float32").removeprefix("torch.") if dtype == "auto" else dtype
     lora = {"max_lora_rank": next((one for one in _RANKS if one >= rank), rank)} if rank else {}

@@ -11,7 +11,7 @@ from gpo.record.line import AnyLine, Json, Line, checked, finite
 from gpo.types import InputError
 
 MAX_BYTES = 1 << 28
-"""Of a file that is one JSON object."""
+"""Largest file that is one JSON object."""
 
 
 def read_json(path: Path) -> Json:

@@ -25,14 +25,14 @@ def check_new(path: Path, settings: Json) -> None:
     if (path / "run.json").is_file():
         raise InputError(f"--output {path}: {_difference(stored_run(path).settings, settings)}")
     if path.exists():
-        raise InputError(f"--output {path}: exists and is no run of this program; choose another folder")
+        raise InputError(f"--output {path}: exists and is not a gpo run; choose another folder")
 
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """Why a folder that holds a run cannot take a new one."""
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     if not changed:
-        return "already holds this run; go on with it by --resume, or choose another folder"
+        return "already holds this run; continue it with --resume, or choose another folder"
     key = changed[0]
     return (
         f"belongs to a run with other settings ({key}: {old.get(key)!r} there, {new.get(key)!r} here); "

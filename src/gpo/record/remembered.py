@@ -1,4 +1,4 @@
-"""A policy whose samples are written down as they come, and not sampled again after a run was killed."""
+"""A policy that records its samples at once and does not sample them again after a run was killed."""
 
 from __future__ import annotations
 

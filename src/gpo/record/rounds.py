@@ -34,7 +34,7 @@ class ProblemLine(Line):
 
 
 class OutcomeLine(Line):
-    """What the samples of one problem came to."""
+    """The results of one problem's samples."""
 
     problem: str
     subject: str

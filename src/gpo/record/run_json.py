@@ -13,7 +13,7 @@ from gpo.record.line import Count, Json, Line, Rate, checked
 from gpo.types import InputError
 
 FORMAT = 2
-"""Of run.json and the files beside it. Runs of format 1, which have no such number, are read as well."""
+"""Version of run.json and the files beside it. Runs of format 1, which lack the number, are read as well."""
 
 SAVED = ("model", "best")
 """Folders that a run saves models in."""
@@ -69,7 +69,7 @@ class Stored(dict[str, Any]):
 def stored_run(path: Path) -> RunFile:
     """What run.json of the run at `path` says; InputError if there is none that this version reads."""
     if not (path / "run.json").exists():
-        raise InputError(f"{path}: holds no run.json, so it is no run folder; give one that --output named")
+        raise InputError(f"{path}: holds no run.json, so it is not a run; give one that --output named")
     run = read_as(path / "run.json", RunFile)
     if run.format not in (1, FORMAT):
         wrote = run.versions.get("gpo", run.format)

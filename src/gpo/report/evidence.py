@@ -15,7 +15,7 @@ PER_SIDE = 3
 """Continuations of each outcome that are kept of a state."""
 
 MAX_CHARACTERS = 6_000
-"""Of a continuation; the rest is cut and the cut is shown."""
+"""Longest continuation; the rest is cut and the cut is shown."""
 
 Place = tuple[int, str, str]
 """Round, problem, and the digest of the prefix: a state, under one policy."""

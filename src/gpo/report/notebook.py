@@ -48,7 +48,7 @@ def value_curve(curve: ValueCurve) -> str:
 
 
 def located(found: Found) -> str:
-    """What is believed of a trajectory's values, with the critical step marked."""
+    """A trajectory's estimated values, with the critical step marked."""
     return _curve(found.curve, found.estimate, found.critical, found.probabilities)
 
 

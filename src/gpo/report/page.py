@@ -31,7 +31,7 @@ SCRIPTS = (
 STYLES = ("vendor/katex.min.css", "page.css")
 
 MAX_BYTES = 5_000_000
-"""Of the file."""
+"""Largest file."""
 
 
 @cache

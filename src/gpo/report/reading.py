@@ -59,8 +59,7 @@ def read_run(path: Path) -> Run:
     curves = tuple(read_lines(path / "curves.jsonl", CurveLine))
     if not rounds and not curves:
         raise InputError(
-            f"{path}: this run of `gpo {command}` is empty: nothing of it is complete yet; "
-            "wait, or go on with --resume"
+            f"{path}: this run of `gpo {command}` has nothing complete yet; wait, or continue with --resume"
         )
     return Run(path.resolve().name, path, command, settings, rounds, curves)
 

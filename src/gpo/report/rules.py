@@ -29,7 +29,7 @@ def picks(line: CurveLine, search: str, num_values: int) -> Picks:
 
 
 def told(line: CurveLine, search: str, num_values: int) -> Search:
-    """The run's search as it stands after the recorded counts, `num_values` rollouts a boundary."""
+    """The run's search after the recorded counts, `num_values` rollouts per boundary."""
     outcome = float(line.successes[-1] > 0) if line.trials[-1] else None
     given: Settings = {"num_steps": line.num_steps, "outcome": outcome}
     run: Search

@@ -100,7 +100,7 @@ def _signal(line: RoundLine) -> float | None:
 
 
 def reset_values(curves: Sequence[CurveLine]) -> dict[int, tuple[float | None, float | None]]:
-    """By round, the mean value believed just before the critical steps, with its standard error."""
+    """By round, the mean estimated value just before the critical steps, with its standard error."""
     values = defaultdict(list)
     for line in curves:
         if line.critical and (value := line.values[line.critical.index]) is not None:
@@ -109,12 +109,12 @@ def reset_values(curves: Sequence[CurveLine]) -> dict[int, tuple[float | None, f
 
 
 def success_rate(run: Run) -> tuple[float | None, float | None]:
-    """Of the first rollouts of `gpo locate`, with its error over problems; None for a training run."""
+    """Success rate of `gpo locate`'s first rollouts and its error over problems; None for training runs."""
     return mean_and_stderr([rate for line in run.rounds for rate in line.rates if rate is not None])
 
 
 def mean_reset_value(curves: Sequence[CurveLine]) -> tuple[float | None, float | None]:
-    """Mean of the values believed before the critical steps, with its standard error."""
+    """Mean of the estimated values before the critical steps, with its standard error."""
     values = [line.values[line.critical.index] for line in curves if line.critical]
     return mean_and_stderr([value for value in values if value is not None])
 

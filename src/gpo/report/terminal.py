@@ -50,7 +50,7 @@ def trajectory(line: CurveLine) -> RenderableType:
 
 
 def _colour(change: float | None) -> str:
-    """Of the critical step: red where it lost chances, green where it won some."""
+    """Colour of the critical step: red if it lowered the chance of success, green if it raised it."""
     return "bold" if change is None else "bold red" if change < 0 else "bold green"
 
 

@@ -18,7 +18,7 @@ from gpo.seeds import json_digest
 Json = dict[str, Any]
 
 EVIDENCE_FRAC = 0.5
-"""Of the bytes, kept for continuations when trajectories are too many or too long for all."""
+"""Share of the bytes for continuations when trajectories are too many or too long to show all."""
 
 MAX_STEP_CHARACTERS = 40_000
 SHOWN_SETTINGS = ("model", "task", "data", "rule", "search", "splitter", "max_tokens", "seed")

@@ -6,9 +6,9 @@
             search.tell(boundary, successes, num)
     search.result()                          # the critical step, or None if none is credible
 
-Many searches run in lock-step: the asks of all of them make one batch. `uniform` is the paper's
-allocation, `bisect` what OmegaPRM (arXiv 2406.06592) and Pivotal Token Search do, and `adaptive` asks
-where a rollout is expected to improve the decision most for its tokens.
+Many searches run in lock-step: all their asks form one batch. `uniform` is the paper's allocation, `bisect`
+that of OmegaPRM (arXiv 2406.06592) and Pivotal Token Search, and `adaptive` asks where a rollout should
+improve the decision most per token.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def uniform(n: int, *, pooled: bool = False, **settings: Unpack[Settings]) -> Un
 
 
 def bisect(n: int, threshold: float = 0.2, **settings: Unpack[Settings]) -> Bisect:
-    """Recursive bisection of the largest change, `n` rollouts a boundary."""
+    """Recursive bisection of the largest change, `n` rollouts per boundary."""
     return Bisect(n, threshold, **settings)
 
 

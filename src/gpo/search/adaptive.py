@@ -15,55 +15,25 @@ from gpo.search.base import Search, Settings
 from gpo.types import CriticalStep
 
 SETTLED = 0.99
-"""A search is settled if it is so sure of its step, or that there is none."""
+"""A search is settled at this probability of its step, or of there being none."""
 MAX_TRACES = 40
-"""Without a budget a search ends after the tokens of so many trajectories."""
+"""Without a budget a search ends after the tokens of this many trajectories."""
 LOOK_AHEAD = (4, 16)
-"""Rollouts that one is imagined to ask for when a boundary is weighed up: the better rate counts."""
+"""Numbers of rollouts to imagine when a boundary is weighed; the better rate counts."""
 NUM_PATHS = 256
-"""Paths drawn for an ask."""
+"""Paths drawn per ask."""
 COST_FLOOR = 0.1
-"""Of a trajectory, added to a rollout's cost: near-free boundaries at the end would be asked for ever."""
+"""Share of a trajectory added to a rollout's cost, or the cheap last boundaries would be asked forever."""
 TRIALS_PER_ASK = 6
-"""An ask is for one rollout, and one more for each so many trials that its boundary has."""
-MAX_TRACES = 40
-"""Without a budget a search ends after the tokens of so many trajectories."""
-LOOK_AHEAD = (4, 16)
-"""Rollouts that one is imagined to ask for when a boundary is weighed up: the better rate counts."""
-NUM_PATHS = 256
-"""Paths drawn for an ask."""
-COST_FLOOR = 0.1
-"""Of a trajectory, added to a rollout's cost: near-free boundaries at the end would be asked for ever."""
-TRIALS_PER_ASK = 6
-"""An ask is for one rollout, and one more for each so many trials that its boundary has."""
-LOOK_AHEAD = (4, 16)
-"""Rollouts that one is imagined to ask for when a boundary is weighed up: the better rate counts."""
-NUM_PATHS = 256
-"""Paths drawn for an ask."""
-COST_FLOOR = 0.1
-"""Of a trajectory, added to a rollout's cost: near-free boundaries at the end would be asked for ever."""
-TRIALS_PER_ASK = 6
-"""An ask is for one rollout, and one more for each so many trials that its boundary has."""
-NUM_PATHS = 256
-"""Paths drawn for an ask."""
-COST_FLOOR = 0.1
-"""Of a trajectory, added to a rollout's cost: near-free boundaries at the end would be asked for ever."""
-TRIALS_PER_ASK = 6
-"""An ask is for one rollout, and one more for each so many trials that its boundary has."""
-COST_FLOOR = 0.1
-"""Of a trajectory, added to a rollout's cost: near-free boundaries at the end would be asked for ever."""
-TRIALS_PER_ASK = 6
-"""An ask is for one rollout, and one more for each so many trials that its boundary has."""
-TRIALS_PER_ASK = 6
-"""An ask is for one rollout, and one more for each so many trials that its boundary has."""
+"""An ask is for one rollout, plus one for every this many trials at its boundary."""
 
 
 class Adaptive(Search):
-    """Asks where rollouts are expected to improve the decision most for each token they cost.
+    """Asks where rollouts should improve the decision most per token.
 
-    The decision is the step with the highest posterior mean of the rule's quantity under the pooled
-    estimator (gpo.paths). A boundary's worth is the knowledge gradient: by how much, on average over what
-    a few rollouts there may show, the best posterior mean rises (Frazier, Powell, Dayanik 2008).
+    The decision is the step with the highest posterior mean of the rule's quantity under the pooled estimator
+    (gpo.paths). A boundary's worth is the knowledge gradient: the expected rise of the best posterior mean
+    after a few rollouts there (Frazier, Powell, Dayanik 2008).
     """
 
     def __init__(self, **settings: Unpack[Settings]) -> None:

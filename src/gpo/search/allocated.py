@@ -54,9 +54,9 @@ class Uniform(Search):
 
 
 class Bisect(Search):
-    """Halves the segment across which the value changes most, with `n` rollouts a boundary.
+    """Halves the segment across which the value changes most, with `n` rollouts per boundary.
 
-    A segment that changes by less than `threshold` is left whole, so changes that cancel are missed.
+    A segment that changes by less than `threshold` is not split, so changes that cancel are missed.
     """
 
     def __init__(self, n: int, threshold: float = 0.2, **settings: Unpack[Settings]) -> None:
@@ -89,7 +89,7 @@ class Bisect(Search):
         return [(a + b) // 2 for a, b in sorted(found, key=lambda segment: -changes[segment])]
 
     def best(self) -> CriticalStep | None:
-        """The rule on the boundaries that were sampled; in the middle of the segment that it names."""
+        """The middle of the segment that the rule names among the sampled boundaries."""
         coarse = self._coarse()
         if coarse is None:
             return None

@@ -18,22 +18,10 @@ from gpo.types import CriticalStep, InputError, ValueCurve
 
 CREDIBLE = 0.9
 """`result` names a step if P(|A| >= min_effect) is at least this."""
-SETTLED = 0.99
-"""A search is settled if it is so sure of its step, or that there is none."""
-MAX_TRACES = 40
-"""Without a budget a search ends after the tokens of so many trajectories."""
-LOOK_AHEAD = (4, 16)
-"""Rollouts that one is imagined to ask for when a boundary is weighed up: the better rate counts."""
-NUM_PATHS = 256
-"""Paths drawn for an ask."""
-COST_FLOOR = 0.1
-"""Of a trajectory, added to a rollout's cost: near-free boundaries at the end would be asked for ever."""
-TRIALS_PER_ASK = 6
-"""An ask is for one rollout, and one more for each so many trials that its boundary has."""
 
 
 class Settings(TypedDict, total=False):
-    """What every search is started with; the first two are needed."""
+    """What every search starts with; the first two are required."""
 
     num_steps: Required[int]
     outcome: Required[float | None]
@@ -41,13 +29,13 @@ class Settings(TypedDict, total=False):
     step_tokens: Sequence[int] | None
     """[S] lengths; all 1 if None."""
     proposal: Sequence[float] | None
-    """[S] scores from a cheap look at the steps, higher is likelier critical."""
+    """[S] cheap scores of the steps; higher means likelier critical."""
     prior: PathPrior | None
     """What earlier searches have taught; shared between searches."""
     budget_tokens: int | None
     rule: str
     min_effect: float
-    """The |A| that `credibility` is about."""
+    """The |A| behind `credibility`."""
     seed: int
 
 
@@ -78,20 +66,20 @@ class Search(ABC):
             raise ValueError(f"proposal must be {num_steps} finite scores, got {list(proposal)}")
         self.num_steps, self.outcome, self.rule = num_steps, outcome, rule
         self.proposal, self.prior = proposal, prior
-        """What the pooled estimator starts from; the paired one, and bisection, have no use for them."""
+        """The pooled estimator starts from these; the paired one and bisection ignore them."""
         self.min_effect, self.seed = min_effect, seed
         self.bounds = tuple(accumulate(lengths, initial=0))
         self.budget_tokens = budget_tokens or math.inf
         self.successes, self.trials = [0] * num_steps, [0] * num_steps
         self.tokens = 0
-        """Asked for so far: as told where told, else as expected."""
+        """Tokens of all asks so far: as told, else as expected."""
         self._pending: dict[int, int] = {}
 
     @abstractmethod
     def ask(self, width: int = 1) -> list[tuple[int, int]]:
-        """Up to `width` (boundary, number of rollouts) to sample now, none that is on its way already.
+        """Up to `width` (boundary, number of rollouts) to sample now, none that is already under way.
 
-        [] if the search is done, or if it waits for answers.
+        [] if the search is done or waits for answers.
         """
 
     @property
@@ -101,16 +89,16 @@ class Search(ABC):
 
     @abstractmethod
     def best(self) -> CriticalStep | None:
-        """The best answer so far; None only where there is no evidence at all."""
+        """The best answer so far; None only without any evidence."""
 
     def probabilities(self, rule: str | None = None) -> list[float]:
         """[S] probability that each step is the argmax of `rule`, the search's own if None."""
         return curves.probabilities(self.curve, rule or self.rule, seed=self.seed)
 
     def believed(self, boundary: int) -> float | None:
-        """The value believed of a boundary now; None if rewards do not decide where rollouts are asked for.
+        """A boundary's current estimated value; None if rewards do not decide where rollouts go.
 
-        It is the pooled estimator's, whatever names the step: it knows something even of a single rollout.
+        It comes from the pooled estimator, whatever names the step: that learns even from a single rollout.
         """
         return float((self._path().marginals @ LEVELS)[boundary])
 
@@ -125,7 +113,7 @@ class Search(ABC):
         return curves.paired_estimate(self.curve)
 
     def result(self) -> CriticalStep | None:
-        """The best answer if it is credible, else None: no step is."""
+        """The best answer if it is credible, else None."""
         best = self.best()
         return best if best and best.credibility >= CREDIBLE else None
 
@@ -136,14 +124,14 @@ class Search(ABC):
         return ValueCurve(self.bounds, (*self.successes, int(self.outcome or 0)), (*self.trials, known))
 
     def expected_tokens(self, boundary: int) -> int:
-        """Tokens of one rollout from there: what the trajectory had left."""
+        """Expected tokens of one rollout from there: the trajectory's remaining length."""
         return self.bounds[-1] - self.bounds[boundary]
 
     def tell(self, boundary: int, successes: int, num: int, tokens: int | None = None) -> None:
         """Count `successes` of `num` rollouts, asked for or not.
 
-        It answers what was asked for at the boundary, however few came: the rest is lost. `tokens` are
-        those that the rollouts took, in place of the expected ones.
+        It closes what was asked at the boundary, even if fewer rollouts came. `tokens` are those that the
+        rollouts took, instead of the expected ones.
         """
         if not 0 <= boundary < self.num_steps:
             raise ValueError(f"boundary {boundary} is not in 0..{self.num_steps - 1}")

@@ -115,8 +115,7 @@ def load_splits(
     )
     if not kept:
         raise InputError(
-            "no problem is left to train on: all their questions are in the evaluation data; give "
-            "other --eval-data"
+            "no training problem is left: all questions are in the evaluation data; give other --eval-data"
         )
     return kept, held_out
 
@@ -165,7 +164,7 @@ Questions = Mapping[str, str]
 def without_overlaps(
     train: Sequence[Problem], held_out: Sequence[Problem], settings: LearningDataSettings
 ) -> list[Problem]:
-    """The training problems that resemble none to evaluate on, nor one of a benchmark at hand.
+    """The training problems that resemble none of the evaluation or an available benchmark.
 
     What is left out is a DataWarning. Generated questions share their wording by design and are kept
     apart by their own splits, so for them nothing is done.

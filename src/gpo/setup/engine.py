@@ -164,7 +164,7 @@ def suited(recipe: Recipe, policy: Policy) -> Recipe:
     is_blind = recipe.proposal in ("entropy", proposals.entropy) and not policy.has_entropies
     if is_searched and is_blind:
         warnings.warn(
-            "the engine gives no entropies, so its proposal has nothing to say; --proposal surprisal is free",
+            "the engine returns no entropies, so the proposal has no effect; --proposal surprisal is free",
             DataWarning,
             stacklevel=2,
         )

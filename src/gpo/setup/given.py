@@ -73,15 +73,15 @@ def _warn(traces: Sequence[Trace]) -> None:
     """Says how many traces repeat the end of the prompt, and how many end thinking that nothing opens."""
     for repeated, num in Counter(trace.repeated for trace in traces if trace.repeated).items():
         warnings.warn(
-            f"{num} of {len(traces)} traces repeat what the prompt ends with already ({repeated[-40:]!r}); "
-            "it is taken once",
+            f"{num} of {len(traces)} traces repeat the end of the prompt ({repeated[-40:]!r}); the repeat "
+            "is dropped",
             DataWarning,
             stacklevel=2,
         )
     if num := sum(trace.is_unopened for trace in traces):
         warnings.warn(
-            f"{num} of {len(traces)} traces end thinking that neither they nor the prompt open; set "
-            "template_args or put the opening mark in front, as it was when they were written",
+            f"{num} of {len(traces)} traces close thinking that neither they nor the prompt opened; "
+            "set template_args or add the opening mark, as when they were written",
             DataWarning,
             stacklevel=2,
         )

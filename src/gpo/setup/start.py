@@ -27,12 +27,12 @@ class Parts(Protocol):
 
     @property
     def fingerprint(self) -> Mapping[str, Any]:
-        """Of the policy, as far as it is known without its weights."""
+        """The policy's fingerprint, as far as it is known without its weights."""
         ...
 
     @property
     def rows(self) -> Sequence[RowLine] | None:
-        """The rows by their content; None where they are read while the run goes on."""
+        """The rows by their content; None if they are read while the run works."""
         ...
 
 

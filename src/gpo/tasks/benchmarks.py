@@ -185,7 +185,7 @@ def _records(source: str) -> list[tuple[str, Record]]:
 
 
 def content_digest(rows: Iterable[Row]) -> str:
-    """Of the questions and gold answers, in whatever order and kind of file they come."""
+    """Digest of the questions and gold answers, whatever their order and kind of file."""
     lines = sorted(f"{row.question}\x1f{row.answer}" for row in rows)
     return hashlib.blake2b("\x1e".join(lines).encode(), digest_size=8).hexdigest()
 

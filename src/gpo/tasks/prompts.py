@@ -36,9 +36,9 @@ STOPS: Mapping[str, tuple[str, ...]] = {
     "option": ("\nQuestion:",),
     "bbh": ("\nQ:",),
 }
-"""What ends the completion of a few-shot prompt, as a base model goes on with the next example."""
+"""What ends the completion of a few-shot prompt, because a base model continues with the next example."""
 MAX_BYTES = 4 * 2**20
-"""Of a template or of worked examples."""
+"""Largest file with a template or worked examples."""
 EXAMPLE_LENGTH = 300
 """Characters of a worked solution that is best shown."""
 WITHHELD = ("solution", "answer", "steps", "entry", "pivot")
@@ -80,7 +80,7 @@ def prompt(
     if style not in STYLES:
         return _filled(_own(style), str(style), _no_examples)
     if task is None or not is_benchmark:
-        raise InputError(f"--prompt {style}: is there for the benchmarks only; give plain or FILE.jinja")
+        raise InputError(f"--prompt {style}: works for benchmarks only; give plain or FILE.jinja")
     verifier = BENCHMARKS[task].verifier
     template = _compiled((FOLDER / style / f"{verifier}.jinja").read_text(encoding="utf-8"), style)
     return _filled(template, style, _examples(task, data_dir, num) if style == "few-shot" else _no_examples)
@@ -139,7 +139,7 @@ def _no_examples(row: Row) -> Mapping[str, Any]:
 
 
 def _examples(task: str, data_dir: str | None, num: int | None) -> Callable[[Row], Mapping[str, Any]]:
-    """What a few-shot prompt shows before a row; subjects have examples of their own where there are any."""
+    """What a few-shot prompt shows before a row; subjects have their own examples if there are any."""
     if task == "bbh":
         return lambda row: {"shots": [], "preamble": _published(str(row.columns["subject"]), data_dir)}
     source = SHOTS[task]

@@ -13,9 +13,9 @@ from gpo.types import InputError
 
 RAY = "ray:"
 MAX_ROW_BYTES = 16 * 2**20
-"""Of one line: no prompt is that long, and a file without line ends must not fill the memory."""
+"""Longest line: no prompt is that long, and a file without line ends must not fill the memory."""
 MAX_JSON_BYTES = 256 * 2**20
-"""Of a .json file, which can only be read whole."""
+"""Largest .json file, which can only be read whole."""
 _TO_JSONL = "pandas.read_{kind}('FILE').to_json('FILE.jsonl', orient='records', lines=True)"
 _CONVERSIONS = {
     ".csv": _TO_JSONL.format(kind="csv"),
@@ -54,7 +54,7 @@ def read_records(data: str, limit: int | None = None) -> list[tuple[str, Record]
     if data.startswith(HUB):
         found = read_hub(data)
     elif data.startswith(RAY):
-        raise InputError(f"{data}: read by sample, locate and eval alone; give a file or {HUB}OWNER/NAME")
+        raise InputError(f"{data}: only sample, locate and eval read it; give a file or {HUB}OWNER/NAME")
     else:
         found = _reader(data)(Path(data))
     records = list(islice(found, limit))
@@ -127,9 +127,9 @@ def _lines(path: Path, file: IO[bytes]) -> Iterator[bytes]:
 
 def _parsed(line: bytes, where: str, is_first: bool) -> Record:
     if is_first and line.startswith(b"["):
-        raise InputError(f"{where}: begins a JSON list; name the file .json, or write one object a line")
+        raise InputError(f"{where}: begins a JSON list; name the file .json, or write one object per line")
     if line == b"{":
-        raise InputError(f"{where}: is the start of an object over several lines; write one object a line")
+        raise InputError(f"{where}: is the start of an object over several lines; write one object per line")
     try:
         record = parse_json(line, is_data=True)
     except JsonError as error:

@@ -18,14 +18,14 @@ from gpo.types import Ids, InputError, Problem
 
 ID_COLUMNS = ("id", "unique_id", "question_id")
 REFUSED_COLUMNS = {
-    **dict.fromkeys(("image", "images", "video", "videos", "audio"), "only text can be asked"),
+    **dict.fromkeys(("image", "images", "video", "videos", "audio"), "only text is supported"),
     **dict.fromkeys(("tools", "tool_calls", "functions"), "tool turns are not supported"),
 }
 MAX_PROMPT_CHARS = 4_000_000
 MAX_ANSWER_CHARS = 100_000
 MAX_ID_CHARS = 1000
 MAX_EXPONENT = 400
-"""Of a number that is written out; a double has at most 308."""
+"""Largest exponent of a number that is written out; a double has at most 308."""
 _SHAREGPT = {"human": "user", "gpt": "assistant"}
 _WRITTEN_TURNS = re.compile(r"""\s*\[\s*\{\s*["'](role|from|content|value)["']\s*:""")
 

@@ -91,8 +91,8 @@ def mmlu(record: Record, where: str) -> Row:
     options = _options(record, "choices", where)
     if not isinstance(answer, int) or isinstance(answer, bool) or not 0 <= answer < len(options):
         raise InputError(
-            f"{where}: answer 'answer' is {shown(answer)}, no index of its {len(options)} choices; correct "
-            "or remove the row"
+            f"{where}: answer 'answer' is {shown(answer)}, not an index of its {len(options)} choices; "
+            "correct or remove the row"
         )
     return _choice(record, where, options, LETTERS[answer], "subject")
 
@@ -103,7 +103,7 @@ def mmlu_pro(record: Record, where: str) -> Row:
     answer = text(record, "answer", where)
     if answer not in LETTERS[: len(options)]:
         raise InputError(
-            f"{where}: answer 'answer' is {shown(answer)}, no letter of its {len(options)} options; "
+            f"{where}: answer 'answer' is {shown(answer)}, not a letter of its {len(options)} options; "
             "correct or remove the row"
         )
     row = _choice(record, where, options, answer, "category")

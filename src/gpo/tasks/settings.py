@@ -11,7 +11,7 @@ from gpo.files import check_path
 from gpo.settings import Settings
 
 TASK_OWN = ("name", "split", "size", "seed", "data_dir")
-"""Settings of a task that have flags of their own."""
+"""Settings of a task that have their own flags."""
 
 
 class BenchmarkSettings(Settings):
@@ -116,7 +116,7 @@ class LearningDataSettings(DataSettings):
 
     allow_test: bool = Field(False, description=NO_TEST)
     decontaminate: bool = Field(
-        True, description="Leave out questions that resemble one of the evaluation or of a benchmark at hand"
+        True, description="Leave out questions that resemble one of the evaluation or an available benchmark"
     )
 
 
@@ -139,4 +139,4 @@ class OverlapSettings(BenchmarkSettings, ColumnSettings):
     section = "Overlap"
     arguments = ("file",)
 
-    file: str = Field(description="Training file to compare with the benchmarks at hand")
+    file: str = Field(description="Training file to compare with the available benchmarks")

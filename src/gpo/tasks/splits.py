@@ -74,7 +74,7 @@ def is_test(split: str) -> bool:
 def held_out_dataset(dataset: Any) -> str | None:
     """What the rows of a `datasets.Dataset` are, if they are for testing, by the names that it still has.
 
-    A data set that was made of lists, joined or read from a file of one's own has none, and None is returned.
+    None for a data set made from lists, joined, or read from the user's own file: it has no names.
     """
     split, name = str(getattr(dataset, "split", None) or ""), str(dataset.info.dataset_name or "")
     for task, known in BENCHMARKS.items():

@@ -257,7 +257,7 @@ def read_memory(path: Path) -> Memory:
 
 
 def accuracies(lines: Sequence[Json]) -> list[float]:
-    """Of every evaluation so far."""
+    """Accuracies of all evaluations so far."""
     return [line["evaluation"]["accuracy"] for line in lines if "evaluation" in line]
 
 

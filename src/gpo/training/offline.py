@@ -68,9 +68,7 @@ class Offline(Learner):
         kind = "unpaired" if self.settings.method == "kto" else "pairs"
         made, stored = read_trained(run, kind), stored_settings(run, "pairs")
         if kind == "unpaired" and stored["weight"] != "none":
-            raise InputError(
-                f"--pairs {run}: has weights, which kto cannot honour; build it without --weight"
-            )
+            raise InputError(f"--pairs {run}: has weights, which kto cannot use; build it without --weight")
         check_same_prompts(run, fingerprint_of(run), self.asking.fingerprint, "to be trained")
         held = {problem.question for problem in held_out}
         asked = {question: question for question, _ in made if question not in held}

@@ -47,7 +47,7 @@ def report(lines: Sequence[Json], summary: Json) -> list[RenderableType]:
         *([f"left out: {left}"] if left else []),
         *told(summary["unjudged"]),
         terminal.ledger(summary["tokens"]),
-        *(f"left of the budget: {num:,} {name}" for name, num in summary["unspent"].items()),
+        *(f"budget left: {num:,} {name}" for name, num in summary["unspent"].items()),
         "",
         *rates,
         f"written to {summary['run']}",

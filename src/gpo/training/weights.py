@@ -40,7 +40,7 @@ class Weights:
         self.sampler = SharedPolicy(self.engine or self.policy, ranks)
 
     def sync(self, problems: Sequence[Problem]) -> dict[str, float]:
-        """Hands the weights to an engine that has a copy of its own; returns how far it is then off."""
+        """Hands the weights to an engine that keeps a copy; returns how far the copy is then off."""
         if self.engine is None:
             return {}
         probes = [State(problem) for problem in problems[:PROBES]]
@@ -55,7 +55,7 @@ def processes(settings: TrainSettings) -> Ranks:
 
     ranks = Ranks(Accelerator(cpu=is_cpu(settings)))
     if ranks.num > 1 and settings.engine != "transformers":
-        raise InputError("--engine vllm: updates of several processes are not handed over; train with one")
+        raise InputError("--engine vllm: takes no updates from several processes; train with one")
     return ranks
 
 

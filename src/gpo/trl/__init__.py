@@ -3,8 +3,8 @@
     rollouts = gpo.trl.rollout_func(verifier=gpo.verifiers.load("math"))
     trainer = GRPOTrainer(..., rollout_func=rollouts, reward_funcs=rollouts.reward, train_dataset=...)
 
-The data set has the columns `prompt`, text or messages, and `answer`. Everything else, such as G, the
-temperature and the longest completion, is the trainer's own setting. Only public names of TRL are used.
+The data set has the columns `prompt`, text or messages, and `answer`. Everything else, such as G, temperature
+and completion length, is the trainer's own setting. Only public names of TRL are used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gpo.types import InputError
 __all__ = ["TESTED", "Rollouts", "rloo", "rollout_func"]
 
 TESTED = "1.16"
-"""The version of TRL that the tests run; `rollout_func` is experimental there and may change in any other."""
+"""The version of TRL that the tests run; `rollout_func` is experimental there and may change in others."""
 
 try:
     _VERSION = version("trl")
@@ -41,20 +41,20 @@ def rollout_func(
     thinking_marks: Sequence[Sequence[str]] = (),
     allow_test: bool = False,
 ) -> Rollouts:
-    """What to pass as `rollout_func`; its method `reward` is what to pass in `reward_funcs`.
+    """Pass this as `rollout_func`, and its method `reward` in `reward_funcs`.
 
-    Of a process's groups, `reset_share`, rounded down, are reset groups where enough critical steps are
-    found: at most 0.5, as a fresh group gives at most one; None is the recipe's max_reset_frac. `recipe`
-    says whose trajectories are explored and how; group_size, reset_size and problems_per_round are the
-    trainer's, and states of earlier calls (`archived`) have no place. Without "values" in `trained` a
-    reset group has none of the rollouts that chose its state. `batch_tokens` bounds the key-value cache
-    while sampling. `seed` None is the trainer's. `thinking_marks` are pairs that open and close what no
-    reader sees, beside those that gpo.marks knows. A train_dataset whose own names say that it is for testing
-    (its split, or a benchmark without training rows) is refused unless `allow_test`; one without names, such
-    as Dataset.from_dict makes, cannot be told.
+    `reset_share` (rounded down) is the share of a process's groups that are reset groups, if enough critical
+    steps are found: at most 0.5, because a fresh group gives at most one; None means the recipe's
+    max_reset_frac. `recipe` says whose trajectories are explored and how; group_size, reset_size and
+    problems_per_round are the trainer's, and states of earlier calls (`archived`) are not used. Without
+    "values" in `trained` a reset group has none of the rollouts that chose its state. `batch_tokens` bounds
+    the key-value cache while sampling. `seed` None means the trainer's. `thinking_marks` adds pairs of
+    thinking marks to those of gpo.marks. A train_dataset named as test data (by its split, or as a benchmark
+    without training rows) is refused unless `allow_test`; one without names, as from Dataset.from_dict,
+    cannot be checked.
 
-    InputError if TRL's version is not the tested one or a setting is out of range; what the trainer's
-    settings do not allow is refused when it first asks for rollouts.
+    InputError if TRL's version is not the tested one or a setting is out of range. Trainer settings that do
+    not work are refused when it first asks for rollouts.
     """
     if not _VERSION.startswith(f"{TESTED}."):
         raise InputError(
@@ -67,13 +67,13 @@ def rollout_func(
 
 
 def rloo(num_generations: int, reward_weights: Sequence[float] = (1.0,)) -> dict[str, Any]:
-    """Settings of a GRPOConfig, `num_generations` among them, with which GRPOTrainer is RLOO.
+    """GRPOConfig settings, including `num_generations`, that turn GRPOTrainer into RLOO.
 
-    RLOOTrainer has no rollout function. The leave-one-out advantage (arXiv 2402.14740) is the reward
-    minus the group's mean times G / (G - 1), a weight of all rewards, and its loss sums the tokens of a
-    completion before the mean over completions, which TRL calls luspo. `reward_weights` are those of
-    your reward functions. Exact as long as samples train once, by the weights that sampled them, which
-    is TRL's default; beta, if you set it, is GRPO's penalty in the loss and not RLOO's in the reward.
+    RLOOTrainer has no rollout function. The leave-one-out advantage (arXiv 2402.14740) is the reward minus
+    the group's mean times G / (G - 1), a weight of all rewards, and its loss sums the tokens of a completion
+    before averaging over completions, which TRL calls luspo. `reward_weights` are those of your reward
+    functions. Exact as long as samples train once, by the weights that sampled them, which is TRL's default.
+    beta, if set, is GRPO's penalty in the loss, not RLOO's in the reward.
     """
     if num_generations < 2:
         raise InputError(f"num_generations is {num_generations}; leaving one out needs at least 2")

@@ -126,7 +126,7 @@ def num_resets(num_groups: int, reset_share: float) -> int:
     num = math.floor(reset_share * num_groups + 1e-9)
     if reset_share and not num:
         raise InputError(
-            f"reset_share is {reset_share}, which of this process's {num_groups} groups is none; make "
+            f"reset_share is {reset_share}, less than one of this process's {num_groups} groups; make "
             f"per_device_train_batch_size x steps_per_generation at least {math.ceil(1 / reset_share)} x "
             "num_generations, or give 0"
         )

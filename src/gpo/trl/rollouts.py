@@ -197,7 +197,7 @@ class Rollouts:
         return policy
 
     def _next_seed(self) -> int:
-        """Of this call: by process, optimiser step and the call within it, so that a resumed run goes on."""
+        """Seed of this call: by process, optimiser step and the call within it, for exact resumption."""
         mode, step = "train" if self._trainer.model.training else "eval", self._trainer.state.global_step
         self._call = (mode, step, self._call[2] + 1 if self._call[:2] == (mode, step) else 0)
         seed = self._trainer.args.seed if self._seed is None else self._seed

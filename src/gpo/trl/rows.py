@@ -95,7 +95,7 @@ def question(prompt: Prompt, where: str) -> str:
         content = "".join(block.get("text") or "" for block in content if block.get("type") == "text")
     if not isinstance(content, str) or not content.strip():
         raise InputError(
-            f"{where}: the prompt's last message has no text, and only text can be asked; remove the row"
+            f"{where}: the prompt's last message has no text, and only text is supported; remove the row"
         )
     return content
 
@@ -104,7 +104,7 @@ def _indexable(name: str, dataset: Any) -> Iterable[Mapping[str, Any]]:
     if not isinstance(dataset, Dataset):
         raise InputError(f"{name}: is streamed, and the answer of a prompt is looked up; give a Dataset")
     if taken := {"image", "images"} & set(dataset.column_names):
-        raise InputError(f"{name}: has a column '{min(taken)}', and only text can be asked; remove it")
+        raise InputError(f"{name}: has a column '{min(taken)}', and only text is supported; remove it")
     return cast(Iterable[Mapping[str, Any]], dataset)
 
 

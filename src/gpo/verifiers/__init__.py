@@ -3,7 +3,7 @@
     with load("math") as verifier:
         rewards = verifier.score(problems, texts)
 
-exact, number, option, math, bbh and gym read the final answer of a completion, outside of its <think> part.
+exact, number, option, math, bbh and gym read a completion's final answer, outside its thinking.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NAMES = tuple(COLUMNS)
 """The built-in verifiers."""
 
 MAX_BATCH = 32
-"""Answers that a user's function gets at once, at most."""
+"""Maximum number of answers per call of a user's function."""
 
 _GIB = 2**30
 

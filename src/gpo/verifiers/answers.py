@@ -41,7 +41,7 @@ _REACH = 20_000
 """Characters from the end of a text in which a phrase or a heading is looked for."""
 _T = TypeVar("_T")
 _MAX_DISPLAY = 2000
-"""Characters of a displayed formula; a longer one is no answer."""
+"""Longest displayed formula; a longer one is not an answer."""
 
 
 class Marked(NamedTuple):

@@ -101,7 +101,7 @@ def _values(point: int, one: Node, other: Node, bits: int) -> tuple[Value, Value
 
 @lru_cache
 def _context(bits: int) -> Any:
-    """A context of its own, so that mpmath's global precision neither matters nor changes."""
+    """A separate context, so that mpmath's global precision neither matters nor changes."""
     context = mpmath.ctx_mp.MPContext()
     context.prec = bits
     return context
@@ -200,7 +200,7 @@ _RATIONAL: Mapping[str, Callable[..., Fraction | None]] = {
     "factorial": lambda one: Fraction(factorial(_whole(one, 3000))),
     "binom": lambda n, k: Fraction(comb(_whole(n, 20_000), _whole(k, 20_000))),
 }
-"""Of rational numbers; None for an irrational result."""
+"""Functions of rational numbers; None for an irrational result."""
 
 
 def _complex(op: str, args: list[Value], context: Any) -> Value:

@@ -105,7 +105,7 @@ def _are_within(one: Node, other: Node, bound: Fraction) -> bool:
 
 
 def _is_chain(gold: Meaning, answer: Relation) -> bool:
-    """Whether all sides of "x = 2/3 = 0.67" come to the gold answer, but for a name at the left."""
+    """Whether all sides of "x = 2/3 = 0.67" equal the gold answer, except a name on the left."""
     if set(answer.signs) != {"="}:
         return False
     sides = answer.sides

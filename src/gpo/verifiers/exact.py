@@ -34,7 +34,7 @@ def score(text: str, answer: str, columns: Mapping[str, Any]) -> float:
 
 
 def read(text: str, columns: Mapping[str, Any]) -> str | None:
-    """The final answer, normalised; None if nothing marks it and the last line is no short answer."""
+    """The final answer, normalised; None if nothing marks it and the last line is not a short answer."""
     del columns
     shown = answers.visible(text)
     marked = answers.marked(shown)

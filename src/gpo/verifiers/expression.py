@@ -15,7 +15,7 @@ from gpo.verifiers import tidy
 from gpo.verifiers.plain import decimal
 
 MAX_DEPTH = 40
-"""Brackets or functions inside each other; deeper nesting is no answer."""
+"""Deepest nesting of brackets or functions; deeper nesting is not an answer."""
 MAX_HEIGHT = 150
 """Operations below each other, such as the factors of a product."""
 
@@ -73,7 +73,7 @@ def parse(latex: str) -> Node:
     parser = _Parser([mark.strip() for mark in _TOKEN.findall(latex.rstrip())])
     tree = parser.sum()
     if parser.peek():
-        raise Unreadable(f"what is {parser.peek()!r} for?")
+        raise Unreadable(f"unexpected {parser.peek()!r}")
     level = [tree]
     for _ in range(MAX_HEIGHT):  # whoever walks a deeper tree would exhaust the stack
         level = [arg for node in level for arg in node.args]
@@ -204,7 +204,7 @@ class _Parser:
         if mark.isalpha() and mark.isascii():
             return self._symbol(mark)
         if not mark.startswith("\\"):
-            raise Unreadable(f"what is {mark!r} for?")
+            raise Unreadable(f"unexpected {mark!r}")
         if mark.startswith("\\text") and "{" in mark:
             return Node("symbol", name=" ".join(mark[mark.index("{") + 1 : -1].split()))
         if mark.startswith("\\frac") and len(mark) > len("\\frac"):

@@ -20,7 +20,7 @@ _KINDS = {
     Failure.TIMEOUT: ("timeouts", ""),
     Failure.CRASH: (
         "crashes",
-        "the process died twice (killed from outside for want of memory? a function that ends it?)",
+        "the process died twice (killed for lack of memory? ended by a function?)",
     ),
     Failure.MEMORY: ("memory", "the memory limit of the process was reached"),
 }
@@ -59,7 +59,7 @@ class IsolatedVerifier:
         self._limit_s = limit_s
 
     def score(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[float]:
-        """Rewards in [0, 1], one for each (problem, completion text).
+        """Rewards in [0, 1], one per (problem, completion text).
 
         Of a CompletionText a built-in verifier reads what a reader sees, and a user's function all.
         InputError if the verifier cannot be loaded, a gold answer cannot be used, a column cannot be
@@ -82,7 +82,7 @@ class IsolatedVerifier:
 
     @property
     def num_timeouts(self) -> int:
-        """Answers so far whose verification was stopped at the time limit."""
+        """Answers so far that hit the time limit."""
         return self.unjudged["timeouts"]
 
     def _note(self, failures: Sequence[Failure]) -> None:

@@ -157,7 +157,7 @@ def _of_file(path: Path) -> ModuleType:
     name = f"{path.stem} of {path.parent}" if path.stem in sys.modules else path.stem
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no Python file")
+        raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # as an import does it: a dataclass looks its own module up
     spec.loader.exec_module(module)

@@ -101,7 +101,7 @@ def last(text: str, options: Mapping[str, str]) -> str | None:
 
 
 def is_choice(text: str) -> bool:
-    """Whether a text names an option by a letter, and is no formula with letters in it."""
+    """Whether a text names an option by a letter and is not a formula with letters in it."""
     line = undressed(text.strip(_OPENING)[:REACH])
     return bool(_mentions(line, {})) or _LOWER_FIRST.match(line) is not None
 

@@ -58,7 +58,7 @@ def _folded(text: str) -> str:
 
 
 def _by_text(readings: Sequence[str], options: Sequence[str]) -> str | None:
-    """The letter of the option that a reading spells out, to the letter or else but for quotes and markup."""
+    """The letter of the option that a reading spells out, exactly or else ignoring quotes and markup."""
     own = _LETTERS[: len(options)]
     texts = [one for one in readings if not ((match := _GOLD.fullmatch(one)) and match[1].upper() in own)]
     for text in texts:
@@ -78,7 +78,7 @@ def gold_letter(answer: str) -> str:
         return match.group(1).upper()
     if re.fullmatch("[0-9]{1,2}", answer) and int(answer) < 26:
         return _LETTERS[int(answer)]
-    raise ValueError(f"no option letter, nor an index 0 to 25: {answer[:80]!r}")
+    raise ValueError(f"not an option letter or an index from 0 to 25: {answer[:80]!r}")
 
 
 def _letter(text: str, options: Sequence[str]) -> str | None:

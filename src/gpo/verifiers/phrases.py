@@ -19,7 +19,7 @@ HEADING = re.compile(
     rf"{words.any_of('heading')}(?:[ \t](?:final|finale|correcta|correcte))?[ \t*_:\uff1a]*$",
     re.IGNORECASE | re.MULTILINE,
 )
-"""A line that is nothing but a heading of the answer below it."""
+"""A line that is only a heading for the answer below it."""
 _SAID = [
     (hints.split(), rf"\b{noun}(?:{_MARK}(?:{_TIES})|{_MARK}(?<=\W){tie}(?!\w))")
     for hints, noun, tie in words.LANGUAGES

@@ -28,9 +28,9 @@ Fits = Callable[[int, Reply], bool]
 """Whether a reply is one to the request at this position."""
 
 WALL = 10.0
-"""An answer may take so many times its limit of processor time on the wall clock: waiting is no work."""
+"""Wall-clock limit of an answer, in multiples of its processor-time limit: waiting is not work."""
 _LOOK_S = 0.5
-"""Seconds between two looks at the workers that have not answered."""
+"""Seconds between two checks of workers that have not answered."""
 _PAUSES_S = (0.1, 0.5, 2.0, 5.0)
 """Waits between tries to start a first worker: a machine short of processes or memory may recover."""
 _PROC = Path("/proc")

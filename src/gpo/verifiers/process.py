@@ -202,7 +202,7 @@ class Zygote:
         with contextlib.suppress(ChildProcessError, ProcessLookupError):  # somebody else has waited for it
             processes.child.kill()
             processes.child.wait()
-        why = f"verifier '{self._name}': its process was killed from outside, maybe for want of memory; "
+        why = f"verifier '{self._name}': its process was killed from outside, maybe for lack of memory; "
         if self._num_starts < 1:
             self.close.detach()
             raise EngineError(why + "free some")

@@ -133,7 +133,7 @@ def _measured(text: str) -> tuple[str, Unit, bool]:
     tail = tail.replace("^\\circ", " degree ").replace("\\$", " dollar ")
     found = units.read(tail)
     if found is None:
-        raise Unreadable(f"{tail.strip()!r} is no unit")
+        raise Unreadable(f"{tail.strip()!r} is not a unit")
     if unit != NONE and found not in (NONE, unit):
         raise Unreadable("two units")
     return body, found if unit == NONE else unit, is_percent

@@ -17,16 +17,16 @@ class Routed:
 
     @property
     def unjudged(self) -> Counter[str]:
-        """Of all of them."""
+        """The sum over all verifiers."""
         return sum((verifier.unjudged for verifier in self._verifiers.values()), Counter())
 
     @property
     def num_timeouts(self) -> int:
-        """Of all of them."""
+        """Timeouts of all verifiers."""
         return self.unjudged["timeouts"]
 
     def score(self, problems: Sequence[Problem], texts: Sequence[str]) -> list[float]:
-        """Rewards in [0, 1], one for each (problem, completion text)."""
+        """Rewards in [0, 1], one per (problem, completion text)."""
         rewards = [0.0] * len(problems)
         for task, places in self._places(problems).items():
             asked = [problems[i] for i in places], [texts[i] for i in places]

@@ -154,7 +154,7 @@ def _undressed(text: str) -> str:
 
 
 def _rows_joined(text: str) -> str:
-    """An align environment as one line: rows that go on with a sign continue, others are listed."""
+    """An align environment as one line: rows that start with a sign continue, others are listed."""
     match = re.search(
         r"\\begin\{(align\*?|aligned|gather\*?|gathered|split|equation\*?|eqnarray\*?)\}(.*)\\end\{\1\}",
         text,

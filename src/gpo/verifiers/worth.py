@@ -20,7 +20,7 @@ from gpo.verifiers import context
 from gpo.verifiers.plain import DRESS, UNSPACED, decimal, plain
 
 MAX_DIGITS = 400
-"""Of a number and of its power of ten: beyond a few thousand digits Python refuses to read one."""
+"""Most digits of a number and of its power of ten: Python refuses to read a few thousand."""
 
 _RUN = r"(?:[0-9]|\.(?=[0-9]))(?:[0-9]|[.,'\u2019_](?=[0-9])|\ (?=[0-9]{3}(?![0-9/])))*(?:\.?\([0-9]+\))?"
 _NUMERAL = re.compile(

@@ -52,7 +52,7 @@ def run(
 
 
 def exit_after(body: Callable[[], None]) -> NoReturn:
-    """Ends this process after `body`; nothing may go on in the frames that a fork has left below it."""
+    """Ends this process after `body`; nothing may continue in the frames that a fork left below it."""
     status = 1
     try:
         body()
