@@ -7,10 +7,10 @@ from pathlib import Path
 from toy import AllRight, TablePolicy, problems
 
 from gpo import steps
-from gpo.commands.progress import Recorded, Writer
 from gpo.explore import Explorer, Task
 from gpo.recipe import Recipe
 from gpo.record import RunFolder
+from gpo.record.progress import Recorded, Writer
 
 RECIPE = Recipe(group_size=4, explored="failed", splitter=steps.newline(min_tokens=1), search_traces=6.0)
 

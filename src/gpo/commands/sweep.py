@@ -10,8 +10,6 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from gpo.commands.progress import Recorded, Writer
-from gpo.commands.streamed import is_streamed, noted, open_data, streamed
 from gpo.config import LocateSettings, SweepSettings
 from gpo.console import Ui
 from gpo.explore import Explorer, Finished, Task
@@ -20,6 +18,7 @@ from gpo.protocols import Policy, Verifier
 from gpo.recipe import Recipe
 from gpo.record import Json, RunFolder, row_lines
 from gpo.record.lines import RowLine
+from gpo.record.progress import Recorded, Writer
 from gpo.report import terminal
 from gpo.report.unjudged import told
 from gpo.seeds import derive_seed
@@ -27,6 +26,7 @@ from gpo.setup.data import load_verifier
 from gpo.setup.engine import check_room, engine_counts, load_asking, sampling, slots, suited
 from gpo.setup.given import given_tasks
 from gpo.setup.start import asked, begun
+from gpo.setup.streamed import is_streamed, noted, open_data, streamed
 from gpo.types import Problem
 
 Check = Callable[[Sequence[Problem]], None]

@@ -54,6 +54,8 @@ class RolloutLine(Line):
 
     def misfit(self) -> str | None:
         num = len(self.action_ids)
+        if len(self.logprobs) in (0, num) and len(self.entropies) in (0, num):
+            return None
         sizes = {name: num for name in ("logprobs", "entropies") if getattr(self, name)}
         return sized(self, sizes, f"action_ids {num}")
 

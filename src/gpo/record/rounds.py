@@ -30,7 +30,11 @@ class ProblemLine(Line):
     truncated: Count
     timeouts: Count
     unjudged: Tokens | None = None
-    """Earlier versions wrote time-outs alone."""
+
+    @property
+    def missed(self) -> dict[str, int]:
+        """Answers without a verdict, by kind; earlier versions wrote time-outs alone."""
+        return {"timeouts": self.timeouts} if self.unjudged is None else self.unjudged
 
 
 class OutcomeLine(Line):

@@ -24,7 +24,6 @@ from gpo.record.line import number
 from gpo.record.lines import DrawnLine, SearchedLine
 from gpo.record.rounds import EvaluatedLine, ProblemLine
 from gpo.record.runs import curve_line
-from gpo.report.unjudged import counted
 from gpo.seeds import derive_seed, digest, json_digest
 from gpo.types import Group, InputError, Rollout
 
@@ -43,7 +42,7 @@ class Totals:
     def add(self, line: ProblemLine) -> None:
         self.tokens.update(line.tokens)
         self.rates.append((line.place, line.rates))
-        self.unjudged.update(counted([line.record()]))
+        self.unjudged.update(line.missed)
         for name in ("no_signal", "timeouts", "truncated", "rollouts"):
             self.counts[name] += getattr(line, name)
 
@@ -56,7 +55,7 @@ class Totals:
             "accuracy_stderr": stderr,
             "no_signal": self.counts["no_signal"],
             "verifier_timeouts": self.counts["timeouts"],
-            "unjudged": dict(self.unjudged),
+            "unjudged": {kind: num for kind, num in self.unjudged.items() if num},
             "truncated_frac": self.counts["truncated"] / max(1, self.counts["rollouts"]),
             "tokens": dict(self.tokens),
         }
