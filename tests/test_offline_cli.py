@@ -9,6 +9,7 @@ import pytest
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from gpo.checksums import SUMS
 from gpo.cli import main
 from gpo.config import PreferenceSettings, load_settings
 from gpo.learn.optimisation import Optimisation
@@ -179,6 +180,15 @@ def test_rounds_sample_pair_and_train_and_a_resumed_run_ends_with_the_same_weigh
     assert len(whole["rows"]) == 2
     assert all(whole["tokens"][purpose] > 0 for purpose in ("explore", "values", "evaluation"))
     gpo(capsys, "train", "--method", "simpo", *ROUNDS, "--rounds", "1", "--output", "part")
+    checkpoint = Path(shutil.copytree("part", "earlier"), "checkpoints", "0001")
+    (checkpoint / "memory.json").unlink()
+    sums = (checkpoint / SUMS).read_text().splitlines(keepends=True)
+    (checkpoint / SUMS).write_text("".join(line for line in sums if "memory.json" not in line))
+    said = error_of(capsys, "train", "--resume", "earlier", "--rounds", "2")
+    assert (
+        said
+        == f"{checkpoint}/memory.json: is not there; if an earlier version wrote the run, start a new one"
+    )
     resumed = gpo(capsys, "train", "--resume", "part", "--rounds", "2")
     assert resumed | {"run": ""} == whole | {"run": ""}
     one, two = (load_file(f"{run}/model/model.safetensors") for run in ("whole", "part"))

@@ -249,6 +249,8 @@ class Training:
 
 def read_memory(path: Path) -> Memory:
     """What the rounds before remember; InputError names the file."""
+    if not path.exists():
+        raise InputError(f"{path}: is not there; if an earlier version wrote the run, start a new one")
     content = read_json(path)
     try:
         return Memory.from_json(content)
