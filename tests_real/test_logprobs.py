@@ -48,9 +48,8 @@ def gaps(one: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> li
     return [abs(a - b) for x, y in zip(one, other, strict=True) for a, b in zip(x, y, strict=True)]
 
 
-def three_ways(policy: TransformersPolicy) -> dict[str, list[float]]:
+def three_ways(policy: TransformersPolicy, given: Sequence[State]) -> dict[str, list[float]]:
     """How far each of our log-probabilities is from the plain pass's."""
-    given = states(policy)
     drawn = policy.sample([Request(state, num=2, seed=seed) for seed, state in enumerate(given)])
     rows = [(state, sample) for state, samples in zip(given, drawn, strict=True) for sample in samples]
     expected = plain(policy.model, rows, policy.temperature)
@@ -61,7 +60,7 @@ def three_ways(policy: TransformersPolicy) -> dict[str, list[float]]:
     ]
     with torch.no_grad():
         learned = ActionLogprobs(policy.model, policy.temperature)(rollouts).tolist()
-    assert len(learned) == sum(len(sample.action_ids) for _, sample in rows) >= 4 * NUM_NEW
+    assert len(learned) == sum(len(sample.action_ids) for _, sample in rows) >= 2 * NUM_NEW
     return {
         "sampler": gaps([sample.logprobs for _, sample in rows], expected),
         "reader": gaps([sample.logprobs for sample in read], expected),
@@ -70,13 +69,13 @@ def three_ways(policy: TransformersPolicy) -> dict[str, list[float]]:
 
 
 def test_in_float32_all_three_are_within_1e_4_of_a_plain_pass(policy):
-    for name, found in three_ways(policy).items():
+    for name, found in three_ways(policy, states(policy)).items():
         assert max(found) < 1e-4, (name, max(found))
 
 
 def test_in_bfloat16_the_gap_is_that_of_rounding(folder, capsys):
     policy = TransformersPolicy.load(folder, max_tokens=40 + NUM_NEW, temperature=0.7, dtype="bfloat16")
-    for name, found in three_ways(policy).items():
+    for name, found in three_ways(policy, states(policy)[:2]).items():  # CPUs take minutes for the long one
         mean = sum(found) / len(found)
         with capsys.disabled():
             print(f"\n{folder.name}, bfloat16, {name}: mean {mean:.4f}, largest {max(found):.3f} nats")
