@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
-from gpo import DEMO_MODEL
+from gpo import DEMO_MODEL, Optimisation, PolicyGradient, Recipe, TransformersPolicy, rounds, tasks, verifiers
 from gpo.cli import main
 from gpo.learn.watchdog import warnings
 from gpo.training.loop import is_stale
@@ -241,3 +242,21 @@ def test_the_default_recipe_resumes_with_equal_rollouts_and_weights(capsys) -> N
     assert all(one[key].equal(other[key]) for key in one)
     rollouts = Path("straight/rollouts.jsonl").read_text().splitlines()
     assert {json.loads(line)["purpose"] for line in rollouts} == {"explore", "resets"}
+
+
+def test_the_loop_in_python_is_that_of_gpo_train(tmp_path) -> None:
+    run = "--task chain_sum --max-tokens 48 --size 16 --rounds 2 --eval-problems 2 --recipe search"
+    own = "--problems-per-round 2 --min-step-tokens 1 --learning-rate 1e-3"
+    main(["train", *run.split(), *own.split(), "--output", str(tmp_path / "run")])
+    policy = TransformersPolicy.load(DEMO_MODEL, max_tokens=48, dtype="float32")
+    rows = tasks.load("chain_sum", "train", size=16, seed=0)
+    recipe = Recipe(problems_per_round=2, min_step_tokens=1)
+    learner = PolicyGradient(policy.model, Optimisation(learning_rate=1e-3), temperature=1.0, seed=0)
+    with verifiers.load("gym") as verifier:
+        source = rounds(policy, verifier, tasks.problems(rows, policy.prompt_ids), recipe, seed=0)
+        for _ in range(2):
+            learner.update(next(source).groups)
+            policy.version += 1
+    saved = load_file(tmp_path / "run/model/model.safetensors")
+    ours = policy.model.state_dict()
+    assert all(torch.equal(ours[name], weights) for name, weights in saved.items())

@@ -152,12 +152,12 @@ def rounds(
     recipe: Recipe,
     *,
     seed: int = 0,
-    start: int = 0,
+    start: int = 1,
     memory: Memory | None = None,
     budget_tokens: float = math.inf,
     watch: Watch | None = None,
 ) -> Iterator[Round]:
-    """Rounds from round `start` on; learn from each before asking for the next.
+    """Rounds from round `start` on, counted from 1 as in `gpo train`; learn from each before the next.
 
     They end only when the token budget has no room for another group. Problems come in a new random order
     each epoch. Round i depends only on the seed, i, the policy's weights and what the previous round left, so
@@ -166,7 +166,9 @@ def rounds(
     known = {problem.id: problem for problem in problems}
     index = start
     while budget_tokens >= recipe.group_size * policy.max_tokens:
-        batch = [problems[i] for i in problem_order(len(problems), recipe.problems_per_round, index, seed)]
+        batch = [
+            problems[i] for i in problem_order(len(problems), recipe.problems_per_round, index - 1, seed)
+        ]
         data = run_round(
             policy,
             verifier,

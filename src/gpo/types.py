@@ -125,6 +125,9 @@ class Trace:
     """Whether it closes thinking that neither it nor the prompt opened."""
 
 
+RECORDED_DIGITS = 6
+"""Of log-probabilities and entropies in a run's files: a resumed search sees what the first one saw."""
+
 OFF_POLICY = -1
 """Policy version of a trajectory that we did not sample: located, never trained."""
 

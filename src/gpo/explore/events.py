@@ -8,10 +8,7 @@ from dataclasses import dataclass, replace
 from gpo.explore.work import Ask
 from gpo.locate import Located
 from gpo.proposals import Scores
-from gpo.types import Group, Problem, Rollout, State
-
-DIGITS = 6
-"""Recorded digits of log-probabilities and entropies: a resumed search sees what the first one saw."""
+from gpo.types import RECORDED_DIGITS, Group, Problem, Rollout, State
 
 Row = tuple[State, int]
 
@@ -61,6 +58,6 @@ Event = Drawn | Found | Finished
 
 def as_recorded(rollout: Rollout) -> Rollout:
     """The rollout with its log-probabilities and entropies as its record will have them."""
-    logprobs = tuple(round(one, DIGITS) for one in rollout.logprobs)
-    entropies = tuple(round(one, DIGITS) for one in rollout.entropies)
+    logprobs = tuple(round(one, RECORDED_DIGITS) for one in rollout.logprobs)
+    entropies = tuple(round(one, RECORDED_DIGITS) for one in rollout.entropies)
     return replace(rollout, logprobs=logprobs, entropies=entropies)

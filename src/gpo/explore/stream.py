@@ -63,6 +63,11 @@ class Explorer:
     samples the groups at the prompts alone. Tasks are taken from `run`'s iterable as they are begun, so it
     may be longer than memory; one is begun only while `budget_tokens` have room for what one takes, and none
     is left in part; the first is begun in any case.
+
+    A rollout's way: a job asks for it (`_ask`), the engine answers (`_receive`), the verifier judges it
+    (`_verify`), and every job that waits for its row gets it (`_deliver`) and goes on (`_advance`). `_ready`
+    holds jobs with the answer to go on with, `_looks` those that wait for a proposal's scores, and `_parked`
+    those that wait for what earlier problems taught.
     """
 
     def __init__(

@@ -22,13 +22,13 @@ def locate(
         searched(one, pool.at(one.state), recipe, pool.policy, pool.seed, is_ahead=False)
         for one in trajectories
     ]
-    found = Waves(pool, works).run(recipe, prior)
+    found = Driver(pool, works).run(recipe, prior)
     for one in found:
         prior = prior.learn(one.path) if one.path else prior
     return [one.located for one in found], prior
 
 
-class Waves:
+class Driver:
     """What pieces of work need, gathered until all of them wait, and then sampled together.
 
     Once the pool's budget has denied a rollout none is sampled: what was found so far stands.

@@ -65,17 +65,24 @@ class PolicyGradient:
         self.network = Network(model, settings, temperature, self.ranks, reference)
         self.parameters = self.network.parameters
         self.optimizer = self.network.optimizer
-        self.num_updates = 0
+        self.num_updates = self.round_index = 0
 
     def update(
-        self, groups: Sequence[Group], *, step_values: Sequence[StepValues] = (), round_index: int = 0
+        self,
+        groups: Sequence[Group],
+        *,
+        step_values: Sequence[StepValues] = (),
+        round_index: int | None = None,
     ) -> dict[str, float]:
         """Learns from the groups in shuffled minibatches; returns its metrics, means over updates.
 
         A trajectory in `step_values` is credited step by step, in place of its group's advantage; PPO
-        fits its critic to them. FloatingPointError before a step whose gradient is not finite.
+        fits its critic to them. `round_index`, from 1, names the order of the minibatches and the place in a
+        schedule; without it, it is the round after the last one. FloatingPointError before a step whose
+        gradient is not finite.
         """
         settings, network = self.settings, self.network
+        self.round_index = round_index = self.round_index + 1 if round_index is None else round_index
         with network.training():
             examples = reading.credited(groups, step_values, settings, network)
             plan = list(self._minibatches(len(examples), round_index))

@@ -24,10 +24,7 @@ from gpo.record.line import (
     sized,
 )
 from gpo.seeds import json_digest
-from gpo.types import OFF_POLICY, CriticalStep, Problem, Rollout, Sample, State, ValueCurve
-
-DIGITS = 6
-"""Of log-probabilities and entropies."""
+from gpo.types import OFF_POLICY, RECORDED_DIGITS, CriticalStep, Problem, Rollout, Sample, State, ValueCurve
 
 
 class RolloutLine(Line):
@@ -72,8 +69,8 @@ class RolloutLine(Line):
                 "prompt_ids": problem.prompt_ids,
                 "prefix_ids": rollout.state.prefix_ids,
                 "action_ids": rollout.action_ids,
-                "logprobs": [round(x, DIGITS) for x in rollout.logprobs],
-                "entropies": [round(x, DIGITS) for x in rollout.entropies],
+                "logprobs": [round(x, RECORDED_DIGITS) for x in rollout.logprobs],
+                "entropies": [round(x, RECORDED_DIGITS) for x in rollout.entropies],
                 "text": rollout.text,
                 "finished": rollout.finished,
                 "reward": rollout.reward,
@@ -244,7 +241,7 @@ class SearchedLine(CurveLine):
     proposal: Numbers | None
 
 
-class Drawn(Line):
+class Continuation(Line):
     """One of the samples of a line of samples.jsonl."""
 
     action_ids: Ids
@@ -268,7 +265,7 @@ class SampledLine(Line):
     state: str
     seed: Count
     policy_version: int
-    samples: Annotated[tuple[Drawn, ...], AsList]
+    samples: Annotated[tuple[Continuation, ...], AsList]
 
 
 class LocatedSummary(Line):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gpo.protocols import ForwardingPolicy, Policy
 from gpo.record import RunFolder, read_lines
-from gpo.record.lines import Drawn, SampledLine
+from gpo.record.lines import Continuation, SampledLine
 from gpo.types import Request, Sample
 
 SLICE = 256
@@ -40,7 +40,7 @@ class Remembered(ForwardingPolicy):
         return request.state.key, request.seed, request.num, self.version
 
     def _line(self, request: Request, samples: Sequence[Sample]) -> SampledLine:
-        drawn = tuple(Drawn.of(sample) for sample in samples)
+        drawn = tuple(Continuation.of(sample) for sample in samples)
         return SampledLine(
             state=request.state.key, seed=request.seed, policy_version=self.version, samples=drawn
         )
