@@ -21,7 +21,8 @@ from test_reader_sees import (
 )
 
 from gpo.learn.rows import check_vocabulary
-from gpo.types import DataWarning, InputError, Labelled, Preference, Problem, Trace
+from gpo.protocols import Trace
+from gpo.types import DataWarning, InputError, Labelled, Preference, Problem
 
 KEYS = ("reasoning_content", "reasoning", "thinking")
 QWEN = (

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gpo.cli import COMMANDS
+
 SRC = Path(__file__).parent.parent / "src" / "gpo"
 
 # Each room may import the rooms named here, and itself. See CONTRIBUTING.md.
@@ -130,6 +132,25 @@ def test_no_floor_rests_on_one_that_rests_on_it() -> None:
 def test_no_file_imports_one_that_imports_it() -> None:
     graph = {path: imported_files(path) for path in SRC.rglob("*.py")}
     assert set(TopologicalSorter(graph).static_order()) == set(graph)
+
+
+def test_files_and_functions_are_read_at_a_glance() -> None:
+    lines = []
+    for path in SRC.rglob("*.py"):
+        assert len(path.read_text().splitlines()) <= 300, f"{path}: more than one idea?"
+        nodes = ast.walk(ast.parse(path.read_text()))
+        functions = (node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+        lines += [(node.end_lineno or 0) - node.lineno + 1 for node in functions]
+    lines.sort()
+    assert lines[-1] <= 45
+    assert lines[int(0.9 * len(lines))] <= 20
+
+
+def test_commands_holds_a_file_for_each_command_and_what_three_of_them_share() -> None:
+    files = {path.stem for path in (SRC / "commands").glob("*.py")}
+    commands = {"evaluate" if name == "eval" else name for name in COMMANDS}
+    assert files - commands == {"__init__", "sweep"}  # sample, locate and eval are sweeps
+    assert commands <= files
 
 
 def test_every_floor_is_written_down_for_contributors() -> None:

@@ -11,11 +11,9 @@ from pydantic import Field, model_validator
 from gpo.learn.optimisation import Method, Optimisation, PreferenceOptimisation
 from gpo.pairs.parts import Options
 from gpo.policies.settings import ActorSettings, AdapterSettings, EngineSettings, check_entropies
-from gpo.recipe import RECIPES, Locating, Recipe
+from gpo.recipe import RECIPES, Locating, Recipe, RecipeName
 from gpo.settings import Settings, Success, checked, origins, read_yaml, with_new_names
 from gpo.tasks.settings import NO_TEST, DataSettings, LearningDataSettings, SplitSettings
-
-RecipeName = Literal["default", "base", "random", "paper", "as-released", "rrpo", "tree", "search", "pivot"]
 
 
 class OutputSettings(Settings):

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gpo.types import CompletionText, Ids, Problem, Request, Sample, State, Trace
+from gpo.types import CompletionText, Ids, Problem, Request, Sample, State
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A completion written elsewhere, as the ids after the prompt, and what was odd about it."""
+
+    ids: Ids
+    repeated: str = ""
+    """The part of the prompt's end that it repeated; not in `ids`."""
+    is_unopened: bool = False
+    """Whether it closes thinking that neither it nor the prompt opened."""
 
 
 class Tokenizer(Protocol):

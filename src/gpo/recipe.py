@@ -204,6 +204,8 @@ class Recipe(Locating):
         return cls(**{**RECIPES[name], **changes})
 
 
+RecipeName = Literal["default", "base", "random", "paper", "as-released", "rrpo", "tree", "search", "pivot"]
+
 RECIPES: dict[str, dict[str, Any]] = {
     # The base algorithm: groups at prompts and nothing else.
     "base": {"rule": "base", "archived": 0},

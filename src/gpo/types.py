@@ -114,17 +114,6 @@ class CompletionText(str):
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """A completion written elsewhere, as the ids after the prompt, and what was odd about it."""
-
-    ids: Ids
-    repeated: str = ""
-    """The part of the prompt's end that it repeated; not in `ids`."""
-    is_unopened: bool = False
-    """Whether it closes thinking that neither it nor the prompt opened."""
-
-
 RECORDED_DIGITS = 6
 """Of log-probabilities and entropies in a run's files: a resumed search sees what the first one saw."""
 

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from rich.console import RenderableType
 
-from gpo import pairs, tasks
+from gpo import pairs
 from gpo.commands import locate
 from gpo.config import SAMPLED_HOW, LocateSettings, PairsSettings
 from gpo.console import Ui
 from gpo.pairs import SEARCHED, Options, Rows, Trajectory
 from gpo.pairs.filling import filled, matched
 from gpo.pairs.parts import first_step_by, rule_for
-from gpo.pairs.rows import FILES, HeldOutLine, PairLine, PairsSummary, Writer
+from gpo.pairs.rows import FILES, HeldOutLine, PairLine, PairsSummary, Writer, begin_text
 from gpo.pairs.trajectories import check_same_prompts, read_trajectories
 from gpo.pool import Pool, Watch
 from gpo.protocols import unjudged
@@ -40,7 +40,7 @@ from gpo.report import terminal
 from gpo.report.unjudged import told
 from gpo.seeds import derive_seed
 from gpo.settings import check_stored
-from gpo.setup.data import load_problems, load_verifier
+from gpo.setup.data import excluded_questions, load_problems, load_verifier
 from gpo.setup.engine import load_asking, load_engine
 from gpo.setup.start import begun, output_folder
 from gpo.tasks.splits import check_training_rows
@@ -255,13 +255,6 @@ class Maker:
         return found | {purpose: num for purpose, num in sampled.items() if num}
 
 
-def excluded_questions(settings: PairsSettings) -> set[str]:
-    if settings.exclude is None:
-        return set()
-    rows = tasks.read_rows(settings.exclude, settings.prompt_column, settings.answer_column)
-    return {row.question for row in rows}
-
-
 def write(folder: Path, rows: Rows, maker: Maker) -> Json:
     """Writes every file of rows and the summary, which it returns."""
     made = Writer(maker.tokenizer, maker.options).lines(rows)
@@ -288,12 +281,6 @@ def write(folder: Path, rows: Rows, maker: Maker) -> Json:
     }
     write_as(folder / "summary.json", PairsSummary.made(summary))
     return summary
-
-
-def begin_text(tokenizer: Any) -> str:
-    """What the tokenizer puts before any text by itself; prompts begin with it where that is so."""
-    begin = tokenizer.bos_token_id
-    return str(tokenizer.bos_token) if begin is not None and tokenizer.encode("a")[:1] == [begin] else ""
 
 
 def report(summary: Json) -> list[RenderableType]:

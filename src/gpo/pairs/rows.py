@@ -252,3 +252,9 @@ def read_trained(run: Path, kind: str) -> list[tuple[str, Preference | Labelled]
         reason = "has no rows" if path.exists() else "is not there"
         raise InputError(f"{path}: {reason}; build it with gpo pairs")
     return made
+
+
+def begin_text(tokenizer: Any) -> str:
+    """What the tokenizer puts before any text by itself; prompts begin with it where that is so."""
+    begin = tokenizer.bos_token_id
+    return str(tokenizer.bos_token) if begin is not None and tokenizer.encode("a")[:1] == [begin] else ""

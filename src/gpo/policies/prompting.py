@@ -11,8 +11,8 @@ from gpo.policies.sampler import Sampling
 from gpo.policies.seen import Sight
 from gpo.policies.template import ChatTemplate
 from gpo.policies.traces import trace_of
-from gpo.protocols import Capabilities, Tokenizer
-from gpo.types import CompletionText, Ids, InputError, Problem, State, Trace
+from gpo.protocols import Capabilities, Tokenizer, Trace
+from gpo.types import CompletionText, Ids, InputError, Problem, State
 
 
 class Prompting(TypedDict, total=False):

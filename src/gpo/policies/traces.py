@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from gpo import marks
 from gpo.policies.seen import Sight
 from gpo.policies.template import ChatTemplate
-from gpo.protocols import Tokenizer
-from gpo.types import Ids, InputError, Problem, Trace
+from gpo.protocols import Tokenizer, Trace
+from gpo.types import Ids, InputError, Problem
 
 REASONING = ("reasoning_content", "reasoning", "thinking")
 """Names under which servers and data sets keep what was thought beside the content."""

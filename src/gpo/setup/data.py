@@ -9,14 +9,14 @@ from typing import Protocol
 import numpy as np
 
 from gpo import tasks, verifiers
-from gpo.config import PreferenceSettings, TrainSettings
-from gpo.protocols import Verifier
+from gpo.config import PairsSettings, PreferenceSettings, TrainSettings
+from gpo.protocols import Trace, Verifier
 from gpo.seeds import derive_seed
 from gpo.tasks.benchmarks import at_hand, read
 from gpo.tasks.overlap import overlaps, summary
 from gpo.tasks.settings import DataSettings, LearningDataSettings
 from gpo.tasks.splits import check_training_rows, has_training
-from gpo.types import CompletionText, DataWarning, Ids, InputError, Problem, State, Trace
+from gpo.types import CompletionText, DataWarning, Ids, InputError, Problem, State
 from gpo.verifiers.routed import Routed
 
 
@@ -208,3 +208,11 @@ def _questions(problems: Sequence[Problem]) -> Questions:
 def bare(row: tasks.Row) -> str:
     """The question without its options."""
     return str(row.columns.get("stem", row.question))
+
+
+def excluded_questions(settings: PairsSettings) -> set[str]:
+    """The questions that the user keeps out of pairs; none without --exclude."""
+    if settings.exclude is None:
+        return set()
+    rows = tasks.read_rows(settings.exclude, settings.prompt_column, settings.answer_column)
+    return {row.question for row in rows}

@@ -10,12 +10,12 @@ from typing import Any
 
 from gpo.config import LocateSettings
 from gpo.explore import Task
-from gpo.protocols import Verifier
+from gpo.protocols import Trace, Verifier
 from gpo.seeds import json_digest
 from gpo.setup.data import Asking
 from gpo.tasks.columns import column_of, shown, without
 from gpo.tasks.rows import ID_COLUMNS
-from gpo.types import OFF_POLICY, DataWarning, InputError, Problem, Rollout, State, Trace
+from gpo.types import OFF_POLICY, DataWarning, InputError, Problem, Rollout, State
 
 
 def given_tasks(
