@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from worlds import FAMILIES, UNKIND, World, measured
 
-from gpo.curve import VALUE_RULES
 from gpo.paths import PathPrior
+from gpo.rules import VALUE_RULES
 from gpo.search import CREDIBLE, Search, adaptive, bisect, uniform
 
 COSTS = (1, 2, 4, 6, 8, 10, 15, 20, 30, 40)

@@ -134,7 +134,7 @@ def settings_page() -> str:
 
 def settings_classes() -> list[type[Settings]]:
     """All classes of settings, each after those that it is made of."""
-    import_module("gpo.config")
+    import_module("gpo.command_settings")
     found: dict[type[Settings], None] = {}
 
     def visit(cls: type[Settings]) -> None:

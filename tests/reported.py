@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gpo.record.line import Line
+from gpo.record.base import Line
 
 
 class Numbered(Line):

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpo.curve import RULES, advantage_intervals, critical_step, probabilities, value_intervals, wilson
+from gpo.curve import advantage_intervals, value_intervals, wilson
+from gpo.rules import RULES, critical_step, probabilities
 from gpo.types import InputError, Problem, Rollout, State, ValueCurve
 
 

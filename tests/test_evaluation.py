@@ -12,8 +12,8 @@ from test_cli import error_of
 from toy import AllRight, TablePolicy, problems
 
 from gpo.cli import main
+from gpo.command_settings import EvalSettings, load_settings
 from gpo.commands.evaluate import read_outcomes
-from gpo.config import EvalSettings, load_settings
 from gpo.evaluation import Outcome, compare, evaluate, scores
 from gpo.protocols import ForwardingPolicy
 from gpo.record import read_records

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from gpo.command_settings import LocateSettings, SampleSettings
 from gpo.commands import locate, quiet, sample
-from gpo.config import LocateSettings, SampleSettings
 from gpo.console import Ui
 from gpo.setup import engine as engines
 from gpo.tasks.columns import without

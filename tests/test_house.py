@@ -28,22 +28,23 @@ FLOORS = {
     "sentences": set(),
     "steps": {"types", "marks", "sentences"},
     "curve": {"types"},
+    "rules": {"types", "curve"},
     "paths": {"types", "files", "curve"},
-    "pooled": {"types", "curve", "paths"},
-    "search": {"types", "curve", "paths", "pooled"},
+    "pooled": {"types", "curve", "paths", "rules"},
+    "search": {"types", "curve", "rules", "paths", "pooled"},
     "pool": {"types"},
     "proposals": {"types", "curve"},
     "settings": {"types", "files", "limits", "yaml_text"},
     "flags": {"types", "settings", "yaml_text"},
-    "recipe": {"types", "steps", "curve", "pool", "proposals", "settings"},
-    "locate": {"types", "curve", "paths", "search", "proposals", "pool", "recipe"},
-    "explore": {"types", "curve", "paths", "search", "proposals", "pool", "recipe", "locate"},
+    "recipe": {"types", "steps", "curve", "rules", "pool", "proposals", "settings"},
+    "locate": {"types", "curve", "rules", "paths", "search", "proposals", "pool", "recipe"},
+    "explore": {"types", "curve", "rules", "paths", "search", "proposals", "pool", "recipe", "locate"},
     "archive": {"types", "curve", "paths"},
     "share": {"types"},
-    "credit": {"types", "curve", "pool", "recipe", "locate"},
+    "credit": {"types", "curve", "rules", "pool", "recipe", "locate"},
     "curriculum": {"types", "paths", "pool", "recipe", "locate", "archive", "share"},
     "gpo": {"types", "paths", "pool", "recipe", "locate", "explore", "credit", "curriculum"},
-    "pairs": {"types", "curve", "pool", "settings", "gpo", "record"},
+    "pairs": {"types", "curve", "rules", "pool", "settings", "gpo", "record"},
     "export": {"types", "files"},
     "doctor": set(),
     "rates": set(),
@@ -67,16 +68,27 @@ FLOORS = {
         "evaluation",
         "gpo",
     },
-    "report": {"types", "files", "visible", "curve", "search", "record"},
+    "report": {"types", "files", "visible", "curve", "rules", "search", "record"},
     "plot": {"types", "curve", "record", "report"},
-    "config": {"settings", "recipe", "learn", "pairs", "policies", "tasks"},
+    "command_settings": {"settings", "recipe", "learn", "pairs", "policies", "tasks"},
     "setup": {
-        *("types", "curve", "proposals", "recipe", "explore", "policies", "verifiers", "tasks", "record"),
-        *("settings", "config"),
+        *(
+            "types",
+            "curve",
+            "rules",
+            "proposals",
+            "recipe",
+            "explore",
+            "policies",
+            "verifiers",
+            "tasks",
+            "record",
+        ),
+        *("settings", "command_settings"),
     },
     "training": {
         *("types", "pool", "curriculum", "gpo", "evaluation", "recipe", "pairs", "ranks", "checksums"),
-        *("learn", "policies", "tasks", "record", "report", "config", "setup", "console"),
+        *("learn", "policies", "tasks", "record", "report", "command_settings", "setup", "console"),
     },
     "trl": {"types", "files", "rope", "paths", "pool", "recipe", "locate", "explore", "policies", "tasks"},
 }
@@ -178,7 +190,7 @@ def test_help_loads_no_torch_and_no_settings() -> None:
 
 def test_the_searches_and_rules_need_no_torch() -> None:
     assert "torch" not in loaded(
-        "import gpo.gpo, gpo.tasks, gpo.verifiers, gpo.config, gpo.record, gpo.evaluation"
+        "import gpo.gpo, gpo.tasks, gpo.verifiers, gpo.command_settings, gpo.record, gpo.evaluation"
     )
 
 

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from gpo.checksums import SUMS
 from gpo.cli import main
-from gpo.config import PreferenceSettings, load_settings
+from gpo.command_settings import PreferenceSettings, load_settings
 from gpo.learn.optimisation import Optimisation
 from gpo.record import read_json, read_records, write_json
 from gpo.settings import check_stored

@@ -8,12 +8,12 @@ import pytest
 from reported import curve
 from rich.console import Console
 
-from gpo.curve import critical_step
 from gpo.record.lines import CurveLine
 from gpo.record.rounds import RoundLine
 from gpo.report import terminal
+from gpo.report.figures import Run, series
 from gpo.report.rules import picks
-from gpo.report.run import Run, series
+from gpo.rules import critical_step
 from gpo.search import bisect
 from gpo.types import ValueCurve, spent_tokens
 

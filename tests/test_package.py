@@ -24,6 +24,7 @@ PUBLIC = (
     "gpo.protocols",
     "gpo.steps",
     "gpo.curve",
+    "gpo.rules",
     "gpo.search",
     "gpo.proposals",
     "gpo.recipe",

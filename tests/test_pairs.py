@@ -153,7 +153,7 @@ def test_a_step_only_answer_is_the_first_step_without_an_end() -> None:
 
 
 def test_the_first_step_by_the_splitter_takes_the_end_token_along_only_when_nothing_else_is_left() -> None:
-    from gpo.config import PairsSettings
+    from gpo.command_settings import PairsSettings
     from gpo.pairs.parts import first_step_by
 
     settings = PairsSettings(task="chain_sum", min_step_tokens=1)

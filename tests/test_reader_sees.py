@@ -12,7 +12,7 @@ from tokenizers_for_tests import byte_level_bpe, llama_bpe
 from transformers import PreTrainedTokenizerFast
 
 from gpo import steps, verifiers
-from gpo.config import SampleSettings, load_settings
+from gpo.command_settings import SampleSettings, load_settings
 from gpo.policies.prompting import PromptedPolicy
 from gpo.pool import verified
 from gpo.types import CompletionText, InputError, Problem, Sample, State

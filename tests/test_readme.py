@@ -11,7 +11,7 @@ import lookalikes
 import pytest
 
 from gpo.cli import build_command, main
-from gpo.config import load_settings
+from gpo.command_settings import load_settings
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "scripts"))

@@ -5,12 +5,12 @@ from typing import get_args
 import pytest
 
 from gpo import steps
-from gpo.config import RecipeName
-from gpo.curve import FREE_RULES, RULES, VALUE_RULES
+from gpo.command_settings import RecipeName
 from gpo.learn.advantages import ALGORITHMS
 from gpo.learn.optimisation import AlgorithmName
 from gpo.pool import PURPOSES
 from gpo.recipe import RECIPES, Recipe, SplitterName
+from gpo.rules import FREE_RULES, RULES, VALUE_RULES
 from gpo.types import InputError
 
 

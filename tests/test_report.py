@@ -16,13 +16,13 @@ from gpo.cli import main
 from gpo.curve import paired_estimate, wilson
 from gpo.paths import PathPosterior
 from gpo.pooled import pooled_estimate
-from gpo.record.line import checked
+from gpo.record.base import checked
 from gpo.record.lines import CurveLine, RolloutLine
 from gpo.report import page
 from gpo.report.evidence import MAX_CHARACTERS, Evidence
+from gpo.report.figures import intervals, mean_reset_value, positions, series, success_rate
 from gpo.report.reading import read_run, read_runs, rollouts
 from gpo.report.rules import agreement, picks
-from gpo.report.run import intervals, mean_reset_value, positions, series, success_rate
 from gpo.report.text import encoded
 from gpo.report.views import Limits, page_data
 from gpo.types import InputError, ValueCurve

@@ -172,7 +172,7 @@ def test_the_name_of_the_model_may_have_a_tag_or_be_its_folder(said) -> None:
 
 @pytest.mark.parametrize("said", ["demo2", "Demo", "", 5, ["demo"], "other/demo", "dem"])
 def test_another_models_name_is_a_fault(said) -> None:
-    with pytest.raises(MalformedError, match="and 'demo' was asked"):
+    with pytest.raises(MalformedError, match="but 'demo' was requested"):
         check_name({"model": said}, {"id": "demo", "root": "/models/demo"})
 
 

@@ -19,7 +19,7 @@ from stub_server import Faulty, Serving, Stub
 
 from gpo import DEMO_MODEL, steps
 from gpo.cli import main
-from gpo.config import TrainSettings
+from gpo.command_settings import TrainSettings
 from gpo.policies.completions import Ask, samples_of
 from gpo.policies.replicas import KEY, MalformedError, Patience, Replicas
 from gpo.policies.server import ServerPolicy

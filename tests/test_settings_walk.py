@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from gpo import config
+from gpo import command_settings as config
 from gpo.flags import given, option, parsed
 from gpo.settings import Settings
-from gpo.setup.settings import new_settings
+from gpo.setup.resume import new_settings
 from gpo.tasks.settings import CheckSettings, OverlapSettings
 from gpo.types import DataWarning, InputError
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import driver
 import pytest
 
-from gpo import config
+from gpo import command_settings as config
 from gpo.settings import Settings
 
 SETTINGS: dict[str, type[Settings]] = {

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gpo import curve, plot, search, steps, tasks, verifiers
+    from gpo import curve, plot, rules, search, steps, tasks, verifiers
     from gpo.evaluation import Evaluation, evaluate
     from gpo.gpo import Round, rounds
     from gpo.learn.policy_gradient import Optimisation, PolicyGradient
@@ -37,7 +37,7 @@ __version__ = "0.1.0"
 DEMO_MODEL = Path(__file__).parent / "demo_model"
 """The tiny model that ships in the package."""
 
-_MODULES = ("curve", "pairs", "plot", "search", "steps", "tasks", "verifiers")
+_MODULES = ("curve", "pairs", "plot", "rules", "search", "steps", "tasks", "verifiers")
 _NAMES = {
     "gpo.evaluation": ("Evaluation", "evaluate"),
     "gpo.gpo": ("Round", "rounds"),
@@ -88,6 +88,7 @@ __all__ = [
     "pairs",
     "plot",
     "rounds",
+    "rules",
     "sample",
     "search",
     "steps",

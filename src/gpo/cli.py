@@ -80,7 +80,8 @@ def build_command(name: str) -> click.Command:
         command: click.Command = import_module(f"gpo.commands.{name}").command
         command.help = COMMANDS[name]
         return command
-    from gpo import config, flags
+    from gpo import command_settings as config
+    from gpo import flags
 
     classes: dict[str, tuple[type[Settings], ...]] = {
         "demo": (config.DemoSettings,),
@@ -104,7 +105,7 @@ def caller(name: str, classes: tuple[type[Settings], ...]) -> Callable[..., None
     def call(as_json: bool, config: Path | None = None, resume: Path | None = None, **options: Any) -> None:
         from gpo import flags
         from gpo.console import Ui
-        from gpo.setup.settings import settings_of
+        from gpo.setup.resume import settings_of
 
         given = flags.given(classes, options)
         ui = Ui(as_json)

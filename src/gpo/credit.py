@@ -21,10 +21,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from gpo.curve import named_step
 from gpo.locate import Located, bounds_of, reset_state, unsampled
 from gpo.pool import Kept, Pool
 from gpo.recipe import Recipe
+from gpo.rules import named_step
 from gpo.seeds import derive_seed
 from gpo.types import Group, Rollout, State
 

@@ -1,4 +1,4 @@
-"""Estimators over a value curve: intervals, and the rules that name a critical step.
+"""Estimators over a value curve: values, advantages and their intervals.
 
 The estimator here is the paper's paired one: the advantage of a step is the difference of the
 means at its two ends (arXiv 2509.16456), here with an interval that holds at 0/n and n/n.
@@ -7,15 +7,13 @@ means at its two ends (arXiv 2509.16456), here with an interval that holds at 0/
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from gpo.seeds import derive_seed
-from gpo.types import CriticalStep, InputError, ValueCurve
+from gpo.types import ValueCurve
 
 Floats = npt.NDArray[np.float64]
 
@@ -84,7 +82,7 @@ def paired_estimate(curve: ValueCurve) -> Estimate:
     return Estimate(curve.values, curve.advantages, advantage_intervals(curve), value_intervals(curve))
 
 
-def _drawn_values(curve: ValueCurve, seed: int) -> Floats:
+def drawn_values(curve: ValueCurve, seed: int) -> Floats:
     """[NUM_DRAWS, S+1] values from independent Jeffreys posteriors; the known outcome is exact."""
     successes, trials = np.array(curve.successes), np.array(curve.trials)
     rng = np.random.default_rng(seed)
@@ -116,89 +114,3 @@ def mean_entropies(curve: ValueCurve) -> list[float]:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else math.nan
-
-
-Score = Callable[[Floats, Floats], Floats]
-"""Values [..., S] before and after each step to the quantity [..., S] whose argmax a rule takes."""
-
-VALUE_RULES: dict[str, Score] = {
-    "signed": lambda before, after: after - before,
-    "absolute": lambda before, after: np.abs(after - before),
-    "drop": lambda before, after: before - after,
-    "as-released": lambda before, _: before,
-}
-"""signed: the paper's text, the largest advantage. absolute: the largest change of either sign.
-drop: the largest fall. as-released: the authors' code, the highest value at a step's start."""
-
-ADVANTAGE_RULES = ("signed", "absolute", "drop")
-
-FREE_RULES = ("entropy", "random")
-"""Rules that cost no rollouts: the highest mean token entropy; any step (Satori's restart)."""
-
-Rule = Literal["signed", "absolute", "drop", "as-released", "entropy", "random", "base"]
-RULES: tuple[Rule, ...] = get_args(Rule)
-"""All rules; base names no step, which leaves the base algorithm."""
-
-
-def critical_step(
-    curve: ValueCurve, rule: str, *, min_effect: float = 0.2, seed: int = 0
-) -> CriticalStep | None:
-    """The step that `rule` names, or None.
-
-    The first of equal steps wins; a step with an unsampled end is skipped. A rule on advantages names no step
-    if none moved the value in its direction. The advantage comes from the same counts that chose the step, so
-    it is biased away from 0, and its interval does not correct for that. The probabilities come from
-    independent Jeffreys posteriors.
-    """
-    index = named_step(curve, rule, seed=seed)
-    if index is None:
-        return None
-    estimate = paired_estimate(curve)
-    drawn = _drawn_values(curve, seed)
-    chances = probabilities(curve, rule, seed=seed)
-    return CriticalStep(
-        index=index,
-        advantage=estimate.advantages[index],
-        interval=estimate.intervals[index],
-        probability=chances[index],
-        credibility=float(np.mean(np.abs(drawn[:, index + 1] - drawn[:, index]) >= min_effect)),
-        rule=rule,
-        within_one=sum(chances[max(0, index - 1) : index + 2]),
-    )
-
-
-def named_step(curve: ValueCurve, rule: str, *, seed: int = 0) -> int | None:
-    """The index of the step that `critical_step` names."""
-    if rule not in RULES:
-        raise InputError(f"rule: {rule!r} is unknown; one of {', '.join(RULES)}")
-    values = np.array(curve.values)
-    is_valued = rule in VALUE_RULES
-    scores = VALUE_RULES[rule](values[:-1], values[1:]) if is_valued else _free_scores(curve, rule, seed)
-    if np.all(np.isnan(scores)):
-        return None
-    index = int(np.nanargmax(scores))
-    return None if rule in ADVANTAGE_RULES and scores[index] <= 0 else index
-
-
-def probabilities(curve: ValueCurve, rule: str, *, seed: int = 0) -> list[float]:
-    """[S] probability that each step is the rule's argmax; they sum to 1, or to 0 for `base`."""
-    if rule in VALUE_RULES:
-        drawn = _drawn_values(curve, seed)
-        picks = VALUE_RULES[rule](drawn[:, :-1], drawn[:, 1:]).argmax(1)
-        return [float(count) / NUM_DRAWS for count in np.bincount(picks, minlength=curve.num_steps)]
-    if rule == "random":
-        return [1 / curve.num_steps] * curve.num_steps
-    scores = _free_scores(curve, rule, seed)
-    chances = [0.0] * curve.num_steps
-    if not np.all(np.isnan(scores)):
-        chances[int(np.nanargmax(scores))] = 1.0
-    return chances
-
-
-def _free_scores(curve: ValueCurve, rule: str, seed: int) -> Floats:
-    """[S] what a rule that needs no values takes the argmax of."""
-    if rule == "entropy":
-        return np.array(mean_entropies(curve))
-    if rule == "random":
-        return np.random.default_rng(derive_seed(seed, "random rule")).random(curve.num_steps)
-    return np.full(curve.num_steps, np.nan)

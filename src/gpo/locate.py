@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from gpo import curve as curves
+from gpo import rules
 from gpo import search as searches
 from gpo.paths import PathPrior
 from gpo.proposals import Scores
@@ -99,8 +100,8 @@ def without_search(rollout: Rollout, bounds: Sequence[int], recipe: Recipe, seed
     outcome = int(rollout.reward >= recipe.success_at)
     curve = ValueCurve(tuple(bounds), (*(0,) * num, outcome), (*(0,) * num, 1), rollout)
     seed = derive_seed(seed, "rule", rollout.state.key)
-    critical = curves.critical_step(curve, recipe.rule, seed=seed)
-    chances = curves.probabilities(curve, recipe.rule, seed=seed)
+    critical = rules.critical_step(curve, recipe.rule, seed=seed)
+    chances = rules.probabilities(curve, recipe.rule, seed=seed)
     return Located(curve, critical, curves.paired_estimate(curve), chances)
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 
 from gpo.curve import Estimate, Floats, paired_estimate
+from gpo.report.figures import Run, positions, series
 from gpo.report.reading import read_run
-from gpo.report.run import Run, positions, series
 from gpo.types import CriticalStep, InputError, ValueCurve
 
 if TYPE_CHECKING:

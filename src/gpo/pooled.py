@@ -7,13 +7,14 @@ import math
 import numpy as np
 
 from gpo.curve import Estimate, Floats
-from gpo.paths import CHANGES, LEVELS, PathPosterior
+from gpo.paths import LEVELS, PathPosterior
+from gpo.rules import VALUE_RULES
 from gpo.types import CriticalStep
 
 SCORES: dict[str, Floats] = {
-    "signed": CHANGES,
-    "absolute": np.abs(CHANGES),
-    "drop": -CHANGES,
+    rule: score(LEVELS[:, None], LEVELS[None, :])
+    for rule, score in VALUE_RULES.items()
+    if rule != "as-released"
 }
 """Rules as functions [K, K] of a step's two levels; `as-released` takes the level before the step."""
 
@@ -30,11 +31,8 @@ def rule_scores(path: PathPosterior, rule: str) -> Floats:
 
 def path_scores(path: PathPosterior, drawn_SM: Floats, rule: str) -> Floats:
     """[S, M] the same quantity on drawn paths."""
-    if rule == "as-released":
-        return drawn_SM
     last = np.full((1, drawn_SM.shape[1]), np.nan if path.outcome is None else path.outcome)
-    changes = np.diff(np.vstack([drawn_SM, last]), axis=0)
-    return {"signed": changes, "absolute": np.abs(changes), "drop": -changes}[rule]
+    return VALUE_RULES[rule](drawn_SM, np.vstack([drawn_SM[1:], last]))
 
 
 def named_step(path: PathPosterior, rule: str, *, min_effect: float = 0.2, seed: int = 0) -> CriticalStep:

@@ -8,10 +8,10 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from gpo import proposals, steps
-from gpo.curve import ADVANTAGE_RULES, FREE_RULES, VALUE_RULES, Rule
 from gpo.pool import Purpose
 from gpo.proposals import Proposal
 from gpo.protocols import Splitter
+from gpo.rules import ADVANTAGE_RULES, FREE_RULES, VALUE_RULES, Rule
 from gpo.settings import Reading, Success
 from gpo.types import InputError
 

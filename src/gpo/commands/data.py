@@ -22,7 +22,7 @@ from gpo.record import Json
 from gpo.report import checks
 from gpo.settings import Settings
 from gpo.setup.data import bare, benchmark_questions
-from gpo.setup.settings import new_settings
+from gpo.setup.resume import new_settings
 from gpo.tasks import gold
 from gpo.tasks.benchmarks import read, spread
 from gpo.tasks.overlap import overlaps

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from gpo.command_settings import DemoSettings, TrainSettings
 from gpo.commands import show, train
-from gpo.config import DemoSettings, TrainSettings
 from gpo.console import Ui
 from gpo.record import Json, read_lines
 from gpo.record.lines import CurveLine

@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import RenderableType
 from rich.text import Text
 
+from gpo.command_settings import EvalSettings
 from gpo.commands import sweep
-from gpo.config import EvalSettings
 from gpo.console import Ui
 from gpo.evaluation import Outcome, Scores, compare, scores
 from gpo.record import Json, read_lines, stored_run, stored_settings, write_json

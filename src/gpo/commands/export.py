@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.text import Text
 
 from gpo import DEMO_MODEL, tasks
-from gpo.config import ExportSettings
+from gpo.command_settings import ExportSettings
 from gpo.console import Ui
 from gpo.export import KINDS, Export, Source, export, write
 from gpo.pairs.rows import FILES, MadeLine, PairLine, PairsSummary, StepsLine, TunedLine, UnpairedLine

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from gpo.command_settings import LocateSettings
 from gpo.commands import sweep
-from gpo.config import LocateSettings
 from gpo.console import Ui
 from gpo.recipe import Recipe
 from gpo.record import Json, read_lines, write_json

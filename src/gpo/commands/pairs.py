@@ -12,8 +12,8 @@ import numpy as np
 from rich.console import RenderableType
 
 from gpo import pairs
+from gpo.command_settings import SAMPLED_HOW, LocateSettings, PairsSettings
 from gpo.commands import locate
-from gpo.config import SAMPLED_HOW, LocateSettings, PairsSettings
 from gpo.console import Ui
 from gpo.pairs import SEARCHED, Options, Rows, Trajectory
 from gpo.pairs.filling import filled, matched

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gpo.command_settings import SampleSettings
 from gpo.commands import sweep
-from gpo.config import SampleSettings
 from gpo.console import Ui
 from gpo.record import Json, write_json
 from gpo.setup.start import output_folder

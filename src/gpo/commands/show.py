@@ -14,8 +14,8 @@ from gpo.record.lines import CurveLine
 from gpo.record.rounds import ProblemLine, RoundLine, TrainedLine
 from gpo.record.run_json import check_shown
 from gpo.report import terminal
+from gpo.report.figures import Run, key, mean_reset_value, success_rate
 from gpo.report.reading import read_runs
-from gpo.report.run import Run, key, mean_reset_value, success_rate
 from gpo.report.unjudged import counted, told
 from gpo.search import CREDIBLE
 from gpo.types import InputError

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from gpo.config import LocateSettings, SweepSettings
+from gpo.command_settings import LocateSettings, SweepSettings
 from gpo.console import Ui
 from gpo.explore import Explorer, Finished, Task
 from gpo.explore.engine import FULL, Fill

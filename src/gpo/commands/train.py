@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
-from gpo.config import PreferenceSettings, TrainSettings
+from gpo.command_settings import PreferenceSettings, TrainSettings
 from gpo.console import Ui
 from gpo.record import Json
 from gpo.setup.start import begun, output_folder

@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from gpo.commands import JSON, UsablePath, finish
 from gpo.console import Ui
 from gpo.record import Json, is_running, read_lines, stored_run
-from gpo.record.line import Line
+from gpo.record.base import Line
 from gpo.record.rounds import EvaluatedRound, ProblemLine, RoundLine, TrainedLine
 from gpo.record.run_json import check_shown
 from gpo.report import terminal

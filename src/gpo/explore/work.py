@@ -12,7 +12,6 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from gpo.curve import VALUE_RULES
 from gpo.locate import (
     Located,
     bounds_of,
@@ -27,6 +26,7 @@ from gpo.paths import PathPosterior, PathPrior
 from gpo.proposals import Scores
 from gpo.protocols import Policy
 from gpo.recipe import Recipe
+from gpo.rules import VALUE_RULES
 from gpo.search import Adaptive, Search
 from gpo.types import Group, Problem, Rollout, State, ValueCurve
 

@@ -8,8 +8,9 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from gpo.curve import Estimate, Rule
+from gpo.curve import Estimate
 from gpo.protocols import Splitter, Tokenizer
+from gpo.rules import Rule
 from gpo.settings import Success
 from gpo.types import CriticalStep, Ids, Labelled, Preference, Rollout, State, ValueCurve
 

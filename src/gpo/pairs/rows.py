@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from gpo.pairs import Answer, Options, Pair, Rows, Trajectory
+from gpo.record.base import AsList, Count, Ids, Json, Line, Numbers, Rate, SomeIds, Texts, Tokens, sized
 from gpo.record.files import read_lines
-from gpo.record.line import AsList, Count, Ids, Json, Line, Numbers, Rate, SomeIds, Texts, Tokens, sized
 from gpo.types import InputError, Labelled, Preference, Rollout
 
 FILES = {"pairs": "pairs.jsonl", "unpaired": "unpaired.jsonl", "steps": "steps.jsonl", "sft": "sft.jsonl"}

@@ -8,7 +8,7 @@ from pathlib import Path
 from gpo.gpo import Round
 from gpo.pairs.parts import Trajectory
 from gpo.record import read_lines
-from gpo.record.line import Json
+from gpo.record.base import Json
 from gpo.record.lines import CurveLine, RolloutLine
 from gpo.types import InputError, Rollout, ValueCurve
 

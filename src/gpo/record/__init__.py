@@ -17,9 +17,9 @@ nothing at all unless a committed round shows that it is newer. Where there are 
 stands for itself: only a torn last line is cut, and a rollout that is there is not sampled again.
 """
 
+from gpo.record.base import Json, finite
 from gpo.record.files import read_as, read_json, read_lines, read_records, write_as, write_json, write_lines
 from gpo.record.folder import RunFolder
-from gpo.record.line import Json, finite
 from gpo.record.new import is_running
 from gpo.record.rows import check_begun_rows, check_rows, row_lines, trained_lines
 from gpo.record.run_json import stored_run, stored_settings

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gpo.files import JsonError, open_file, parse_json, read_text, replaced, write_whole
-from gpo.record.line import AnyLine, Json, Line, checked, finite
+from gpo.record.base import AnyLine, Json, Line, checked, finite
 from gpo.types import InputError
 
 MAX_BYTES = 1 << 28

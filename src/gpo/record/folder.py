@@ -14,9 +14,9 @@ from typing import IO, Any
 from filelock import FileLock
 
 from gpo import checksums
+from gpo.record.base import Json, Line
 from gpo.record.checkpoints import Checkpoints
 from gpo.record.files import line_of, read_lines, write_as, write_lines
-from gpo.record.line import Json, Line
 from gpo.record.lines import RowLine
 from gpo.record.new import check_new, locked, versions
 from gpo.record.rounds import TrainedLine

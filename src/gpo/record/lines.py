@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from gpo.curve import Estimate
 from gpo.protocols import Tokenizer
-from gpo.record.line import (
+from gpo.record.base import (
     AsList,
     Count,
     Counts,

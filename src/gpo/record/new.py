@@ -10,7 +10,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from gpo.record.line import Json
+from gpo.record.base import Json
 from gpo.record.run_json import stored_run
 from gpo.types import InputError
 

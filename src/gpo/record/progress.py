@@ -20,7 +20,7 @@ from gpo.paths import PathPosterior, PathPrior
 from gpo.pool import PURPOSES
 from gpo.protocols import Policy, Tally, Verifier
 from gpo.record import Json, RunFolder, read_lines, read_records, stored_run
-from gpo.record.line import number
+from gpo.record.base import number
 from gpo.record.lines import DrawnLine, SearchedLine
 from gpo.record.rounds import EvaluatedLine, ProblemLine
 from gpo.record.runs import curve_line

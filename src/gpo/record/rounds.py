@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gpo.record.line import AsList, Count, Line, Rate, Tokens, sized
+from gpo.record.base import AsList, Count, Line, Rate, Tokens, sized
 
 
 class Evaluation(Line):

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from gpo.record.base import Json
 from gpo.record.files import read_lines
-from gpo.record.line import Json
 from gpo.record.lines import RowLine
 from gpo.record.run_json import RunFile
 from gpo.seeds import json_digest

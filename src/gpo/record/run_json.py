@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import Field
 
+from gpo.record.base import Count, Json, Line, Rate, checked
 from gpo.record.files import read_as
-from gpo.record.line import Count, Json, Line, Rate, checked
 from gpo.types import InputError
 
 FORMAT = 2

@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from gpo.record.base import Json, Line
 from gpo.record.files import read_lines
 from gpo.record.folder import RunFolder
-from gpo.record.line import Json, Line
 from gpo.record.lines import RowLine
 from gpo.record.rounds import TrainedLine
 from gpo.record.torn import STREAMS

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from gpo.files import new_file, open_file
+from gpo.record.base import Json
 from gpo.record.checkpoints import Checkpoints
-from gpo.record.line import Json
 from gpo.types import InputError
 
 STREAMS = ("rollouts", "curves")

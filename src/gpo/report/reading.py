@@ -10,7 +10,7 @@ from gpo.record import read_lines, stored_run
 from gpo.record.lines import CurveLine, RolloutLine
 from gpo.record.rounds import ProblemLine, RoundLine
 from gpo.record.run_json import check_shown
-from gpo.report.run import Run
+from gpo.report.figures import Run
 from gpo.report.unjudged import counted
 from gpo.types import InputError
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gpo.curve import VALUE_RULES
 from gpo.record.lines import CurveLine
+from gpo.rules import VALUE_RULES
 from gpo.search import Search, Settings, adaptive, bisect, uniform
 
 Picks = dict[str, tuple[int, float]]

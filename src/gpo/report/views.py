@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gpo.curve import VALUE_RULES
 from gpo.record.lines import CurveLine, RolloutLine
 from gpo.report.evidence import Evidence
+from gpo.report.figures import Run, intervals, key, mean_reset_value, positions, series, success_rate
 from gpo.report.rules import Picks, agreement, picks
-from gpo.report.run import Run, intervals, key, mean_reset_value, positions, series, success_rate
 from gpo.report.text import encoded
 from gpo.report.unjudged import counted, told
+from gpo.rules import VALUE_RULES
 from gpo.seeds import json_digest
 
 Json = dict[str, Any]

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Unpack
 
 from gpo import curve as curves
-from gpo import pooled
+from gpo import pooled, rules
 from gpo.curve import Estimate
 from gpo.pooled import named_step, pooled_estimate
 from gpo.search.base import Search, Settings
@@ -42,12 +42,12 @@ class Uniform(Search):
     def best(self) -> CriticalStep | None:
         if self.pooled:
             return named_step(self._path(), self.rule, min_effect=self.min_effect, seed=self.seed)
-        return curves.critical_step(self.curve, self.rule, min_effect=self.min_effect, seed=self.seed)
+        return rules.critical_step(self.curve, self.rule, min_effect=self.min_effect, seed=self.seed)
 
     def probabilities(self, rule: str | None = None) -> list[float]:
         if self.pooled:
             return pooled.probabilities(self._path(), rule or self.rule, self.seed)
-        return curves.probabilities(self.curve, rule or self.rule, seed=self.seed)
+        return rules.probabilities(self.curve, rule or self.rule, seed=self.seed)
 
     def believed(self, boundary: int) -> None:  # noqa: ARG002 - as many everywhere, whatever comes of it
         return None
@@ -93,7 +93,7 @@ class Bisect(Search):
         coarse = self._coarse()
         if coarse is None:
             return None
-        step = curves.critical_step(coarse, self.rule, min_effect=self.min_effect, seed=self.seed)
+        step = rules.critical_step(coarse, self.rule, min_effect=self.min_effect, seed=self.seed)
         if step is None:
             return None
         ends, chances = self._ends(), self.probabilities()
@@ -105,7 +105,7 @@ class Bisect(Search):
         """[S] as for every search; a segment's probability is spread evenly over its steps."""
         coarse, chances = self._coarse(), [0.0] * self.num_steps
         if coarse is not None:
-            of_segments = curves.probabilities(coarse, rule or self.rule, seed=self.seed)
+            of_segments = rules.probabilities(coarse, rule or self.rule, seed=self.seed)
             for (start, end), chance in zip(pairwise(self._ends()), of_segments, strict=True):
                 chances[start:end] = [chance / (end - start)] * (end - start)
         return chances

@@ -12,8 +12,10 @@ from typing import Required, TypedDict
 import numpy as np
 
 from gpo import curve as curves
-from gpo.curve import VALUE_RULES, Estimate
+from gpo import rules
+from gpo.curve import Estimate
 from gpo.paths import LEVELS, PathPosterior, PathPrior
+from gpo.rules import VALUE_RULES
 from gpo.types import CriticalStep, InputError, ValueCurve
 
 CREDIBLE = 0.9
@@ -93,7 +95,7 @@ class Search(ABC):
 
     def probabilities(self, rule: str | None = None) -> list[float]:
         """[S] probability that each step is the argmax of `rule`, the search's own if None."""
-        return curves.probabilities(self.curve, rule or self.rule, seed=self.seed)
+        return rules.probabilities(self.curve, rule or self.rule, seed=self.seed)
 
     def believed(self, boundary: int) -> float | None:
         """A boundary's current estimated value; None if rewards do not decide where rollouts go.

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from gpo import tasks, verifiers
-from gpo.config import PairsSettings, PreferenceSettings, TrainSettings
+from gpo.command_settings import PairsSettings, PreferenceSettings, TrainSettings
 from gpo.protocols import Trace, Verifier
 from gpo.seeds import derive_seed
 from gpo.tasks.benchmarks import at_hand, read

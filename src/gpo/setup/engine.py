@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpo import DEMO_MODEL, proposals, tasks
-from gpo.config import SweepSettings
-from gpo.curve import VALUE_RULES
+from gpo.command_settings import SweepSettings
 from gpo.policies.settings import EngineSettings, ModelSettings
 from gpo.protocols import ForwardingPolicy, Policy
 from gpo.recipe import Recipe
+from gpo.rules import VALUE_RULES
 from gpo.types import DataWarning, InputError, Problem, State
 
 if TYPE_CHECKING:

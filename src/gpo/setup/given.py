@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from gpo.config import LocateSettings
+from gpo.command_settings import LocateSettings
 from gpo.explore import Task
 from gpo.protocols import Trace, Verifier
 from gpo.seeds import json_digest

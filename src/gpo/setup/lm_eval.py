@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from gpo import DEMO_MODEL, tasks
-from gpo.config import EvalSettings
+from gpo.command_settings import EvalSettings
 from gpo.record import Json
 from gpo.setup.data import load_rows, source_name
 from gpo.tasks import harness

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from gpo.config import SweepSettings
+from gpo.command_settings import SweepSettings
 from gpo.protocols import Verifier
 from gpo.record import Json, RunFolder, SilentFolder, row_lines
 from gpo.record.lines import RowLine

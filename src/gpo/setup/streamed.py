@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gpo import tasks
-from gpo.config import LocateSettings, SweepSettings
+from gpo.command_settings import LocateSettings, SweepSettings
 from gpo.explore import Task
 from gpo.protocols import Verifier
 from gpo.record import RunFolder, check_begun_rows, read_lines

@@ -3,7 +3,7 @@
 from gpo.tasks import prompts
 from gpo.tasks.benchmarks import BENCHMARKS
 from gpo.tasks.catalogue import load, verifier
-from gpo.tasks.embedded import demonstration, names
+from gpo.tasks.generated import demonstration, names
 from gpo.tasks.planted import planted_step
 from gpo.tasks.prompts import prompt
 from gpo.tasks.row import Row

@@ -6,7 +6,7 @@ import difflib
 import warnings
 from typing import Any
 
-from gpo.tasks import benchmarks, embedded, gym
+from gpo.tasks import benchmarks, generated, gym
 from gpo.tasks.benchmarks import BENCHMARKS
 from gpo.tasks.row import Row
 from gpo.types import DataWarning, InputError
@@ -15,7 +15,7 @@ from gpo.types import DataWarning, InputError
 def verifier(name: str) -> str:
     """The name of the verifier that judges the task; InputError for an unknown task."""
     check_name(name)
-    return BENCHMARKS[name].verifier if name in BENCHMARKS else embedded.verifier(name)
+    return BENCHMARKS[name].verifier if name in BENCHMARKS else generated.verifier(name)
 
 
 def load(
@@ -39,7 +39,7 @@ def load(
     if name not in BENCHMARKS:
         if size is None:
             raise InputError(f"{name}: draws its questions, so it needs a size; give how many")
-        return embedded.load(name, split, size, seed, options)
+        return generated.load(name, split, size, seed, options)
     if options:
         raise InputError(
             f"{name}: has no option '{next(iter(options))}'; it has none at all, so leave it out"
@@ -53,7 +53,7 @@ def load(
 
 def check_name(name: str) -> None:
     """InputError, naming the nearest tasks, unless there is a task of this name."""
-    simple = [*embedded.names(), *BENCHMARKS]
+    simple = [*generated.names(), *BENCHMARKS]
     if name in simple or (name.startswith(gym.PREFIX) and name in gym.names()):
         return
     known = [*simple, *gym.names()]

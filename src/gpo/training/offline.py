@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import datasets
 
 from gpo import pairs
-from gpo.config import PreferenceSettings
+from gpo.command_settings import PreferenceSettings
 from gpo.learn import trainer_checkpoints
 from gpo.learn.optimisation import PreferenceOptimisation
 from gpo.learn.preference import check_one_side, check_rows, check_trl, train

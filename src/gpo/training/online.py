@@ -7,7 +7,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpo.config import TrainSettings
+from gpo.command_settings import TrainSettings
 from gpo.learn.policy_gradient import PolicyGradient
 from gpo.recipe import Recipe
 from gpo.record import Json

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gpo import checksums
-from gpo.config import PreferenceSettings, TrainSettings
+from gpo.command_settings import PreferenceSettings, TrainSettings
 from gpo.learn.checkpoint import RESTORE
 from gpo.learn.logprobs import check_temperature
 from gpo.learn.network import check_precision, check_sharded, layers_of

@@ -1,4 +1,4 @@
-"""What `words.toml` knows of languages, units and signs, as tables and patterns.
+"""What `words.toml` and `units.toml` know of languages, units and signs, as tables and patterns.
 
 A magnitude multiplies the number before it. "K" after a space is kelvin, "B" and "T" without a currency are
 bytes and teslas as well; such a number has no value.
@@ -13,7 +13,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-_TABLES: dict[str, Any] = tomllib.loads(Path(__file__).with_name("words.toml").read_text(encoding="utf-8"))
+
+def _tables(name: str) -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+
+
+_TABLES = _tables("words.toml") | _tables("units.toml")
 _REFERENCE = re.compile(r"\{([a-z_]+)\}")
 
 

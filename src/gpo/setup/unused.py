@@ -1,17 +1,19 @@
-"""The settings of a run, new or resumed; one that would have no effect is refused by name."""
+"""Settings that would have no effect beside the others: they are refused by name, not passed over."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from gpo import tasks
-from gpo.config import EXTENDABLE, PairsSettings, PreferenceSettings, S, TrainSettings, load_settings
+from gpo.command_settings import (
+    PairsSettings,
+    PreferenceSettings,
+    TrainSettings,
+)
 from gpo.recipe import Locating
-from gpo.record import stored_settings
-from gpo.settings import Reading, Settings, Success, check_stored, checked, origins, read_yaml, with_new_names
+from gpo.settings import Reading, Settings, Success
 from gpo.tasks.settings import LearningDataSettings
 from gpo.types import DataWarning, InputError
 
@@ -45,7 +47,7 @@ def _has_benchmarks(settings: Any) -> bool:
 
 SHARED = {**Reading.model_fields, **Success.model_fields}
 LOCATING = [key for key in Locating.model_fields if key not in SHARED]
-RULES: tuple[tuple[tuple[str, ...], Used, str], ...] = (
+USES: tuple[tuple[tuple[str, ...], Used, str], ...] = (
     (("shots",), lambda s: s.prompt == "few-shot", "without --prompt few-shot"),
     (("data_dir",), _has_benchmarks, "without a benchmark to read"),
     (
@@ -118,7 +120,7 @@ def check_used(settings: Settings, origin: Mapping[str, str]) -> None:
     for name in (getattr(settings, "task", None), getattr(settings, "eval_task", None)):
         if name is not None and "data" in fields:
             tasks.verifier(name)  # says so if there is no such task
-    for keys, is_used, where in RULES:
+    for keys, is_used, where in USES:
         for key in keys:
             if key not in fields or key not in origin or getattr(settings, key) == fields[key].default:
                 continue
@@ -140,49 +142,3 @@ def check_known(cls: type[Settings], origin: Mapping[str, str]) -> None:
         other, message = others[cls]
         for key in origin.keys() & (other.model_fields.keys() - cls.model_fields.keys()):
             raise InputError(f"{origin[key]}: {message}")
-
-
-def settings_of(
-    name: str, cls: type[Settings], config: Path | None, resume: Path | None, flags: Mapping[str, Any]
-) -> Settings:
-    """The settings of the command `name`, new or of the run at `resume`; InputError for a wrong one."""
-    if resume is not None:
-        return resumed_settings(name, cls, resume, config, flags)
-    values = {**(read_yaml(config) if config else {}), **flags}
-    return new_settings(settings_class(name, cls, values), config, flags)
-
-
-def settings_class(name: str, cls: type[Settings], values: Mapping[str, Any]) -> type[Settings]:
-    """The class of a command's settings: that of offline training where a method is named."""
-    if name == "train" and values.get("method"):
-        return PreferenceSettings
-    return cls
-
-
-def new_settings(cls: type[S], config: Path | None, flags: Mapping[str, Any]) -> S:
-    """The settings of a new run; InputError for a wrong one, and for one that has no effect."""
-    origin = origins(config, read_yaml(config) if config else {}, flags)
-    check_known(cls, origin)
-    settings = load_settings(cls, config, flags)
-    check_used(settings, origin)
-    return settings
-
-
-def resumed_settings(
-    name: str, cls: type[Settings], path: Path, config: Path | None, flags: Mapping[str, Any]
-) -> Settings:
-    """The settings of the run at `path`; flags may only repeat them, or extend the run."""
-    if config:
-        raise InputError("--config: a resumed run has its settings already; give flags to extend it")
-    stored = stored_settings(path, name)
-    # What the run stored is what its recipe stood for then; a setting that is newer had its default.
-    before = check_stored(settings_class(name, cls, stored), path, stored)
-    then, origin = before.model_dump(), origins(None, {}, flags)
-    settings = checked(type(before), {**then, **with_new_names(type(before), flags, origin)}, origin)
-    for key, value in settings.model_dump().items():
-        if key not in EXTENDABLE and value != then[key]:
-            raise InputError(
-                f"--resume {path}: belongs to a run with other settings "
-                f"({key}: {then[key]!r} there, {value!r} here); leave that flag out, or start a new run"
-            )
-    return settings
