@@ -121,7 +121,7 @@ def theory_page(*, is_quick: bool) -> list[str]:
         "",
         *(theory_resets.__doc__ or "").split("\n\n", 1)[1].strip().split("\n"),
         "",
-        *theory_resets.page(*((2, 4_000) if is_quick else (8, 20_000))),
+        *theory_resets.page(*((2, 4_000) if is_quick else (8, 10_000))),
     ]
 
 
