@@ -51,11 +51,13 @@ class Section:
                         yield Job(task, arm, seed, rate, "tokens", budget, changes, False, self.algorithm)
 
 
-ABLATIONS = ("pivot, suffixes only", "pivot, random step", "pivot 2 + 6", "rrpo", "srpo, oracle")
+ABLATIONS = ("pivot, suffixes only", "pivot, random step", "pivot 2 + 6")
+RIVALS = ("pivot", "rrpo", "srpo, oracle")
 WAYS = ("pivot, suffixes only", "search", "search, no archive", "search, no archive, fixed share")
 SECTIONS = (
     Section("Pivot against base", "base", ("pivot",), tuple(TASKS), range(60, 68)),
-    Section("Ablations and rivals", "pivot", ABLATIONS, ("chain_sum", "pivotlate"), range(62, 67)),
+    Section("Ablations", "pivot", ABLATIONS, ("chain_sum", "pivotlate"), range(62, 67)),
+    Section("Rivals", "base", RIVALS, ("chain_sum", "pivotlate"), range(62, 67)),
     Section("The planted step, an oracle", "pivot", ("pivot, oracle",), ("pivotlate",), range(60, 67)),
     Section("Hard problems", "base", ("pivot", "pivot, half the rate"), ("rare",), range(60, 68)),
     Section("Hard problems: other ways", "pivot, half the rate", WAYS, ("rare",), range(62, 67)),

@@ -157,7 +157,7 @@ RESETS: dict[str, dict[str, Any]] = {
     "the highest entropy": {"recipe": "pivot"},
     "the largest advantage, known exactly": {"recipe": "pivot"},
 }
-RATES = (300.0, 1000.0, 3000.0)
+RATES = (1000.0, 3000.0, 10000.0)
 """Learning rates; each kind of resets has the best by seeds of its own."""
 RATE_SEEDS = 2
 
