@@ -158,7 +158,8 @@ RESETS: dict[str, dict[str, Any]] = {
     "the largest advantage, known exactly": {"recipe": "pivot"},
 }
 RATES = (1000.0, 3000.0, 10000.0)
-"""Learning rates; each kind of resets has the best by seeds of its own."""
+"""Learning rates; each kind of resets has the best by seeds of its own. At the highest
+the regret has nearly stopped falling: plain ascent on a table does not overshoot below it."""
 RATE_SEEDS = 2
 
 
