@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo demo-real test test-thorough test-fast test-chaos test-browser test-export test-lm-eval test-vllm test-ray test-real test-package docs lint demo-model vendor benchmarks study clean
+.PHONY: demo demo-real test test-thorough test-fast test-chaos test-browser test-export test-lm-eval test-vllm test-ray test-real test-package docs lint demo-model vendor benchmarks benchmark-gpu study clean
 
 demo: $(VENV)/installed
 	$(BIN)/gpo demo $(ARGS)
@@ -96,6 +96,10 @@ vendor:
 # Hours; goes on where it was interrupted, and writes docs/study.md. ARGS=--quick: a minute, into runs/study-quick.
 study: $(VENV)/installed-test
 	$(BIN)/python benchmarks/study.py $(ARGS)
+
+# Sampling and learning on a GPU, at most 8 minutes; the same command continues. ARGS='--model FOLDER', or --toy on a CPU.
+benchmark-gpu: $(VENV)/installed-test
+	$(BIN)/python benchmarks/gpu.py $(ARGS)
 
 benchmarks: $(VENV)/installed-test
 	$(BIN)/python benchmarks/sampling.py

@@ -30,6 +30,7 @@ from datasets import Dataset
 
 import gpo
 from gpo.gpo import run_round
+from gpo.learn.examples import Example
 from gpo.learn.reading import complete, credited
 from gpo.ranks import Ranks, SharedPolicy, SharedVerifier
 from gpo.training.metrics import Clock
@@ -108,15 +109,21 @@ def minibatch(bench: Bench) -> list[Group]:
     ]
 
 
+def prepared(learner: gpo.PolicyGradient, groups: Sequence[Group]) -> list[Example]:
+    """The groups' rollouts as one minibatch, with all that an update needs."""
+    with learner.network.training():
+        examples = credited(groups, (), learner.settings, learner.network)
+        complete(examples, range(MINIBATCH), (), learner.settings, learner.network)
+    assert len(examples) == MINIBATCH
+    return examples
+
+
 def update_works(bench: Bench) -> tuple[Callable[[], Any], Callable[[], Any], int]:
     """What one update does on each side, and the tokens that it trains."""
     groups = minibatch(bench)
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     learner = bench.learner()
-    with learner.network.training():
-        examples = credited(groups, (), learner.settings, learner.network)
-        complete(examples, range(MINIBATCH), (), learner.settings, learner.network)
-    assert len(examples) == MINIBATCH
+    examples = prepared(learner, groups)
 
     def rollout_func(prompts: Any, trainer: Any) -> dict[str, Any]:
         del prompts, trainer

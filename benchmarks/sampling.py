@@ -32,8 +32,10 @@ class Work:
     name: str
     num_starts: int
     num_tokens: int
-    """Mean length of a start; lengths spread by an eighth to both sides."""
+    """Mean length of a start."""
     num_samples: int
+    spread: float = 1 / 8
+    """How far lengths spread to both sides, as a share of the mean."""
 
 
 Sampler = Callable[[TransformersPolicy, Work, list[Ids]], int]
@@ -48,22 +50,26 @@ WORKS = (
 )
 
 
-def tiny_policy(max_tokens: int) -> TransformersPolicy:
-    vocab = {f"<{token}>": token for token in range(512)}
+def numbered(vocab_size: int, end_id: int) -> PreTrainedTokenizerFast:
+    """A tokenizer whose words are <0>, <1> and so on."""
+    vocab = {f"<{token}>": token for token in range(vocab_size)}
     tokenizer = Tokenizer(models.WordLevel(vocab))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=f"<{end_id}>")
+
+
+def tiny_policy(max_tokens: int) -> TransformersPolicy:
     config = LlamaConfig(
         vocab_size=512, hidden_size=64, intermediate_size=256, num_hidden_layers=2, num_attention_heads=2,
         num_key_value_heads=2, max_position_embeddings=8192, bos_token_id=0, eos_token_id=1,
     )  # fmt: skip
     torch.manual_seed(0)
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<1>")  # noqa: S106
-    return TransformersPolicy(LlamaForCausalLM(config).eval(), fast, max_tokens=max_tokens)
+    return TransformersPolicy(LlamaForCausalLM(config).eval(), numbered(512, 1), max_tokens=max_tokens)
 
 
 def starts(work: Work, vocab_size: int) -> list[Ids]:
     generator = torch.Generator().manual_seed(derive_seed(work.name))
-    spread = work.num_tokens // 8 if work.num_starts > 1 else 0
+    spread = int(work.num_tokens * work.spread) if work.num_starts > 1 else 0
     lengths = (
         torch.linspace(work.num_tokens - spread, work.num_tokens + spread, work.num_starts).int().tolist()
     )
