@@ -172,7 +172,7 @@ def test_what_is_no_ordinary_file_is_refused_and_not_waited_for(tmp_path: Path) 
         "hub:": "hub:: names no dataset; write hub:OWNER/NAME",
         "hub:../../etc": "hub:../../etc: names no dataset",
         "hub:a b": "hub:a b: names no dataset",
-        "ray:a.jsonl": "ray:a.jsonl: only sample and locate read from Ray",
+        "ray:a.jsonl": "ray:a.jsonl: only sample, locate and eval read it",
     }.items():
         with pytest.raises(InputError) as error:
             tasks.read_rows(data)

@@ -22,6 +22,7 @@ from gpo import console as ui
 from gpo.cli import main
 from gpo.report import terminal
 from gpo.report.text import encoded
+from gpo.types import CriticalStep
 from gpo.visible import LONGEST, printable, printable_lines
 
 SRC = Path(ui.__file__).parent
@@ -212,7 +213,7 @@ def test_a_ledger_and_a_comparison_with_hostile_names_are_harmless(kind, monkeyp
     text = HOSTILE[kind]
     row = {"run": text, "rounds": 1, "before": (None, None), "after": (0.5, 0.1), "tokens": 10}
     row |= {"credible": 1, "located": 2, "reset_value": None}
-    critical = {"index": 0, "rule": text, "probability": 0.5, "credibility": 0.5}
+    critical = CriticalStep(0, -0.5, (-0.7, -0.2), 0.5, 0.5, text)
 
     def print_it(out: ui.Ui) -> None:
         out.print(terminal.ledger({text: 10}), terminal.comparison([row]), terminal.naming(critical))
