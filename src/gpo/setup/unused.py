@@ -12,7 +12,7 @@ from gpo.command_settings import (
     PreferenceSettings,
     TrainSettings,
 )
-from gpo.recipe import Locating
+from gpo.recipe import RECIPES, Locating
 from gpo.settings import Reading, Settings, Success
 from gpo.tasks.settings import LearningDataSettings
 from gpo.types import DataWarning, InputError
@@ -79,6 +79,11 @@ USES: tuple[tuple[tuple[str, ...], Used, str], ...] = (
         lambda s: s.archived > 0,
         "with --archived 0",
     ),
+    (
+        ("archived",),
+        lambda s: s.group_size > 1 or s.archived == 0,
+        "with --group-size 1, as a problem counts as solved when its only trajectory succeeds",
+    ),
     (("patience",), lambda s: s.eval_every > 0, "with --eval-every 0"),
     (("eval_data",), lambda s: s.eval_task is None, "beside --eval-task; give one of them"),
     (("eval_num", "eval_every", "patience"), lambda s: s.eval_problems > 0, "with --eval-problems 0"),
@@ -108,13 +113,16 @@ NOTED = {
 
 
 def check_used(settings: Settings, origin: Mapping[str, str]) -> None:
-    """InputError for the first setting that was given, differs from its default, and has no effect.
+    """InputError for the first setting that was given, differs from what it would be, and has no effect.
 
     Those of NOTED are a DataWarning instead.
 
     `origin` says how each was given: '--shots', or 'FILE: shots'.
     """
     fields = type(settings).model_fields
+    usual = {key: info.default for key, info in fields.items()} | RECIPES.get(
+        getattr(settings, "recipe", ""), {}
+    )
     if isinstance(settings, PairsSettings) and settings.run is not None:
         return  # the located run's settings count, and what differs from them is refused
     for name in (getattr(settings, "task", None), getattr(settings, "eval_task", None)):
@@ -122,7 +130,7 @@ def check_used(settings: Settings, origin: Mapping[str, str]) -> None:
             tasks.verifier(name)  # says so if there is no such task
     for keys, is_used, where in USES:
         for key in keys:
-            if key not in fields or key not in origin or getattr(settings, key) == fields[key].default:
+            if key not in fields or key not in origin or getattr(settings, key) == usual[key]:
                 continue
             if is_used(settings):
                 continue
