@@ -421,7 +421,7 @@ def test_located_curves_are_the_same_when_a_fifth_of_all_calls_goes_wrong(stub, 
         main([*arguments, "--server", proxy.url, "--output", "harmed", "--request-timeout-s", "60"])
         assert proxy.counts["harmed"] >= 5
     printed = capsys.readouterr()
-    assert printed.err.count("gives no entropies") == 2
+    assert printed.err.count("returns no entropies") == 2
     summary = json.loads(printed.out.splitlines()[-1])
     assert curves_and_rollouts("clean") == curves_and_rollouts("harmed")
     assert len(curves_and_rollouts("clean")[0]) >= 2
