@@ -88,7 +88,17 @@ FLOORS = {
     },
     "training": {
         *("types", "pool", "curriculum", "gpo", "evaluation", "recipe", "pairs", "ranks", "checksums"),
-        *("learn", "policies", "tasks", "record", "report", "command_settings", "setup", "console"),
+        *(
+            "learn",
+            "policies",
+            "tasks",
+            "record",
+            "report",
+            "command_settings",
+            "settings",
+            "setup",
+            "console",
+        ),
     },
     "trl": {"types", "files", "rope", "paths", "pool", "recipe", "locate", "explore", "policies", "tasks"},
 }

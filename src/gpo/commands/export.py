@@ -8,11 +8,12 @@ from pathlib import Path
 from rich.text import Text
 
 from gpo import DEMO_MODEL, tasks
-from gpo.command_settings import ExportSettings
+from gpo.command_settings import ExportSettings, PairsSettings
 from gpo.console import Ui
 from gpo.export import KINDS, Export, Source, export, write
 from gpo.pairs.rows import FILES, MadeLine, PairLine, PairsSummary, StepsLine, TunedLine, UnpairedLine
 from gpo.record import Json, outputs, read_as, read_lines, stored_settings
+from gpo.settings import check_stored
 from gpo.tasks.splits import check_training_rows, held_out_rows
 from gpo.types import InputError
 
@@ -89,7 +90,8 @@ def source_of(pairs: Path) -> Source:
     if not (pairs / "summary.json").is_file():
         raise InputError(f"{pairs}: is not finished; continue with gpo pairs --resume {pairs}")
     summary = read_as(pairs / "summary.json", PairsSummary)
-    model = str(DEMO_MODEL) if stored["model"] == "demo" else stored["model"]
-    verifier = stored["verifier"] or (tasks.verifier(stored["task"]) if stored["task"] else "")
+    made = check_stored(PairsSettings, pairs, stored)
+    model = str(DEMO_MODEL) if made.model == "demo" else made.model
+    verifier = made.verifier or (tasks.verifier(made.task) if made.task else "")
     ends = summary.begin_text, summary.end_text
     return Source(model, stored, summary.record(), *ends, verifier, held_out_rows(stored))

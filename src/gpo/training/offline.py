@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import datasets
 
 from gpo import pairs
-from gpo.command_settings import PreferenceSettings
+from gpo.command_settings import PairsSettings, PreferenceSettings
 from gpo.learn import trainer_checkpoints
 from gpo.learn.optimisation import PreferenceOptimisation
 from gpo.learn.preference import check_one_side, check_rows, check_trl, train
@@ -27,6 +27,7 @@ from gpo.record import Json, RunFolder, stored_settings, write_lines
 from gpo.record.run_json import fingerprint_of
 from gpo.record.runs import write_round
 from gpo.seeds import derive_seed
+from gpo.settings import check_stored
 from gpo.setup.data import check_training, contaminated
 from gpo.tasks.splits import check_training_rows
 from gpo.training.loop import Learner, Training
@@ -56,6 +57,7 @@ class Offline(Learner):
             check_training(settings)
         else:
             stored = stored_settings(self.pairs, "pairs")
+            check_stored(PairsSettings, self.pairs, stored)
             check_training_rows(f"--pairs {self.pairs}", stored, is_allowed=settings.allow_test)
 
     def read(self, asking: DescribedPolicy, held_out: Sequence[Problem]) -> None:
