@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -331,3 +332,16 @@ def test_push_uploads_every_file_to_the_hub_and_a_refusal_is_one_line(pairs_run,
         .splitlines()[-1]
         .startswith("gpo: error: --repo me/pairs: cannot be uploaded (")
     )
+
+
+@pytest.mark.parametrize("arguments", [["export"], ["train", "--method", "dpo", "--pairs"]])
+def test_settings_of_the_run_that_were_edited_are_refused_by_name(
+    pairs_run, capsys, tmp_path, arguments
+) -> None:
+    shutil.copytree(pairs_run, run := tmp_path / "run")
+    about = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(about | {"settings": about["settings"] | {"task": 0.5}}))
+    with pytest.raises(SystemExit) as stopped:
+        main([*arguments, str(run), *(["--to", "trl"] if arguments == ["export"] else [])])
+    assert stopped.value.code == 2
+    assert f"{run / 'run.json'}: settings.task: must be" in capsys.readouterr().err
