@@ -21,6 +21,18 @@ from gpo.types import Problem
 ARMS = {"plain": None, "hook, no resets": 0.0, "hook": 0.5, "hook, RLOO": 0.5}
 
 
+def timed(function, clock: list[float]):
+    """The function, whose processor seconds are added to `clock[0]`."""
+
+    def call(*arguments, **named):
+        start = time.process_time()
+        result = function(*arguments, **named)
+        clock[0] += time.process_time() - start
+        return result
+
+    return call
+
+
 def train(arm: str, num_steps: int, seed: int, verifier, tokenizer) -> str:
     rows = tasks.load("chain_sum", "train", size=2048, seed=seed)
     prompts = [[{"role": "user", "content": row.question}] for row in rows]
@@ -33,15 +45,6 @@ def train(arm: str, num_steps: int, seed: int, verifier, tokenizer) -> str:
     def reward(completions, answer, **_):
         asked = [Problem("", (0,), one) for one in answer]
         return verifier.score(asked, [one[0]["content"] for one in completions])
-
-    def timed(function):
-        def call(*arguments, **named):
-            start = time.process_time()
-            result = function(*arguments, **named)
-            clock[0] += time.process_time() - start
-            return result
-
-        return call
 
     with tempfile.TemporaryDirectory() as folder:
         settings = gpo.trl.rloo(8) if arm == "hook, RLOO" else {"num_generations": 8}
@@ -57,8 +60,8 @@ def train(arm: str, num_steps: int, seed: int, verifier, tokenizer) -> str:
                 max_steps=num_steps, logging_steps=1, save_strategy="no", disable_tqdm=True, **settings,
             ),
         )  # fmt: skip
-        trainer._generate_single_turn = timed(trainer._generate_single_turn)
-        trainer.rollout_func = timed(rollouts) if rollouts else None
+        trainer._generate_single_turn = timed(trainer._generate_single_turn, clock)
+        trainer.rollout_func = timed(rollouts, clock) if rollouts else None
         start = time.process_time()
         trainer.train()
         total = time.process_time() - start

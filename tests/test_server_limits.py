@@ -338,14 +338,18 @@ def test_an_environment_that_no_call_can_use_is_one_line(name, value, reason, mo
 def test_whatever_no_proxy_says_is_taken(value, monkeypatch) -> None:
     monkeypatch.setenv("NO_PROXY", value)
     monkeypatch.setenv("HTTP_PROXY", "http://localhost:3128")
-    Replicas.at(["http://gpu1.example:8000"], 1, Patience()).close()
+    taken = Replicas.at(["http://gpu1.example:8000"], 1, Patience())
+    assert [one.url for one in taken.replicas] == ["http://gpu1.example:8000"]
+    taken.close()
 
 
 @pytest.mark.usefixtures("_no_proxies")
 def test_a_server_on_this_machine_needs_no_proxy_whatever_the_environment_says(monkeypatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "nonsense://x")
     for url in ("http://localhost:8000", "http://127.0.0.1:8000", "http://[::1]:8000"):
-        Replicas.at([url], 1, Patience()).close()
+        taken = Replicas.at([url], 1, Patience())
+        assert [one.url for one in taken.replicas] == [url]
+        taken.close()
 
 
 @pytest.mark.parametrize(
