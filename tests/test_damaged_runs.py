@@ -19,6 +19,9 @@ import pytest
 from test_lost_rounds import contents
 
 from gpo.cli import main
+from gpo.record import read_lines
+from gpo.record.rounds import ProblemLine
+from gpo.types import InputError
 
 SMALL = ["--task", "chain_sum", "--max-tokens", "64", "--min-step-tokens", "1"]
 LOCATE = [*SMALL, "--group-size", "4", "--values", "2"]
@@ -192,3 +195,21 @@ def test_a_file_that_is_no_longer_one_is_read_or_refused(runs, tmp_path, capsys,
             ("folder", None),
         ]:
             check(runs, name, file, content, f"{file.name}: {told}", tmp_path, capsys)
+
+
+def test_a_line_that_stands_twice_is_refused_and_not_counted_twice(tmp_path) -> None:
+    line = {
+        "problem": "a",
+        "place": 0,
+        "tokens": {},
+        "rates": [1.0],
+        "no_signal": 0,
+        "rollouts": 1,
+        "truncated": 0,
+        "timeouts": 0,
+        "unjudged": {},
+    }
+    path = tmp_path / "problems.jsonl"
+    path.write_text("".join(json.dumps(line | {"problem": name}) + "\n" for name in "aba"))
+    with pytest.raises(InputError, match=r"row 3: repeats row 1 \(problem 'a'\); remove one"):
+        list(read_lines(path, ProblemLine))

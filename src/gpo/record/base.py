@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationError, ValidationInfo
 from pydantic_core import PydanticCustomError
@@ -49,6 +49,8 @@ class Line(BaseModel):
     """One line, or a whole file of JSON; its fields stand in the order in which they are written."""
 
     model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
+    named_by: ClassVar[tuple[str, ...]] = ()
+    """Fields that no two lines of a file share; empty where lines have no name."""
 
     def misfit(self) -> str | None:
         """Which field does not fit the others; None if all do."""

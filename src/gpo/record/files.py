@@ -56,9 +56,19 @@ def read_records(path: Path) -> Iterator[Json]:
 
 
 def read_lines(path: Path, kind: type[AnyLine], num_ids: int | None = None) -> Iterator[AnyLine]:
-    """The same as lines of a kind; InputError names the field too, and a token id of `num_ids` or more."""
+    """The same as lines of a kind; InputError names the field too, and a token id of `num_ids` or more.
+
+    A line that stands there twice, as no run writes it, is an InputError: it would count twice.
+    """
+    rows: dict[tuple[object, ...], int] = {}
     for row, record in _records(path):
-        yield checked(path, row, kind, record, num_ids)
+        line = checked(path, row, kind, record, num_ids)
+        if kind.named_by:
+            name = tuple(getattr(line, key) for key in kind.named_by)
+            if (first := rows.setdefault(name, row)) != row:
+                named = ", ".join(f"{key} {value!r}" for key, value in zip(kind.named_by, name, strict=True))
+                raise InputError(f"{path}: row {row}: repeats row {first} ({named}); remove one of them")
+        yield line
 
 
 def _records(path: Path) -> Iterator[tuple[int, Json]]:

@@ -236,6 +236,8 @@ class CurveLine(Line):
 class SearchedLine(CurveLine):
     """The same without rounds, with where its search began."""
 
+    named_by = ("place", "index")
+
     place: Count
     index: Count
     proposal: Numbers | None

@@ -21,6 +21,8 @@ class Evaluation(Line):
 class ProblemLine(Line):
     """A line of problems.jsonl: a finished problem of `gpo sample`, `gpo locate` or `gpo eval`."""
 
+    named_by = ("problem",)
+
     problem: str
     place: Count
     tokens: Tokens
