@@ -51,7 +51,7 @@ def test_pairs_go_into_dpo_and_into_an_export(smollm2, place, capsys):
           "--output", str(pairs), "--json"])  # fmt: skip
     assert told(capsys)["rows"]["pairs"] >= 1
     main(["export", str(pairs), "--to", "trl", "--output", str(place / "trl")])
-    main(["train", "--method", "dpo", "--pairs", str(pairs), "--model", smollm2, *ROWS, "--lora-rank", "4",
+    main(["train", "--method", "dpo", "--pairs", str(pairs), "--model", smollm2, *ROWS[2:], "--lora-rank", "4",
           "--learning-rate", "1e-5", "--minibatch", "8", "--eval-problems", "2", "--eval-data", ROWS[1], "--output", str(model), "--json"])  # fmt: skip
     assert (model / "model" / "adapter_model.safetensors").is_file()
 
