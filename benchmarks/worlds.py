@@ -111,7 +111,7 @@ def _measure(task: str, num: int) -> list[dict]:
 
     import gpo
     from gpo.curve import mean_entropies
-    from gpo.locate import bounds_of
+    from gpo.located import bounds_of
     from gpo.pool import Pool
     from gpo.seeds import derive_seed
     from gpo.types import State

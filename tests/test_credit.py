@@ -15,7 +15,7 @@ from toy import WRONG as TOY_WRONG
 from gpo import steps
 from gpo.credit import split
 from gpo.gpo import Memory, run_round
-from gpo.locate import reset_state, without_search
+from gpo.located import reset_state, without_search
 from gpo.pool import Kept, Pool
 from gpo.recipe import Recipe
 from gpo.types import Group, Rollout, State

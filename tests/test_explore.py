@@ -23,7 +23,7 @@ from gpo.explore import Drawn, Explorer, Finished, Found, Lessons, Task
 from gpo.explore.engine import Fill, Waves, engine_of
 from gpo.explore.lessons import num_taught
 from gpo.explore.waves import locate
-from gpo.locate import bounds_of, choose, start_search, unsampled
+from gpo.located import bounds_of, choose, start_search, unsampled
 from gpo.paths import PathPosterior, PathPrior
 from gpo.pool import Pool
 from gpo.recipe import Recipe

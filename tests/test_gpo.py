@@ -14,7 +14,7 @@ from gpo.curriculum import Memory
 from gpo.evaluation import evaluate, mean_and_stderr
 from gpo.explore.waves import locate
 from gpo.gpo import problem_order, reset, rounds, run_round
-from gpo.locate import choose, reset_state
+from gpo.located import choose, reset_state
 from gpo.paths import PathPrior
 from gpo.pool import Pool
 from gpo.recipe import Recipe

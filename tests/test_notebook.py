@@ -14,7 +14,7 @@ from reported import write_run
 from test_house import loaded
 
 import gpo
-from gpo.locate import Located
+from gpo.located import Located
 from gpo.paths import PathPosterior
 from gpo.plot import _mean_band
 from gpo.pooled import named_step, pooled_estimate, probabilities
@@ -100,7 +100,7 @@ def test_a_critical_step_is_a_sentence() -> None:
 
 def test_a_display_loads_its_html_only_when_it_is_shown() -> None:
     assert "numpy" not in loaded("import gpo.types")
-    assert "rich" not in loaded("import gpo.locate")
+    assert "rich" not in loaded("import gpo.located")
     assert "matplotlib" not in loaded("import gpo.plot")
 
 

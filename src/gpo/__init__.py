@@ -115,7 +115,7 @@ def _draw_in_notebooks() -> None:
     shell = ipython.get_ipython() if ipython else None
     if shell is None:
         return
-    drawn = {"ValueCurve": "types", "CriticalStep": "types", "Group": "types", "Located": "locate"}
+    drawn = {"ValueCurve": "types", "CriticalStep": "types", "Group": "types", "Located": "located"}
     for name, module in drawn.items():
         shell.display_formatter.formatters["text/html"].for_type_by_name(
             f"gpo.{module}", name, lambda thing: import_module("gpo.report.notebook").html(thing)

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from gpo.locate import Located, bounds_of, reset_state, unsampled
+from gpo.located import Located, bounds_of, reset_state, unsampled
 from gpo.pool import Kept, Pool
 from gpo.recipe import Recipe
 from gpo.rules import named_step

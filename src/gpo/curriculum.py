@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gpo.archive import Archive, Trace
-from gpo.locate import Located, bounds_of
+from gpo.located import Located, bounds_of
 from gpo.paths import PathPrior
 from gpo.pool import Pool
 from gpo.protocols import Policy

@@ -22,7 +22,7 @@ import numpy as np
 from gpo.credit import spliced, split, with_beliefs
 from gpo.curriculum import Memory, from_archive, into_archive, limits, measured_by_arm, most_resets
 from gpo.explore.waves import locate
-from gpo.locate import Located, choose, reset_state
+from gpo.located import Located, choose, reset_state
 from gpo.paths import PathPrior
 from gpo.pool import Pool, Watch
 from gpo.protocols import Policy, Verifier, unjudged

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from gpo.explore.work import Ask
-from gpo.locate import Located
+from gpo.located import Located
 from gpo.proposals import Scores
 from gpo.types import RECORDED_DIGITS, Group, Problem, Rollout, State
 

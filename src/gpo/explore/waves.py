@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpo.explore.work import Ask, Await, Look, Need, Searched, Work, searched
-from gpo.locate import Located
+from gpo.located import Located
 from gpo.paths import PathPrior
 from gpo.pool import Pool
 from gpo.recipe import Recipe

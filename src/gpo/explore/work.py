@@ -12,7 +12,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from gpo.locate import (
+from gpo.located import (
     Located,
     bounds_of,
     choose,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpo.gpo import Round
-from gpo.locate import Located
+from gpo.located import Located
 from gpo.protocols import Policy
 from gpo.record.folder import RunFolder
 from gpo.record.lines import CurveLine, RolloutLine

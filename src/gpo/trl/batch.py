@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from gpo.explore.waves import locate
-from gpo.locate import Located, choose, reset_state
+from gpo.located import Located, choose, reset_state
 from gpo.paths import PathPrior
 from gpo.pool import Pool
 from gpo.protocols import unjudged
