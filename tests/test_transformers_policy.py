@@ -20,6 +20,7 @@ from transformers import PreTrainedTokenizerFast
 
 from gpo.policies.decoding import Ending, Row, batches
 from gpo.policies.prompting import RawTokenizer
+from gpo.policies.reader import Reader
 from gpo.policies.sampler import Sampling, cut, draw, invert, uniforms
 from gpo.policies.transformers import TransformersPolicy
 from gpo.types import InputError, Problem, Request, Sample, State
@@ -335,6 +336,17 @@ def test_a_prefix_is_read_once_and_full_logits_are_never_held():
     policy.sample([Request(state(policy, "what is it"), 8, 0), Request(state(policy, "what was it"), 3, 1)])
     assert meter.shapes == [(2, 11), (11, 1), (11, 1), (11, 1), (11, 1)]
     assert {shape[1] for shape in meter.logits} == {1}
+
+
+def test_a_new_token_does_not_copy_the_cache():
+    policy = policy_of("qwen3")
+    reader = Reader(policy.model, [(3, 4, 5)], 100, None)
+    places = []
+    for _ in range(100):
+        reader.feed(torch.tensor([6]))
+        places.append(reader._cache.layers[0].keys.data_ptr())
+    assert reader._cache.get_seq_length() == 103
+    assert len(set(places)) == 2
 
 
 def test_ended_rows_leave_the_batch_and_no_token_is_read_after_the_last():

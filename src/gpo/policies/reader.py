@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from gpo.policies.cache import with_room
 from gpo.policies.sampler import Sampling
 from gpo.rope import switch_of
 from gpo.types import Ids, InputError, Sample, State
@@ -99,7 +100,8 @@ class Reader:
         inputs = {name: value for name, value in inputs.items() if name in self._accepted}
         output = self._model(input_ids=self._ids_BL[:, new], use_cache=True, return_dict=True, **inputs)
         # Other kinds of memory, such as Mamba's recurrent state, are left alone and the ids read again.
-        self._cache = getattr(output, "past_key_values", None) if "past_key_values" in inputs else None
+        cache = getattr(output, "past_key_values", None) if "past_key_values" in inputs else None
+        self._cache = with_room(cache) if self._cache is None else cache
         self.logits_BV = output.logits[:, -1]
 
 
