@@ -13,8 +13,8 @@ from toy import AllRight, TablePolicy, problems
 
 from gpo.cli import main
 from gpo.command_settings import EvalSettings, load_settings
-from gpo.commands.evaluate import read_outcomes
 from gpo.evaluation import Outcome, compare, evaluate, scores
+from gpo.objects.runs import read_outcomes
 from gpo.protocols import ForwardingPolicy
 from gpo.record import read_records
 from gpo.setup.lm_eval import export, target

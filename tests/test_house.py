@@ -70,6 +70,10 @@ FLOORS = {
     },
     "report": {"types", "files", "visible", "curve", "rules", "search", "record"},
     "plot": {"types", "curve", "record", "report"},
+    "objects": {
+        *("types", "files", "curve", "rules", "pool", "recipe", "explore", "evaluation", "tasks"),
+        *("pairs", "record", "report", "setup"),
+    },
     "command_settings": {"settings", "recipe", "learn", "pairs", "policies", "tasks"},
     "setup": {
         *(

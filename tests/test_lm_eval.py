@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gpo import DEMO_MODEL, tasks
 from gpo.cli import main
-from gpo.commands.evaluate import read_outcomes
+from gpo.objects.runs import read_outcomes
 
 HARNESS = os.environ.get("GPO_LM_EVAL")
 pytestmark = pytest.mark.skipif(not HARNESS, reason="set GPO_LM_EVAL, as `make test-lm-eval` does")

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from gpo.evaluation import Evaluation, evaluate
     from gpo.gpo import Round, rounds
     from gpo.learn.policy_gradient import Optimisation, PolicyGradient
+    from gpo.objects import Trajectory, locate, read_run
     from gpo.policies.server import ServerPolicy
     from gpo.policies.transformers import TransformersPolicy
+    from gpo.policies.vllm import VllmPolicy as VllmPolicy
     from gpo.pool import sample
     from gpo.protocols import Policy, StreamingPolicy, Verifier
     from gpo.recipe import RECIPES, Recipe
@@ -44,8 +46,10 @@ _NAMES = {
     "gpo.pool": ("sample",),
     "gpo.recipe": ("RECIPES", "Recipe"),
     "gpo.learn.policy_gradient": ("Optimisation", "PolicyGradient"),
+    "gpo.objects": ("Trajectory", "locate", "read_run"),
     "gpo.policies.server": ("ServerPolicy",),
     "gpo.policies.transformers": ("TransformersPolicy",),
+    "gpo.policies.vllm": ("VllmPolicy",),
     "gpo.protocols": ("Policy", "StreamingPolicy", "Verifier"),
     "gpo.types": (
         "CriticalStep",
@@ -61,6 +65,7 @@ _NAMES = {
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
+# VllmPolicy is not among them: `from gpo import *` must do without vLLM.
 __all__ = [
     "DEMO_MODEL",
     "RECIPES",
@@ -80,13 +85,16 @@ __all__ = [
     "ServerPolicy",
     "State",
     "StreamingPolicy",
+    "Trajectory",
     "TransformersPolicy",
     "ValueCurve",
     "Verifier",
     "curve",
     "evaluate",
+    "locate",
     "pairs",
     "plot",
+    "read_run",
     "rounds",
     "rules",
     "sample",
@@ -101,12 +109,17 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f"gpo.{name}")
     if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
+        try:
+            return getattr(import_module(_HOME[name]), name)
+        except ModuleNotFoundError as error:
+            if error.name != "vllm":
+                raise
+            raise ImportError(f"gpo.{name} needs vLLM: pip install 'gpo[vllm]'") from None
     raise AttributeError(f"module 'gpo' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_HOME})
 
 
 def _draw_in_notebooks() -> None:

@@ -73,6 +73,18 @@ class Evaluation:
     groups: list[Group]
     outcomes: list[Outcome] = field(default_factory=list)
 
+    def __sub__(self, other: Evaluation) -> Difference:
+        """How much better this one is on the same problems, in pairs; InputError if the problems differ."""
+        return compare(self.outcomes, other.outcomes)
+
+    def __str__(self) -> str:
+        num, samples = len(self.outcomes), sum(len(one.successes) for one in self.outcomes)
+        error = f" ± {100 * self.stderr:.1f}" if num > 1 else ""
+        return (
+            f"{num} problems, success rate {100 * self.accuracy:.1f}{error} %, cut by the token limit "
+            f"{100 * self.truncated_frac:.1f} %; {samples:,} samples, {self.tokens:,} tokens"
+        )
+
 
 def evaluate(
     policy: Policy,

@@ -40,6 +40,14 @@ class Difference:
     num_better: int
     num_worse: int
 
+    def __str__(self) -> str:
+        low, high = self.interval
+        return (
+            f"{100 * self.mean:+.1f} ± {100 * self.stderr:.1f} points, 95 % interval "
+            f"{100 * low:+.1f} .. {100 * high:+.1f}, p = {self.p_value:.3g} (exact sign-flip test); "
+            f"better on {self.num_better}, worse on {self.num_worse}"
+        )
+
 
 def mean_and_stderr(rates_P: Sequence[float]) -> tuple[float, float]:
     """Mean over problems and its standard error; nan if there are too few."""

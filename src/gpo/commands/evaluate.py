@@ -14,8 +14,8 @@ from gpo.command_settings import EvalSettings
 from gpo.commands import sweep
 from gpo.console import Ui
 from gpo.evaluation import Outcome, Scores, compare, scores
-from gpo.record import Json, read_lines, stored_run, stored_settings, write_json
-from gpo.record.rounds import EvaluatedLine, EvaluatedRound
+from gpo.objects.runs import read_outcomes
+from gpo.record import Json, stored_run, stored_settings, write_json
 from gpo.report import scores as table
 from gpo.setup.lm_eval import check_export, export
 from gpo.setup.start import output_folder
@@ -106,17 +106,6 @@ def measured(
     recipe = sweep.at_prompts(settings.num, settings.success_at)
     summary = sweep.sweep("eval", settings, recipe, ui, path, is_resumed=is_resumed, check=check)
     return summary | {"tokens": {"evaluation": summary["tokens"].get("evaluation", 0)}}
-
-
-def read_outcomes(path: Path) -> list[Outcome]:
-    """The outcomes that the evaluation at `path` has written, in the order of the data."""
-    stored_settings(path, "eval")  # says so if it is no such run
-    problems = sorted(read_lines(path / "problems.jsonl", EvaluatedLine), key=lambda line: line.place)
-    earlier = [one for line in read_lines(path / "rounds.jsonl", EvaluatedRound) for one in line.outcomes]
-    return [
-        Outcome(one.problem, one.subject, tuple(map(int, one.successes)), one.finished, one.answers)
-        for one in (*problems, *earlier)
-    ]
 
 
 def finished_rival(settings: EvalSettings) -> list[Outcome] | None:

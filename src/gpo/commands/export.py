@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from rich.text import Text
@@ -11,18 +10,11 @@ from gpo import DEMO_MODEL, tasks
 from gpo.command_settings import ExportSettings, PairsSettings
 from gpo.console import Ui
 from gpo.export import KINDS, Export, Source, export, write
-from gpo.pairs.rows import FILES, MadeLine, PairLine, PairsSummary, StepsLine, TunedLine, UnpairedLine
+from gpo.pairs.rows import FILES, KIND_OF, PairsSummary
 from gpo.record import Json, outputs, read_as, read_lines, stored_settings
 from gpo.settings import check_stored
 from gpo.tasks.splits import check_training_rows, held_out_rows
 from gpo.types import InputError
-
-KIND_OF: Mapping[str, type[MadeLine]] = {
-    "pairs": PairLine,
-    "unpaired": UnpairedLine,
-    "steps": StepsLine,
-    "sft": TunedLine,
-}
 
 
 def run(settings: ExportSettings, ui: Ui) -> Json:

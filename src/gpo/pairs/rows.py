@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
@@ -101,6 +102,15 @@ class TunedLine(MadeLine):
     completion: str
     is_ended: bool = True
     is_exact_text: bool = True
+
+
+KIND_OF: Mapping[str, type[MadeLine]] = {
+    "pairs": PairLine,
+    "unpaired": UnpairedLine,
+    "steps": StepsLine,
+    "sft": TunedLine,
+}
+"""The lines of each of FILES."""
 
 
 class HeldOutLine(Line):

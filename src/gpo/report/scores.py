@@ -41,17 +41,11 @@ class Scores(Protocol):
     def num_problems(self) -> int: ...
 
 
-class Difference(Rate, Protocol):
-    """Two evaluations of the same problems."""
+class Difference(Protocol):
+    """Two evaluations of the same problems; as text, how far they are apart and how sure that is."""
 
     @property
-    def p_value(self) -> float: ...
-    @property
     def num_problems(self) -> int: ...
-    @property
-    def num_better(self) -> int: ...
-    @property
-    def num_worse(self) -> int: ...
 
 
 def report(name: str, scores: Scores, summary: Mapping[str, Any]) -> list[RenderableType]:
@@ -72,13 +66,10 @@ def report(name: str, scores: Scores, summary: Mapping[str, Any]) -> list[Render
 
 def comparison(first: str, second: str, difference: Difference) -> list[RenderableType]:
     """The first minus the second, on the same problems."""
-    low, high = difference.interval
     return [
         "",
         f"{printable(first)} minus {printable(second)}, on the same {difference.num_problems} problems:",
-        f"{100 * difference.mean:+.1f} ± {100 * difference.stderr:.1f} points, 95 % interval "
-        f"{100 * low:+.1f} .. {100 * high:+.1f}, p = {difference.p_value:.3g} (exact sign-flip test); "
-        f"better on {difference.num_better}, worse on {difference.num_worse}",
+        str(difference),
     ]
 
 

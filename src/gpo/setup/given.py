@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from gpo.command_settings import LocateSettings
 from gpo.explore import Task
-from gpo.protocols import Trace, Verifier
+from gpo.protocols import Policy, Trace, Verifier
 from gpo.seeds import json_digest
 from gpo.setup.data import Asking
 from gpo.tasks.columns import column_of, shown, without
@@ -56,16 +56,42 @@ def given_rollouts(
     ]
 
 
+def given_rollout(
+    problem: Problem, completion: object, reward: float | None, policy: Policy, verifier: Verifier
+) -> Rollout:
+    """One completion from elsewhere as a rollout; its reward is the verifier's where None is given.
+
+    InputError for a completion that cannot be used, and for a reward that is not in [0, 1].
+    """
+    trace = _checked(policy.trace, problem, completion, policy.max_tokens)
+    _warn([trace])
+    text = policy.completion_text(State(problem), trace.ids)
+    if reward is None:
+        [reward] = verifier.score([problem], [text])
+    elif not 0 <= reward <= 1:
+        raise InputError(f"reward: is {reward!r}; give a number from 0 to 1")
+    return Rollout(State(problem), trace.ids, (), (), text, True, float(reward), OFF_POLICY)
+
+
 def _trace(problem: Problem, settings: LocateSettings, asking: Asking) -> Trace:
     column = str(settings.completion_column)
     value = column_of(problem.columns, column, _place(problem), "--completion-column")
     try:
-        trace = asking.trace(problem, value)
+        return _checked(asking.trace, problem, value, settings.max_tokens)
     except InputError as error:
-        raise _wrong(problem, column, value, str(error)) from error
-    if len(trace.ids) >= settings.max_tokens:
-        reason = f"it has {len(trace.ids)} tokens and max_tokens is {settings.max_tokens}; raise that"
-        raise _wrong(problem, column, value, reason)
+        raise _wrong(problem, column, value, str(error).removeprefix("trace: ")) from error
+
+
+def _checked(
+    read: Callable[[Problem, object], Trace], problem: Problem, completion: object, max_tokens: int
+) -> Trace:
+    """The trace as the model reads it; InputError if it is unusable or leaves no room for a continuation."""
+    try:
+        trace = read(problem, completion)
+    except InputError as error:
+        raise InputError(f"trace: {error}") from error
+    if len(trace.ids) >= max_tokens:
+        raise InputError(f"trace: it has {len(trace.ids)} tokens and max_tokens is {max_tokens}; raise that")
     return trace
 
 

@@ -120,6 +120,8 @@ class Training:
         lines = folder.rounds()
         summary = summarise(lines) | self.learner.finish(folder, lines)
         summary |= {"unspent": self.unspent(), "discarded": discarded, "run": str(folder.path)}
+        if self.ranks.is_first:
+            write_json(folder.path / "summary.json", summary)
         self.ui.print(*report(lines, summary))
         return summary
 
