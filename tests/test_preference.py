@@ -77,7 +77,7 @@ def test_the_log_probabilities_that_are_trained_are_those_of_the_sampled_tokens(
     pair = Preference(state.ids, chosen.action_ids, rejected.action_ids)
     optimisation = settings(method, minibatch=2, microbatch=2)
     model, tokenizer = one_model(sampled)
-    metrics = train(model, tokenizer, given_to(method, [pair]), optimisation, folder=tmp_path, seed=0)
+    metrics, _ = train(model, tokenizer, given_to(method, [pair]), optimisation, folder=tmp_path, seed=0)
     for name, sample in (("chosen", chosen), ("rejected", rejected)):
         expected = sum(sample.logprobs)
         if method in ("simpo", "orpo"):
@@ -243,7 +243,7 @@ def test_training_raises_right_answers_over_wrong_ones_and_leaves_the_model_as_i
             )
 
     optimisation = settings(method, epochs=6, learning_rate=3e-4)
-    metrics = train(model, tokenizer, given_to(method, rows), optimisation, folder=tmp_path, seed=0)
+    metrics, _ = train(model, tokenizer, given_to(method, rows), optimisation, folder=tmp_path, seed=0)
     assert metrics["train/updates"] == (12 if method == "kto" else 6)
     assert margin(model) > margin(before)
     assert set(vars(model)) == names
@@ -280,7 +280,7 @@ def test_training_that_was_stopped_goes_on_from_its_last_checkpoint_to_the_same_
 ) -> None:
     optimisation = settings("dpo", epochs=4, minibatch=2, microbatch=2, save_every=3)
     whole, tokenizer = one_model(sampled)
-    train(whole, tokenizer, rows, optimisation, folder=tmp_path / "whole", seed=0)
+    _, updates = train(whole, tokenizer, rows, optimisation, folder=tmp_path / "whole", seed=0)
 
     class Killed(Exception):
         pass
@@ -295,7 +295,7 @@ def test_training_that_was_stopped_goes_on_from_its_last_checkpoint_to_the_same_
         train(torn, tokenizer, rows, optimisation, folder=tmp_path / "torn", seed=0, watch=kill)
     seen = []
     again, tokenizer = one_model(sampled)
-    train(
+    _, continued = train(
         again,
         tokenizer,
         rows,
@@ -305,6 +305,9 @@ def test_training_that_was_stopped_goes_on_from_its_last_checkpoint_to_the_same_
         watch=lambda n, _: seen.append(n),
     )
     assert seen == [4, 5, 6, 7, 8]
+    assert [sorted(one) for one in updates] == [["accuracy", "loss", "margin"]] * 8
+    assert updates[0]["loss"] == pytest.approx(0.6931, abs=1e-3)
+    assert continued == updates
     assert torch.equal(weights_of(again), weights_of(whole))
 
 
@@ -315,9 +318,9 @@ def test_an_adapter_is_trained_alone_twice_in_a_row_and_its_reference_is_what_it
     frozen = {name: p.clone() for name, p in model.named_parameters()}
     model = new_adapter(model, 4, 8, [], 0)
     optimisation = settings("dpo", epochs=3, learning_rate=1e-3)
-    first = train(model, tokenizer, rows, optimisation, folder=tmp_path, seed=0)
+    first, _ = train(model, tokenizer, rows, optimisation, folder=tmp_path, seed=0)
     assert first["train/rewards/margins"] > 0
-    second = train(model, tokenizer, rows, settings("dpo", epochs=1), folder=tmp_path, seed=0)
+    second, _ = train(model, tokenizer, rows, settings("dpo", epochs=1), folder=tmp_path, seed=0)
     assert second["train/rewards/margins"] == pytest.approx(
         0, abs=1e-4
     )  # of a new reference, before any update

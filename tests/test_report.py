@@ -20,7 +20,7 @@ from gpo.record.base import checked
 from gpo.record.lines import CurveLine, RolloutLine
 from gpo.report import page
 from gpo.report.evidence import MAX_CHARACTERS, Evidence
-from gpo.report.figures import intervals, mean_reset_value, positions, series, success_rate
+from gpo.report.figures import intervals, mean_reset_value, positions, series, success_rate, updates
 from gpo.report.reading import read_run, read_runs, rollouts
 from gpo.report.rules import agreement, picks
 from gpo.report.text import encoded
@@ -134,23 +134,32 @@ def test_the_data_of_the_page_are_those_of_the_run(tmp_path) -> None:
     assert data["notes"] == []
 
 
-def test_two_hundred_long_trajectories_fit_into_five_megabytes_and_a_larger_run_is_sampled(tmp_path) -> None:
+def test_all_credible_trajectories_are_listed_and_what_is_long_or_many_stays_within_the_bytes(
+    tmp_path, monkeypatch
+) -> None:
     steps = [f"{i}: " + "some words of reasoning " * 12 + "\n" for i in range(30)]
     lines = [curve(i, f"question {i}", "a", steps) for i in range(260)]
+    for line in lines[:250]:
+        line["critical"]["credibility"] = 0.5
     other = "other words " * 300
     found = [rollout(line, b, other, reward) for line in lines for b in (3, 15) for reward in (0.0, 1.0)]
     run = write_run(tmp_path / "run", lines, found)
+    monkeypatch.setattr(page, "MAX_BYTES", 4_000_000)
     html = made(run)
-    assert len(html.encode()) < 5_000_000
+    assert 3_000_000 < len(html.encode()) < 4_000_000
     data = json.loads(Elements(html).texts("script")[0])
     shown = data["runs"][0]["trajectories"]
-    assert 100 < len(shown) <= 200
-    assert f"{len(shown)} of 260 located trajectories are shown, drawn at random" in data["notes"][0]
+    rows = [one["row"] for one in shown]
+    assert 100 < len(rows) < 200
+    assert rows == sorted(rows)
+    assert rows[-10:] == list(range(250, 260))
+    assert "260 located trajectories are listed: 10 of the 10 with a credible step" in data["notes"][0]
     assert data["runs"][0]["num"] == 260
-    assert [one["row"] for one in shown] == sorted(one["row"] for one in shown)
-    assert all(one["at"].get("15") for one in shown)
-    few = json.loads(Elements(made(run, "--trajectories", "7")).texts("script")[0])
-    assert len(few["runs"][0]["trajectories"]) == 7
+    assert all(len(one["at"]) == 2 for one in shown[-10:])
+    few = json.loads(Elements(made(run, "--trajectories", "12")).texts("script")[0])
+    rows = [one["row"] for one in few["runs"][0]["trajectories"]]
+    assert len(rows) == 12
+    assert rows[2:] == list(range(250, 260))
 
 
 def test_two_sampled_runs_show_the_same_of_the_trajectories_that_they_share(tmp_path) -> None:
@@ -363,3 +372,39 @@ def test_the_json_of_a_report_says_what_is_in_it(tmp_path, capsys) -> None:
     assert summary["trajectories"] == summary["located"] == 1
     assert summary["bytes"] == (tmp_path / "page.html").stat().st_size
     assert summary["notes"] == []
+
+
+UPDATE = {"train/updates": 2.0, "train/rows": 4.0, "train/loss": 0.7, "train/rewards/margins": -0.5}
+
+
+@pytest.mark.parametrize(
+    ("rounds", "points"),
+    [
+        ([{"metrics": {"train/updates": 2.0}}], []),
+        (
+            [{"metrics": UPDATE}, {"metrics": UPDATE | {"train/loss": 0.5}}],
+            [(2, 0.7, -0.5, None), (4, 0.5, -0.5, None)],
+        ),
+        (
+            [{"metrics": UPDATE, "updates": [{"loss": 0.7}, {"loss": 0.3, "margin": 1.0, "accuracy": 0.5}]}],
+            [(1, 0.7, None, None), (2, 0.3, 1.0, 0.5)],
+        ),
+    ],
+    ids=["online", "rounds alone", "every update"],
+)
+def test_an_offline_run_has_its_losses_and_margins(tmp_path, rounds, points) -> None:
+    run = write_run(tmp_path / "run", [], [])
+    lines = [{"round": i, "tokens": {}, **one} for i, one in enumerate(rounds, start=1)]
+    (run / "rounds.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    found = updates(read_run(run))
+    assert [(p["update"], p["loss"], p["margin"], p["accuracy"]) for p in found] == points
+
+
+def test_many_updates_become_means_of_neighbours(tmp_path) -> None:
+    run = write_run(tmp_path / "run", [], [])
+    every = [{"loss": float(i)} for i in range(700)]
+    line = {"round": 1, "tokens": {}, "metrics": UPDATE, "updates": every}
+    (run / "rounds.jsonl").write_text(json.dumps(line) + "\n")
+    found = updates(read_run(run))
+    assert (len(found), found[0]["update"], found[0]["loss"]) == (234, 3, 1.0)
+    assert (found[-1]["update"], found[-1]["loss"]) == (700, 699.0)

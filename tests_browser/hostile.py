@@ -21,7 +21,7 @@ ATTACKS = (
     r"$\includegraphics{https://example.com/x.png}$",
     r"$\def\x{\x\x}\x$ $\gdef\frac#1#2{<script>window.pwned=11</script>}$ $\frac12$",
     r"$\text{</span><script>window.pwned=12</script>}$ $\unicode{0}$ $\char`\<script>$",
-    "\u2028window.pwned = 13\u2029 \u202edlrow olleh\u202c \u0000\u0007\ud800 \x1b[31m",
+    "\u2028window.pwned = 13\u2029 \u202edlrow olleh\u202c \u0000\u0007 \x1b[31m",
     "__proto__",
     "constructor",
 )

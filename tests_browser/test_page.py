@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -240,7 +241,73 @@ def test_the_same_trajectory_in_two_runs_is_compared_and_so_are_the_rules(browse
         "drop",
         "as-released",
     ]
+    assert "signed looks for a rise and is not counted" in browser.one("#view").text
+    assert browser.one(".comparison tr.on").text == browser.all(".comparison tbody tr")[0].text
+    chosen = browser.one(".step.chosen")
+    named = browser.all(".step:has(.chip)")
+    changes = [
+        abs(float(one.find_element("css selector", ".change b").text.replace("\u2212", "-"))) for one in named
+    ]
+    own = float(chosen.find_element("css selector", ".change b").text.replace("\u2212", "-"))
+    assert abs(own) == max(changes)
+    browser.open(two, "compare", width=360, height=740)
+    choose(browser, "compare", "rules1")
+    heights = browser.js("return [...document.querySelectorAll('.comparison th')].map(e => e.offsetHeight)")
+    assert max(heights) < 40
     assert browser.logs() == []
+
+
+def test_no_headline_contradicts_another_where_no_step_is_credible(browser, tmp_path) -> None:
+    line = curve(0, "1 + 2 + 3 = ?", "6", ["1 + 2 = 3\n", "3 + 3 = 7\n", "Answer: 7"])
+    line["critical"] |= {"credibility": 0.3, "probability": 0.06}
+    page = report(write_run(tmp_path / "unsure", [line], []))
+    browser.open(page)
+    assert "No step is credible; the likeliest so far" in browser.one("#view").text
+    assert "broke most surely" not in browser.one("#view").text
+    browser.open(page, "trajectories")
+    assert browser.one(".verdict h2").text.startswith("No credible step; the likeliest is 1")
+    assert browser.one(".flag").text.lower() == "likeliest step, not credible"
+    assert "breaks" not in browser.one("#view").text.lower()
+
+
+def offline_run(folder: Path) -> Path:
+    """Of given pairs: nothing sampled, and one round of 40 updates."""
+    run = write_run(folder, [], [])
+    (run / "problems.jsonl").unlink()
+    about = {"command": "train", "settings": {"task": "own", "method": "dpo"}}
+    (run / "run.json").write_text(json.dumps(about))
+    rate = {"accuracy": 0.5, "stderr": 0.1}
+    metrics = {"train/rows": 80.0, "train/updates": 40.0}
+    updates = [{"loss": 0.7 - i / 100, "margin": i / 50, "accuracy": 0.9} for i in range(40)]
+    lines = [
+        {"round": 0, "tokens": {"evaluation": 9}, "metrics": {}, "evaluation": rate},
+        {"round": 1, "tokens": {"evaluation": 9}, "metrics": metrics, "evaluation": rate, "updates": updates},
+    ]
+    (run / "rounds.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    return run
+
+
+def test_an_offline_run_shows_loss_and_margin_and_no_axis_is_nan(browser, tmp_path) -> None:
+    browser.open(report(offline_run(tmp_path / "dpo")))
+    assert "0.70 → 0.31" in browser.one(".tiles").text
+    assert [one.text.split("\n")[0] for one in browser.all("figcaption")] == [
+        "Accuracy on held-out problems", "Loss", "Margin", "Pairs in order", "Where the tokens went",
+    ]  # fmt: skip
+    labels = browser.js("return [...document.querySelectorAll('.plot svg text')].map(e => e.textContent)")
+    assert labels
+    assert not [label for label in labels if "NaN" in label]
+    assert browser.logs() == []
+
+
+@pytest.mark.parametrize("num", [1, 2, 3])
+def test_a_histogram_of_few_counts_marks_every_whole_number_once(browser, tmp_path, num) -> None:
+    lines = [curve(i, f"question {i}", "6", ["a\n", "b\n", "c"]) for i in range(num)]
+    browser.open(report(write_run(tmp_path / "few", lines, [])))
+    labels = browser.js(
+        'return [...document.querySelectorAll(\'[aria-label^="Where in the trace"]'
+        ' [aria-label="y-axis tick label"] text\')].map(e => e.textContent)'
+    )
+    assert labels == [str(i) for i in range(num + 1)]
 
 
 @pytest.mark.parametrize("view", VIEWS)

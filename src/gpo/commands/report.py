@@ -60,9 +60,9 @@ def is_report(head: bytes) -> bool:
 @click.option(
     "--trajectories",
     type=click.IntRange(min=1),
-    default=200,
+    default=2000,
     show_default=True,
-    help="Trajectories to show per run; a random sample if there are more",
+    help="Trajectories to list, of all runs together; those with a credible step first, then a random sample",
 )
 @click.option("--json", "as_json", is_flag=True, help=JSON)
 def command(runs: tuple[Path, ...], output: Path, trajectories: int, as_json: bool) -> None:

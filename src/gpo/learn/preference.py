@@ -42,6 +42,9 @@ TESTED = "1.16"
 Watch = Callable[[int, int], None]
 """Called with (updates done, updates in all)."""
 
+PER_UPDATE = {"loss": "loss", "rewards/margins": "margin", "rewards/accuracies": "accuracy"}
+"""What is kept of every update: TRL's name and ours."""
+
 Note = Callable[[int, dict[str, float]], None]
 """Called with (updates done, TRL's metrics of the last one)."""
 
@@ -56,8 +59,8 @@ def train(
     seed: int,
     watch: Watch | None = None,
     note: Note | None = None,
-) -> dict[str, float]:
-    """Trains the model in place; returns the means of TRL's metrics over the last epoch.
+) -> tuple[dict[str, float], list[dict[str, float]]]:
+    """Trains the model in place; returns the means of TRL's metrics over the last epoch, and every update's.
 
     `folder` takes TRL's checkpoints; training continues from the last. Rows are shuffled by `seed`.
     InputError for a TRL outside the tested range and for what the method cannot do.
@@ -74,14 +77,11 @@ def train(
         trainer.train(resume_from_checkpoint=trainer_checkpoints.last_whole(folder))
         logs = [line for line in trainer.state.log_history if "loss" in line]
         updates = trainer.state.global_step
-    return {
-        "train/updates": float(updates),
-        "train/rows": float(len(rows)),
-        "train/tokens": float(
-            settings.epochs * sum(len(ids) for row in rows for ids in row.answers.values())
-        ),
-        **last_epoch(logs, settings.epochs),
-    }
+    num_tokens = settings.epochs * sum(len(ids) for row in rows for ids in row.answers.values())
+    counts = {"updates": updates, "rows": len(rows), "tokens": num_tokens}
+    learned = {f"train/{name}": float(num) for name, num in counts.items()}
+    per_update = [{ours: line[name] for name, ours in PER_UPDATE.items() if name in line} for line in logs]
+    return learned | last_epoch(logs, settings.epochs), per_update
 
 
 def check_trl() -> None:

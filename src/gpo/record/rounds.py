@@ -58,6 +58,14 @@ class EvaluatedLine(OutcomeLine, ProblemLine):
     """A finished problem of `gpo eval`."""
 
 
+class Update(Line):
+    """What offline learning measured of one update; not every loss has all."""
+
+    loss: float | None = None
+    margin: float | None = None
+    accuracy: float | None = None
+
+
 class RoundLine(Line):
     """A line of rounds.jsonl: a round, or all finished problems of `gpo locate`."""
 
@@ -70,6 +78,7 @@ class RoundLine(Line):
     rates: Annotated[tuple[Rate | None, ...], AsList] = ()
     no_signal: Count | None = None
     unjudged: Tokens = Field({})
+    updates: Annotated[tuple[Update, ...], AsList] = ()
 
 
 class EvaluatedRound(RoundLine):

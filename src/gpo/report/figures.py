@@ -12,13 +12,19 @@ from typing import Any
 
 from gpo.curve import wilson
 from gpo.record.lines import CurveLine
-from gpo.record.rounds import RoundLine
+from gpo.record.rounds import RoundLine, Update
 from gpo.seeds import digest
 from gpo.types import spent_tokens
 
 Json = dict[str, Any]
 
 TENTHS = 10
+
+MEASURED = (("loss", "loss"), ("margin", "rewards/margins"), ("accuracy", "rewards/accuracies"))
+"""What is shown of offline learning, and TRL's names in the metrics of a round."""
+
+MOST_UPDATES = 300
+"""Points of a curve over updates; of more, neighbours are averaged."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,32 @@ def series(run: Run) -> list[Json]:
             }
         )
     return points
+
+
+def updates(run: Run) -> list[Json]:
+    """A point for some neighbouring updates of an offline run: the last one's number, and their means.
+
+    Earlier versions kept the means of each round alone, and there it is a point a round.
+    """
+    numbered: list[tuple[int, Update]] = []
+    done = 0
+    for line in run.rounds:
+        if "train/rows" in line.metrics:
+            known = line.updates or (
+                Update(**{ours: line.metrics.get(f"train/{trls}") for ours, trls in MEASURED}),
+            )
+            before, done = done, done + max(len(line.updates), int(line.metrics.get("train/updates") or 0))
+            numbered += [(before + i if line.updates else done, one) for i, one in enumerate(known, start=1)]
+    width = max(1, math.ceil(len(numbered) / MOST_UPDATES))
+    parts = [numbered[start : start + width] for start in range(0, len(numbered), width)]
+    return [{"update": part[-1][0], **_means([one for _, one in part])} for part in parts]
+
+
+def _means(some: Sequence[Update]) -> dict[str, float | None]:
+    known = {
+        name: [v for one in some if (v := getattr(one, name)) is not None] for name in Update.model_fields
+    }
+    return {name: statistics.fmean(values) if values else None for name, values in known.items()}
 
 
 def _rewards(line: RoundLine) -> tuple[float | None, float | None]:

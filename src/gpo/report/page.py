@@ -30,7 +30,7 @@ SCRIPTS = (
 )
 STYLES = ("vendor/katex.min.css", "page.css")
 
-MAX_BYTES = 5_000_000
+MAX_BYTES = 10_000_000
 """Largest file."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from gpo.record.lines import CurveLine, RolloutLine
 from gpo.report.evidence import Evidence
-from gpo.report.figures import Run, intervals, key, mean_reset_value, positions, series, success_rate
+from gpo.report.figures import Run, intervals, key, mean_reset_value, positions, series, success_rate, updates
 from gpo.report.rules import Picks, agreement, picks
 from gpo.report.text import encoded
 from gpo.report.unjudged import counted, told
@@ -43,13 +43,16 @@ def page_data(runs: Sequence[Run], rollouts: Rollouts, limits: Limits) -> Json:
     data: Json = {"runs": [], "notes": [], "credible_at": limits.credible_at, "rules": list(VALUE_RULES)}
     for run, rows in zip(runs, chosen, strict=True):
         found = {row: picks(run.curves[row], run.search, run.num_values) for row in rows}
-        data["runs"].append(_run(run, rows, found, limits.credible_at))
+        shown = _run(run, rows, found, limits.credible_at)
+        data["runs"].append(shown)
         missed = counted(line.model_dump() for line in run.rounds)
         data["notes"] += [f"{run.name}: {one}" for one in told(missed)]
         if len(rows) < len(run.curves):
+            num_credible = sum(is_credible(run.curves[row], limits.credible_at) for row in rows)
             data["notes"].append(
-                f"{run.name}: {len(rows)} of {len(run.curves):,} located trajectories are shown, drawn at "
-                "random; the charts of the overview count all of them, but for the rules"
+                f"{run.name}: {len(rows):,} of {len(run.curves):,} located trajectories are listed: "
+                f"{num_credible:,} of the {shown['credible']:,} with a credible step, and others drawn at "
+                "random; the overview counts all of them, but for the rules"
             )
     left = _add_evidence(data, runs, chosen, rollouts, limits)
     if left:
@@ -57,17 +60,26 @@ def page_data(runs: Sequence[Run], rollouts: Rollouts, limits: Limits) -> Json:
     return data
 
 
+def is_credible(line: CurveLine, credible_at: float) -> bool:
+    return line.critical is not None and line.critical.credibility >= credible_at
+
+
 def _chosen(runs: Sequence[Run], limits: Limits) -> list[list[int]]:
-    """Rows of each run, in its order: the same trajectories of all runs as far as they share them."""
+    """Rows of each run, in its order: those with a credible step, then others at random.
+
+    The same trajectories of all runs as far as they share them.
+    """
     most = max(1, limits.num_trajectories // max(1, len(runs)))
     room = (1 - EVIDENCE_FRAC) * limits.num_bytes / max(1, len(runs))
+    credible = {key(line) for run in runs for line in run.curves if is_credible(line, limits.credible_at)}
     chosen = []
     for run in runs:
-        order = sorted(range(len(run.curves)), key=lambda row: json_digest(("report", key(run.curves[row]))))
+        names = [key(line) for line in run.curves]
+        ranks = [(name not in credible, json_digest(("report", name))) for name in names]
         rows: list[int] = []
         size = 0
-        for row in order[:most]:
-            size += len(encoded(_trajectory(run.curves[row], row, {})))
+        for row in sorted(range(len(names)), key=ranks.__getitem__)[:most]:
+            size += len(encoded(_trajectory(run, row, {})))
             if size > room and rows:
                 break
             rows.append(row)
@@ -76,26 +88,27 @@ def _chosen(runs: Sequence[Run], limits: Limits) -> list[list[int]]:
 
 
 def _run(run: Run, rows: Sequence[int], found: dict[int, Picks], credible_at: float) -> Json:
-    named = [line for line in run.curves if line.critical]
     return {
         "name": run.name,
         "command": run.command,
         "settings": {k: str(run.settings[k]) for k in SHOWN_SETTINGS if run.settings.get(k) is not None},
         "series": series(run),
+        "updates": updates(run),
         "ledger": run.ledger,
         "rate": success_rate(run),
         "reset": mean_reset_value(run.curves),
         "positions": positions(run.curves, credible_at),
         "agreement": agreement(list(found.values())),
         "num": len(run.curves),
-        "named": len(named),
-        "credible": sum(line.critical.credibility >= credible_at for line in named if line.critical),
+        "named": sum(line.critical is not None for line in run.curves),
+        "credible": sum(is_credible(line, credible_at) for line in run.curves),
         "failed": sum(line.reward < run.success_at for line in run.curves),
-        "trajectories": [_trajectory(run.curves[row], row, found[row]) for row in rows],
+        "trajectories": [_trajectory(run, row, found[row]) for row in rows],
     }
 
 
-def _trajectory(line: CurveLine, row: int, found: Picks) -> Json:
+def _trajectory(run: Run, row: int, found: Picks) -> Json:
+    line = run.curves[row]
     return {
         "row": row,
         "key": key(line),
@@ -105,6 +118,7 @@ def _trajectory(line: CurveLine, row: int, found: Picks) -> Json:
         "answer": line.answer[:MAX_STEP_CHARACTERS],
         "given": line.given[:MAX_STEP_CHARACTERS],
         "reward": line.reward,
+        "right": line.reward >= run.success_at,
         "finished": line.finished,
         "steps": [_cut(step) for step in line.steps],
         "num_tokens": [b - a for a, b in zip(line.bounds, line.bounds[1:], strict=False)],
@@ -130,10 +144,12 @@ def _cut(text: str) -> str:
 def _add_evidence(
     data: Json, runs: Sequence[Run], chosen: Sequence[Sequence[int]], rollouts: Rollouts, limits: Limits
 ) -> int:
-    """Adds continuations to the trajectories as far as the bytes reach; returns the boundaries without."""
-    left = 0
+    """Adds continuations to the trajectories as far as the bytes reach; returns the boundaries without.
+
+    Those with a credible step come first: they share all the room, and the others what is left of it.
+    """
     room = limits.num_bytes - len(encoded(data))
-    share = room // max(1, sum(map(len, chosen)))
+    waiting = []
     for run, rows, shown in zip(runs, chosen, data["runs"], strict=True):
         if not rows:
             continue
@@ -141,20 +157,26 @@ def _add_evidence(
         for rollout in rollouts(run):
             evidence.offer(rollout)
         for row, trajectory in zip(rows, shown["trajectories"], strict=True):
-            left += _add_to(trajectory, run.curves[row], evidence, share)
+            waiting.append((trajectory, run.curves[row], evidence))
+    left = 0
+    for is_wanted in (True, False):
+        some = [one for one in waiting if is_credible(one[1], limits.credible_at) == is_wanted]
+        for number, one in enumerate(some):
+            added, missing = _add_to(*one, room // (len(some) - number))
+            room, left = room - added, left + missing
     return left
 
 
-def _add_to(trajectory: Json, line: CurveLine, evidence: Evidence, share: int) -> int:
-    """Boundaries in order of their distance from the critical step."""
+def _add_to(trajectory: Json, line: CurveLine, evidence: Evidence, share: int) -> tuple[int, int]:
+    """Boundaries in order of their distance from the critical step; the bytes added, and those without."""
     middle = line.critical.index if line.critical else 0
-    left = 0
+    added, left = 0, 0
     for boundary in sorted(range(line.num_steps), key=lambda b: (abs(b - middle), b)):
         found = evidence.at(line, boundary)
-        size = len(encoded(found))
-        if found and size > share:
+        size = len(encoded(found)) + 8  # with its key
+        if found and added + size > share:
             left += 1
         elif found:
             trajectory["at"][boundary] = found
-            share -= size
-    return left
+            added += size
+    return added, left

@@ -107,9 +107,9 @@ class Offline(Learner):
         line: Json = {"tokens": {}, "metrics": {}, "left_out": self.num_left_out}
         rows = self.given if self.pairs else self.sampled(run, index, line)
         clock.lap("other")
-        learned = {"train/rows": 0.0}
+        learned, line["updates"] = {"train/rows": 0.0}, []
         if rows:
-            learned = train(
+            learned, line["updates"] = train(
                 self.policy.model,
                 self.policy.raw_tokenizer,
                 rows,

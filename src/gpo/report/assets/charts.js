@@ -38,10 +38,16 @@
     return [Math.max(0, mean - half), Math.min(1, mean + half)];
   };
 
-  // Lines over tokens or rounds, with a band of two standard errors where there are errors.
-  R.lines = (runs, x, name) => {
+  // Whole numbers to mark on an axis of counts: of few, each; never the same twice.
+  R.wholeTicks = (low, high, num = 5) => d3.ticks(low, Math.max(high, low + 1), num).filter(Number.isInteger);
+
+  const X = { tokens: "generated tokens, without evaluation", round: "round", update: "update" };
+  const percents = { domain: [0, 1], ticks: 5, tickFormat: (v) => `${Math.round(100 * v)}%` };
+
+  // Lines over tokens, rounds or updates, with a band of two standard errors where there are errors; null without points.
+  R.lines = (runs, x, name, { points = "series", y = percents, format = (v) => R.percent(v, 1) } = {}) => {
     const rows = runs.flatMap((run, i) =>
-      run.series
+      run[points]
         .filter((point) => point[name] != null && (!Array.isArray(point[name]) || point[name][0] != null))
         .map((point) => {
           const isRate = Array.isArray(point[name]);
@@ -51,20 +57,21 @@
         }),
     );
     if (!rows.length) return null;
+    const [first, last] = d3.extent(rows, (row) => row.x);
     const shown = runs.map((_, i) => rows.filter((row) => row.run === i)).filter((some) => some.length);
     return {
-      x: { label: x === "tokens" ? "generated tokens, without evaluation" : "round", grid: false, nice: true,
-           tickFormat: x === "tokens" ? "~s" : "d", ticks: 5, ...(shown.every((s) => s.length === 1) ? { inset: 20 } : {}) },
-      y: { label: null, domain: [0, 1], grid: true, ticks: 5, tickFormat: (v) => `${Math.round(100 * v)}%` },
+      x: { label: X[x], grid: false, ...(x === "tokens" ? { nice: true, tickFormat: "~s", ticks: 5 } : { tickFormat: "d", ticks: R.wholeTicks(first, last) }),
+           ...(first === last ? { domain: [first - 1, first + 1], ticks: [first] } : {}) },
+      y: { label: null, grid: true, ...y },
       marks: [
         ...shown.map((some) => Plot.areaY(some, { x: "x", y1: "low", y2: "high", fill: R.colour(some[0].run), fillOpacity: 0.16 })),
         ...shown.map((some) => Plot.lineY(some, { x: "x", y: "y", stroke: R.colour(some[0].run), strokeWidth: 2,
           strokeDasharray: R.dashes[some[0].run % 6] })),
         ...shown.filter((some) => some.length === 1).map((some) => Plot.ruleX(some, { x: "x", y1: "low", y2: "high", stroke: R.colour(some[0].run), strokeOpacity: 0.5 })),
-        ...shown.map((some) => Plot.dot(some, { x: "x", y: "y", fill: R.colour(some[0].run), r: 3 })),
+        ...shown.filter((some) => some.length <= 60).map((some) => Plot.dot(some, { x: "x", y: "y", fill: R.colour(some[0].run), r: 3 })),
         Plot.tip(rows, Plot.pointer({ x: "x", y: "y", fill: "var(--card)", stroke: "var(--line)",
-          title: (row) => `${R.visible(runs[row.run].name)}\n${x} ${R.count(row.x)}\n${R.percent(row.y, 1)}` +
-            (row.high > row.low ? `  (${R.percent(row.low, 1)} … ${R.percent(row.high, 1)})` : "") })),
+          title: (row) => `${R.visible(runs[row.run].name)}\n${x} ${R.count(row.x)}\n${format(row.y)}` +
+            (row.high > row.low ? `  (${format(row.low)} … ${format(row.high)})` : "") })),
       ],
     };
   };

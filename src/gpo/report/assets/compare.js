@@ -7,17 +7,26 @@
     return [...first.keys()].filter((key) => others.every((other) => other.has(key))).map((key) => [first, ...others].map((run) => run.get(key)));
   };
 
-  // Rows of {title, one, columns: [{label, step, probability}], curves}.
+  // Rows of {one, columns: [{label, step, probability}], reference, curves}; `reference` is the column that others are held against.
   const byRuns = (runs) => shared(runs).map((ones) => ({
-    one: ones[0], curves: ones,
+    one: ones[0], curves: ones, reference: 0,
     columns: ones.map((one, i) => ({ label: runs[i].name, step: one.critical?.index, probability: one.critical?.probability })),
   }));
-  const byRules = (run) => run.trajectories.filter((one) => Object.keys(one.rules).length > 1).map((one) => ({
-    one, curves: [one],
-    columns: R.data.rules.filter((rule) => one.rules[rule]).map((rule) => ({ label: rule, step: one.rules[rule][0], probability: one.rules[rule][1] })),
-  }));
-  const certainty = (row) => Math.min(...row.columns.map((column) => column.probability ?? 0));
-  const numDifferent = (row) => new Set(row.columns.map((column) => column.step ?? -1)).size;
+  const byRules = (run) => {
+    const own = run.trajectories.find((one) => one.critical && R.data.rules.includes(one.critical.rule))?.critical.rule ?? "absolute";
+    return run.trajectories.filter((one) => Object.keys(one.rules).length > 1).map((one) => ({
+      one, curves: [one], reference: R.data.rules.indexOf(own),
+      columns: R.data.rules.map((rule) => ({ label: rule, step: one.rules[rule]?.[0], probability: one.rules[rule]?.[1], isApart: R.areOpposite(rule, own) })),
+    }));
+  };
+  const comparable = (row) => row.columns.filter((column) => !column.isApart);
+  const isSame = (row, column) => column.step === row.columns[row.reference].step;
+  const numDifferent = (row) => new Set(comparable(row).map((column) => column.step ?? -1)).size;
+  // How surely they differ: the chance that both of two are right where they name two steps, summed over all pairs.
+  const disagreement = (row) => comparable(row).reduce((sum, a, i, all) =>
+    all.slice(i + 1).reduce((more, b) => more + (a.step === b.step ? 0 : (a.probability ?? 0) * (b.probability ?? 0)), sum), 0);
+  // The step that opens: the one that changed most of those that are named.
+  const widest = (row) => d3.greatest(comparable(row), (column) => (column.step == null ? -1 : Math.abs(row.one.advantages[column.step] ?? 0)))?.step ?? 0;
 
   const overlay = (row, link, isRuns) => {
     const num = row.one.steps.length;
@@ -29,10 +38,10 @@
       marks: [...row.curves.flatMap((one, i) => R.valueMarks(one, isRuns ? R.colour(i) : "var(--curve)", isRuns ? R.dashes[i % 6] : "")), R.stepAxis(num, null)],
     }, link, num, { note: "band: 95 %" });
     const lanes = R.linkedChart("The step each names", {
-      height: 44 + 30 * labels.length, marginTop: 8, marginBottom: 30, x: R.stepDomain(num), y: { axis: null, domain: labels },
+      height: 44 + 38 * labels.length, marginTop: 12, marginBottom: 30, x: R.stepDomain(num), y: { axis: null, domain: labels },
       marks: [
         Plot.ruleY(labels, { stroke: "var(--line)" }),
-        Plot.text(labels, { y: (d) => d, frameAnchor: "left", dx: 2, dy: -9, fontSize: 11 }),
+        Plot.text(labels, { y: (d) => d, frameAnchor: "left", dx: 2, dy: -14, fontSize: 11 }),
         Plot.dot(picks, { x: (d) => d.step + 0.5, y: "name", r: 7, fill: (d) => (isRuns ? R.colour(d.i) : "var(--curve)"), fillOpacity: (d) => 0.25 + 0.75 * (d.probability ?? 0), stroke: (d) => (isRuns ? R.colour(d.i) : "var(--curve)") }),
         Plot.text(picks, { x: (d) => d.step + 0.5, y: "name", dy: 14, fontSize: 10, text: (d) => R.percent(d.probability) }),
         R.stepAxis(num, "step"),
@@ -42,8 +51,22 @@
     return [isRuns && R.legend(labels), chart, lanes];
   };
 
+  const apart = (row) => {
+    const name = row.columns.find((column) => column.isApart)?.label;
+    return name ? `, ${name} aside` : "";
+  };
+
+  const summary = (rows) => {
+    const { columns, reference } = rows[0];
+    const others = columns.flatMap((column, i) => (i === reference || column.isApart ? [] :
+      [`${R.visible(column.label)} in ${R.count(rows.filter((row) => isSame(row, row.columns[i])).length)}`]));
+    const aside = columns.find((column) => column.isApart)?.label;
+    return `The same step as ${R.visible(columns[reference].label)}, of ${R.plural(rows.length, "trajectory")}: ${others.join(", ")}.` +
+      (aside ? ` ${aside} looks for ${aside === "signed" ? "a rise" : "a fall"} and is not counted.` : "") + " Those that differ most surely come first.";
+  };
+
   const show = (place, row, isRuns) => {
-    const link = R.linked(row.columns[0].step ?? 0);
+    const link = R.linked(widest(row));
     R.link = link;
     R.numSteps = row.one.steps.length;
     const tags = (i) => {
@@ -52,7 +75,7 @@
     };
     const list = R.stepList({ ...row.one, critical: null }, link, tags);
     place.replaceChildren(R.h("header.verdict", null,
-      R.h("h2", null, numDifferent(row) === 1 ? "All name the same step" : `${numDifferent(row)} different steps`),
+      R.h("h2", null, (numDifferent(row) === 1 ? "All name the same step" : `${numDifferent(row)} different steps`) + apart(row)),
       R.prose(row.one.question || row.one.problem, "div.question")),
       R.h("div.pair", null, R.h("div.column", null, list), R.h("div.column.sticky", null, overlay(row, link, isRuns))));
   };
@@ -75,9 +98,8 @@
         R.link = null;
         return;
       }
-      rows.sort((a, b) => numDifferent(b) - numDifferent(a) || certainty(b) - certainty(a));
+      rows.sort((a, b) => disagreement(b) - disagreement(a));
       const detail = R.h("article.detail");
-      const same = rows.filter((row) => numDifferent(row) === 1).length;
       const table = R.h("table.comparison", null,
         R.h("thead", null, R.h("tr", null, R.h("th", null, "trajectory"), rows[0].columns.map((column) => R.h("th.number", null, R.visible(column.label))))),
         R.h("tbody"));
@@ -88,12 +110,11 @@
         show(detail, rows[k], isRuns);
       };
       rows.forEach((row, k) => {
-        const first = row.columns[0].step;
         table.tBodies[0].append(R.h("tr", { onclick: () => choose(k) },
           R.h("td", null, R.h("button.link", { type: "button" }, R.short(row.one).slice(0, 80))),
-          row.columns.map((column) => R.h(`td.number${column.step === first ? "" : ".differs"}`, null, column.step ?? "–"))));
+          row.columns.map((column) => R.h(`td.number${isSame(row, column) || column.isApart ? "" : ".differs"}${column.isApart ? ".hint" : ""}`, null, column.step ?? "–"))));
       });
-      body.replaceChildren(R.h("p", null, `The same step in ${same} of ${R.count(rows.length)} trajectories. Click one, or use ← and →.`),
+      body.replaceChildren(R.h("p", null, summary(rows)),
         R.h("div.scroll.tall", null, table), detail);
       choose(0);
       R.nextTrajectory = (by) => choose(Math.max(0, Math.min(rows.length - 1, now + by)));

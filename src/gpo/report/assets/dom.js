@@ -32,7 +32,7 @@ R.signed = (value, digits = 2) => (value == null ? "–" : (value >= 0 ? "+" : "
 R.range = ([low, high]) => `${R.signed(low)} … ${R.signed(high)}`;
 R.percent = (value, digits = 0) => (value == null ? "–" : `${(100 * value).toFixed(digits)} %`);
 R.count = (value) => (value == null ? "–" : value.toLocaleString("en-US"));
-R.plural = (number, noun) => `${R.count(number)} ${noun}${number === 1 ? "" : "s"}`;
+R.plural = (number, noun) => `${R.count(number)} ${number === 1 ? noun : noun.endsWith("y") ? `${noun.slice(0, -1)}ies` : `${noun}s`}`;
 
 // What a question has beyond the beginning that all questions share, for lists.
 {
@@ -45,6 +45,9 @@ R.plural = (number, noun) => `${R.count(number)} ${noun}${number === 1 ? "" : "s
     return R.visible((start && start < text.length ? `… ${text.slice(start)}` : text).slice(0, 100));
   };
 }
+
+// Rules of which one looks for a rise and the other for a fall, so that they differ by construction.
+R.areOpposite = (a, b) => [a, b].sort().join() === "drop,signed";
 
 R.option = (value, label) => R.h("option", { value }, R.visible(label));
 R.select = (label, options, value, change) => {

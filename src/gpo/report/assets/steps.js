@@ -13,16 +13,27 @@
 
   R.isCredible = (one) => one.critical != null && one.critical.credibility >= R.data.credible_at;
 
+  // What every place says of a trajectory's critical step, so that none contradicts another: [headline, flag, colour].
+  R.standing = (one) => {
+    if (!one.critical) return ["No step was named critical", null, "flat"];
+    const { index, advantage, probability } = one.critical;
+    if (!R.isCredible(one)) return [`No credible step; the likeliest is ${index}`, "likeliest step, not credible", "flat"];
+    const isSure = probability >= 0.5;
+    const [verb, colour] = advantage < 0 ? ["reaks", "loss"] : ["urns right", "gain"];
+    const place = `${verb} ${isSure ? "at" : "around"} step ${index}`;
+    return [(advantage < 0 ? "B" : "T") + place, `critical step: it ${advantage < 0 ? "b" : "t"}${verb} ${isSure ? "here" : "around here"}`, colour];
+  };
+
   R.stepList = (one, link, tags = () => null) => {
     const list = R.h("ol.steps", { "aria-label": "steps" });
     one.steps.forEach((text, i) => {
       const change = one.advantages[i];
       const isCritical = one.critical?.index === i;
-      const item = R.h(`li.step${isCritical ? ".critical" : ""}`, { tabindex: "-1", onclick: () => link.choose(i),
+      const item = R.h(`li.step${isCritical ? ".critical" : ""}${isCritical && !R.isCredible(one) ? ".unsure" : ""}`, { tabindex: "-1", onclick: () => link.choose(i),
         onpointerenter: () => link.point(i), onpointerleave: () => link.point(null) },
-        R.h("div.rail", null, R.h("b", null, isCritical ? `▶ ${i}` : String(i)), R.h("small", { title: "V before this step" }, R.num(one.values[i]))),
+        R.h("div.rail", null, R.h("b", null, isCritical ? `${R.isCredible(one) ? "▶" : "▷"} ${i}` : String(i)), R.h("small", { title: "V before this step" }, R.num(one.values[i]))),
         R.h("div.body", null,
-          isCritical && R.h("div.flag", null, change == null ? "critical step" : change < 0 ? "critical step: it breaks here" : "critical step: it turns right here"),
+          isCritical && R.h("div.flag", null, R.standing(one)[1]),
           R.prose(text), tags(i)),
         R.h("div.change", { title: "what the step changed: A, and its 95 % interval" },
           R.h("b", null, R.signed(change)), R.h("small", null, change == null ? "" : R.range(one.intervals[i]))));
@@ -101,13 +112,14 @@
     const num = one.steps.length;
     const critical = one.critical?.index;
     const sign = one.critical?.advantage >= 0 ? "gain" : "loss";
+    const isSure = R.isCredible(one);
     const values = R.linkedChart("V: chance of success", {
       height: 190, marginTop: 20, marginBottom: 24, x: R.stepDomain(num),
       y: { domain: [0, 1], grid: true, ticks: 3, label: null, tickFormat: (v) => `${Math.round(100 * v)}%` },
       marks: [
-        critical != null && Plot.rect([critical], { x1: (i) => i, x2: (i) => i + 1, y1: 0, y2: 1, fill: `var(--${sign})`, fillOpacity: 0.22 }),
+        critical != null && Plot.rect([critical], { x1: (i) => i, x2: (i) => i + 1, y1: 0, y2: 1, fill: `var(--${sign})`, fillOpacity: isSure ? 0.22 : 0.06 }),
         critical != null && Plot.text([critical], { x: (i) => i + 0.5, y: 1, dy: -10, fontWeight: 700, fill: `var(--${sign}-text)`,
-          text: () => `▼ A ${R.signed(one.critical.advantage)}` }),
+          text: () => `${isSure ? "▼" : "▽"} A ${R.signed(one.critical.advantage)}` }),
         ...R.valueMarks(one, "var(--curve)"),
         R.stepAxis(num, null),
       ],
@@ -116,13 +128,13 @@
       height: 74, marginTop: 10, marginBottom: 8, x: { ...R.stepDomain(num), axis: null },
       y: { domain: [0, 1], ticks: 2, label: null, tickFormat: (v) => `${Math.round(100 * v)}%`, grid: true },
       marks: [Plot.rect(one.probabilities.map((p, i) => ({ p, i })).filter((row) => row.p > 0), { x1: (r) => r.i, x2: (r) => r.i + 1, y1: 0, y2: "p",
-        inset: 0.5, fill: (r) => (r.i === critical ? `var(--${sign})` : "var(--curve)") }), Plot.ruleY([0], { stroke: "var(--line)" })],
+        inset: 0.5, fill: (r) => (r.i === critical && isSure ? `var(--${sign})` : "var(--curve)") }), Plot.ruleY([0], { stroke: "var(--line)" })],
       color: { type: "identity" },
     }, link, num, { note: one.critical ? `rule: ${R.visible(one.critical.rule)}` : null });
     const trials = one.trials.slice(0, -1).map((n, i) => ({ i, n, wins: one.successes[i] })).filter((row) => row.n);
     const spent = trials.length > 0 && R.linkedChart("Rollouts spent before each step", {
       height: 86, marginTop: 10, marginBottom: 24, x: R.stepDomain(num),
-      y: { ticks: 2, label: null, grid: true, tickFormat: "d" },
+      y: { ticks: R.wholeTicks(0, d3.max(trials, (row) => row.n), 2), label: null, grid: true, tickFormat: "d" },
       marks: [
         Plot.rect(trials, { x1: (r) => r.i - 0.3, x2: (r) => r.i + 0.3, y1: 0, y2: "wins", fill: "var(--gain)" }),
         Plot.rect(trials, { x1: (r) => r.i - 0.3, x2: (r) => r.i + 0.3, y1: "wins", y2: "n", fill: "var(--loss)", fillOpacity: 0.25, stroke: "var(--loss)" }),
@@ -188,7 +200,7 @@
       const i = link.chosen ?? 0;
       const own = { text: one.steps.slice(i).join(""), isOwn: true, cut: !one.finished };
       const found = one.at[i] ?? {};
-      const isRight = one.reward >= 1;
+      const isRight = one.right;
       const choices = { right: [...(isRight ? [own] : []), ...(found.right ?? [])], wrong: [...(isRight ? [] : [own]), ...(found.wrong ?? [])] };
       const of = (kind) => choices[kind][picked[kind]];
       const heading = one.trials[i] ? `From just before step ${i}: ${one.successes[i]} of ${one.trials[i]} rollouts right` : `No rollouts were sampled just before step ${i}`;

@@ -13,21 +13,13 @@
   const OUTCOMES = { all: "all", failed: "failed", right: "right", cut: "cut by the limit" };
   const isShown = ({ one, r }) =>
     (state.run === "all" || Number(state.run) === r) &&
-    (state.outcome === "all" || (state.outcome === "cut" ? !one.finished : (one.reward >= 1) === (state.outcome === "right"))) &&
+    (state.outcome === "all" || (state.outcome === "cut" ? !one.finished : one.right === (state.outcome === "right"))) &&
     (state.sure === "all" || R.isCredible(one) === (state.sure === "yes")) &&
     (!state.text || `${one.question}\n${one.problem}\n${one.steps.join("")}`.toLowerCase().includes(state.text.toLowerCase()));
 
   const chosenOnes = () => {
     const all = R.data.runs.flatMap((run, r) => run.trajectories.map((one) => ({ one, r })));
     return all.filter(isShown).sort(SORTS[state.sort][1]);
-  };
-
-  const verdict = (one) => {
-    if (!one.critical) return ["No step was named critical", "flat"];
-    const { index, advantage } = one.critical;
-    if (!R.isCredible(one)) return [`Perhaps step ${index}: not certain`, "flat"];
-    const place = `${one.critical.probability >= 0.5 ? "at" : "around"} step ${index}`;
-    return advantage < 0 ? [`Breaks ${place}`, "loss"] : [`Turns right ${place}`, "gain"];
   };
 
   const summary = (one) => {
@@ -38,10 +30,10 @@
   };
 
   const head = ({ one, r }) => {
-    const [text, name] = verdict(one);
+    const [text, , name] = R.standing(one);
     const question = R.prose(one.question || one.problem, "div.question");
     return R.h("header.verdict", null,
-      R.h(`h2.${name}`, null, text, R.h("span.chip", null, one.reward >= 1 ? "✓ right" : "✗ failed", !one.finished && ", cut by the limit")),
+      R.h(`h2.${name}`, null, text, R.h("span.chip", null, one.right ? "✓ right" : "✗ failed", !one.finished && ", cut by the limit")),
       one.critical && R.h(`p.culprit.${name}`, null, R.h("q", null, R.pieces(one.steps[one.critical.index].trim().replace(/\s+/g, " ").slice(0, 240)))),
       R.h("p", null, summary(one)),
       R.h("div.asked", null, question, R.h("p.hint", null, "expected: ", ...R.pieces(one.answer), ` · ${R.plural(one.steps.length, "step")}, numbered from 0 · `,
@@ -68,7 +60,7 @@
   const row = (item, choose) => {
     const { one } = item;
     const button = R.h("button.item", { type: "button", onclick: () => choose(item) },
-      R.h("span.mark", { title: one.reward >= 1 ? "right" : "failed" }, one.reward >= 1 ? "✓" : "✗"),
+      R.h("span.mark", { title: one.right ? "right" : "failed" }, one.right ? "✓" : "✗"),
       R.h("span.what", null, R.short(one)),
       R.spark(one),
       R.h("span.how", null, one.critical ? `step ${one.critical.index}, A ${R.signed(one.critical.advantage)}${R.isCredible(one) ? "" : " ?"}` : "no step"));
@@ -92,7 +84,7 @@
     const refresh = (isQuiet = false) => {
       items = chosenOnes();
       list.replaceChildren(...items.map((item) => row(item, choose)));
-      num.textContent = `${items.length} of ${R.plural(R.data.runs.reduce((sum, one) => sum + one.trajectories.length, 0), "trajectory").replace("trajectorys", "trajectories")}`;
+      num.textContent = `${items.length} of ${R.plural(R.data.runs.reduce((sum, one) => sum + one.trajectories.length, 0), "trajectory")}`;
       choose(items.find((item) => `${item.r}/${item.one.row}` === state.at) ?? items[0], isQuiet);
     };
     const set = (key) => (value) => { state[key] = value; refresh(); };
