@@ -67,6 +67,7 @@ FLOORS = {
         "explore",
         "evaluation",
         "gpo",
+        "steps",
     },
     "report": {"types", "files", "visible", "curve", "rules", "search", "record"},
     "plot": {"types", "curve", "record", "report"},

@@ -19,15 +19,14 @@ from gpo.pooled import pooled_estimate
 from gpo.record.base import checked
 from gpo.record.lines import CurveLine, RolloutLine
 from gpo.report import page
-from gpo.report.evidence import MAX_CHARACTERS, Evidence
+from gpo.report.evidence import MAX_ANSWER, MAX_CHARACTERS, Evidence
 from gpo.report.figures import intervals, mean_reset_value, positions, series, success_rate, updates
 from gpo.report.reading import read_run, read_runs, rollouts
 from gpo.report.rules import agreement, picks
 from gpo.report.text import encoded
-from gpo.report.views import Limits, page_data
+from gpo.report.views import Limits, Sources, page_data
 from gpo.types import InputError, ValueCurve
 
-PLENTY = Limits(200, 3_000_000, 0.9)
 STEPS = ["1 + 2 = 3\n", "3 + 3 = 7\n", "Answer: 7"]
 
 
@@ -129,8 +128,18 @@ def test_the_data_of_the_page_are_those_of_the_run(tmp_path) -> None:
     [one] = shown["trajectories"]
     assert one["steps"] == STEPS
     assert one["values"] == [0.9, 0.9, 0.05, 0.0]
-    assert one["at"]["1"] == {"right": [{"text": "3 + 3 = 6\nAnswer: 6", "tokens": 3}]}
-    assert one["at"]["2"] == {"wrong": [{"text": "Answer: 7", "tokens": 3}]}
+    right = {"text": "3 + 3 = 6\nAnswer: 6", "right": True, "tokens": 3, "n": 1, "a": 0}
+    assert one["at"]["1"] == {
+        "n": 1,
+        "right": 1,
+        "interval": [0.2065, 1],
+        "answers": [{"answer": "6", "n": 1, "right": 1, "share": [0.2065, 1]}],
+        "unlisted": 0,
+        "texts": [right],
+    }
+    assert one["at"]["2"]["texts"] == [{"text": "Answer: 7", "right": False, "tokens": 3, "n": 1, "a": 0}]
+    assert one["said"] == "7"
+    assert one["pivots"] == {}
     assert data["notes"] == []
 
 
@@ -146,7 +155,7 @@ def test_all_credible_trajectories_are_listed_and_what_is_long_or_many_stays_wit
     run = write_run(tmp_path / "run", lines, found)
     monkeypatch.setattr(page, "MAX_BYTES", 4_000_000)
     html = made(run)
-    assert 3_000_000 < len(html.encode()) < 4_000_000
+    assert 2_500_000 < len(html.encode()) < 4_000_000
     data = json.loads(Elements(html).texts("script")[0])
     shown = data["runs"][0]["trajectories"]
     rows = [one["row"] for one in shown]
@@ -165,15 +174,25 @@ def test_all_credible_trajectories_are_listed_and_what_is_long_or_many_stays_wit
 def test_two_sampled_runs_show_the_same_of_the_trajectories_that_they_share(tmp_path) -> None:
     lines = [curve(i, f"question {i}", "a", STEPS) for i in range(50)]
     runs = read_runs([write_run(tmp_path / name, lines, []) for name in ("a", "b")])
-    data = page_data(runs, rollouts, Limits(20, 1_000_000, 0.9))
+    data = page_data(runs, Sources(rollouts, lambda _: last_word), Limits(20, 1_000_000, 0.9))
     first, second = ([one["key"] for one in run["trajectories"]] for run in data["runs"])
     assert len(first) == 10
     assert first == second
 
 
+def last_word(text: str) -> str | None:
+    return text.split()[-1] if text.strip() else None
+
+
+def evidence_of(line: CurveLine, offered: list[dict], room: float = 1e6) -> Evidence:
+    evidence = Evidence.wanted_by([line], 1.0, last_word, room)
+    for record in offered:
+        evidence.offer(RolloutLine.model_validate(record))
+    return evidence
+
+
 def test_a_continuation_is_what_follows_the_prefix_of_its_own_round_and_is_never_the_trajectory() -> None:
     line = line_of(given="So: ")
-    evidence = Evidence.wanted_by([line], 1.0)
     own = {**rollout(curve(5, "", "", STEPS), 0, "So: all of it", 0.0), "action_ids": line.completion_ids}
     offered = [
         own,
@@ -184,23 +203,67 @@ def test_a_continuation_is_what_follows_the_prefix_of_its_own_round_and_is_never
         rollout(line.model_dump(), 2, "x", 1.0) | {"text": "So: 1 + 2 = 4, odd"},
         rollout(line.model_dump(), 2, "y", 0.0) | {"text": "So: 1 + 2 = 3\n3 + 3 = 7\n" + "z" * 7000},
     ]
-    for record in offered:
-        evidence.offer(RolloutLine.model_validate(record))
+    evidence = evidence_of(line, offered)
     assert evidence.at(line, 0) == {}
-    assert evidence.at(line, 1) == {
-        "right": [{"text": "right\n", "tokens": 3}],
-        "wrong": [{"text": "half", "tokens": 3, "cut": True}],
-    }
-    cut = {"text": "z" * MAX_CHARACTERS, "tokens": 3, "left": 1000}
-    assert evidence.at(line, 2) == {"right": [{"text": "4, odd", "tokens": 3}], "wrong": [cut]}
+    assert evidence.said_by(line) == "it"
+    first = evidence.at(line, 1)
+    assert first["texts"] == [
+        {"text": "right\n", "right": True, "tokens": 3, "n": 1, "a": 0},
+        {"text": "half", "right": False, "tokens": 3, "n": 1, "cut": True, "a": 1},
+    ]
+    answers = [(one["answer"], one["n"], one.get("cut")) for one in first["answers"]]
+    assert answers == [("right", 1, None), (None, 1, 1)]
+    cut = {"text": "z" * MAX_CHARACTERS, "right": False, "tokens": 3, "n": 1, "left": 1000, "a": 1}
+    odd = {"text": "4, odd", "right": True, "tokens": 3, "n": 1, "a": 0}
+    assert evidence.at(line, 2)["texts"] == [odd, cut]
+    assert len(evidence.at(line, 2)["answers"][1]["answer"]) == MAX_ANSWER
 
 
-def test_no_more_continuations_are_kept_than_are_shown() -> None:
+def test_every_rollout_is_counted_and_equal_answers_are_one_row_with_the_share_and_its_interval() -> None:
     line = line_of()
-    evidence = Evidence.wanted_by([line], 1.0)
-    for number in range(20):
-        evidence.offer(RolloutLine.model_validate(rollout(line.model_dump(), 1, f"{number}", 1.0)))
-    assert [one["text"] for one in evidence.at(line, 1)["right"]] == ["0", "1", "2"]
+    said = ["6"] * 6 + ["7"] * 3 + [str(100 + i) for i in range(15)]
+    record = line.model_dump()
+    offered = [rollout(record, 1, f"{i}: {word}", float(word == "6")) for i, word in enumerate(said)]
+    found = evidence_of(line, offered).at(line, 1)
+    assert (found["n"], found["right"], found["unlisted"]) == (24, 6, 5)
+    assert found["interval"] == wilson(6, 24)
+    assert found["answers"][:2] == [
+        {"answer": "6", "n": 6, "right": 6, "share": wilson(6, 24)},
+        {"answer": "7", "n": 3, "right": 0, "share": wilson(3, 24)},
+    ]
+    assert len(found["answers"]) == 12
+
+
+def test_few_texts_of_an_outcome_are_kept_but_one_of_every_answer_and_equal_texts_once() -> None:
+    line, same = line_of(), 5
+    record = line.model_dump()
+    offered = [rollout(record, 1, "the same 6", 1.0) for _ in range(same)]
+    offered += [rollout(record, 1, f"{number}: 6", 1.0) for number in range(20)]
+    offered += [rollout(record, 1, "other 8", 1.0)]
+    texts = evidence_of(line, offered).at(line, 1)["texts"]
+    assert [(one["text"], one["n"]) for one in texts] == [
+        ("the same 6", 5), *[(f"{number}: 6", 1) for number in range(7)], ("other 8", 1),
+    ]  # fmt: skip
+    assert evidence_of(line, offered, room=0).at(line, 1)["texts"] == []
+
+
+def test_the_pivotal_tokens_are_where_the_other_outcome_leaves_and_where_the_entropy_is_highest() -> None:
+    ids, steps = [1, 2, 3, 4, 5, 6, 7], ["1 + 2", " = 4\n", "so 4"]
+    ends = [1, 4, 5, 8, 10, 12, 14]
+    changes = {"completion_ids": ids, "bounds": [0, 3, 5, 7], "ends": ends}
+    line = CurveLine.model_validate(curve(5, "1 + 2 + 3 = ?", "6", steps, **changes))
+    record = line.model_dump()
+    own = rollout(record, 0, "".join(steps), 0.0) | {"action_ids": ids, "logprobs": [0.0] * 7}
+    own["entropies"] = [0.01, 0.02, 0.03, 0.9, 0.2, 0.5, None]
+    after = rollout(record, 1, "", 1.0)
+    leaving = [after | {"action_ids": one} for one in ([4, 9], [4, 8, 1], [9], [4, 5, 6])]
+    wrong = after | {"action_ids": [8, 8], "reward": 0.0}
+    evidence = evidence_of(line, [own, *leaving, wrong])
+    assert evidence.pivots_of(line, is_right=False) == {
+        "1": {"peak": [0, 3, 0.9], "part": [3, 5, 2, 4]},
+        "2": {"peak": [0, 2, 0.5]},
+    }
+    assert evidence.pivots_of(line_of(), is_right=False) == {}
 
 
 @pytest.mark.parametrize("search", ["adaptive", "uniform", "bisect"])

@@ -213,13 +213,44 @@ def test_right_and_wrong_stand_side_by_side_with_their_first_difference(browser,
     right = [rollout(line, 1, "3 + 3 = 6\nAnswer: 6", 1.0), rollout(line, 1, "It is 6\nAnswer: 6", 1.0)]
     wrong = [rollout(line, 1, "3 + 3 = 8\nAnswer: 8", 0.0)]
     browser.open(report(write_run(tmp_path / "small", [line], right + wrong)), "trajectories")
-    assert "3 of 4 rollouts right" in browser.one(".continuations h3").text
+    assert "2 of 3 rollouts right" in browser.one(".continuations h3").text
+    assert "Success 67 % (95 %: 21 … 94 %)" in browser.one(".continuations").text
+    answers = [
+        [cell.text for cell in row.find_elements("css selector", "td")]
+        for row in browser.all(".answers tbody tr")
+    ]
+    assert answers == [
+        ["6", "2", "67 % (21 … 94 %)", "✓ right"],
+        ["8", "1", "33 % (6 … 79 %)", "✗ wrong"],
+        ["7 this trajectory", "0", "", "✗ wrong"],
+    ]
     assert [mark.text for mark in browser.all(".sides .first mark")] == ["6", "7"]
     assert "this one" in browser.one(".side.wrong h4").text
     browser.all(".side.wrong .choice")[1].click()
     assert [mark.text for mark in browser.all(".sides .first mark")] == ["6", "8"]
+    browser.all(".answers button")[0].click()
+    browser.all(".side.wrong .choice")[0].click()
+    browser.all(".answers button")[1].click()
+    assert [mark.text for mark in browser.all(".sides .first mark")] == ["6", "8"]
     browser.all(".step")[0].click()
     assert "no right continuation was sampled here" in browser.one(".side.right").text
+
+
+def test_the_step_shows_the_token_at_which_right_and_wrong_part_and_the_least_sure_one(
+    browser, tmp_path
+) -> None:
+    ends = [5, 10, 17, 21, 26, 30]
+    line = curve(0, "1 + 2 + 3 = ?", "6", ["1 + 2 = 3\n", "3 + 3 = 17\n", "Answer: 7"], ends=ends)
+    line["completion_ids"] = [1, 2, 3, 4, 5, 6]
+    own = rollout(line, 0, "3 + 3 = 17", 0.0) | {"action_ids": [1, 2, 3, 4, 5, 6], "logprobs": [0.0] * 6}
+    own["entropies"] = [0.0, 0.0, 0.2, 1.25, 0.0, 0.0]
+    right = rollout(line, 1, "3 + 3 = 16\nAnswer: 6", 1.0) | {"action_ids": [3, 9]}
+    browser.open(report(write_run(tmp_path / "pivotal", [line], [own, right])), "trajectories")
+    inside = browser.one(".inside").text
+    assert "1 of 1 right rollouts part from it at" in inside
+    assert "least sure token, 1.25 nats" in inside
+    assert [mark.text for mark in browser.all(".inside mark")] == [" 17↵", " 17↵"]
+    assert [mark.text for mark in browser.all(".sides .first mark")] == ["16", "17"]
 
 
 def test_the_same_trajectory_in_two_runs_is_compared_and_so_are_the_rules(browser, two) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 import click
 
+from gpo import tasks, verifiers
 from gpo.commands import JSON, UsablePath, finish
 from gpo.console import Ui
 from gpo.files import write_whole
 from gpo.record import Json, outputs
 from gpo.report import page
+from gpo.report.figures import Run
 from gpo.report.reading import read_runs, rollouts
-from gpo.report.views import Limits, page_data
+from gpo.report.views import Limits, Sources, page_data
 from gpo.search import CREDIBLE
 from gpo.types import InputError
+from gpo.verifiers.judges import built_in
 from gpo.visible import printable
 
 
@@ -23,7 +28,7 @@ def run(paths: Sequence[Path], output: Path, num_trajectories: int, ui: Ui) -> J
     """Writes the page; returns its path, size, and what of the runs is in it."""
     outputs.check_file(output, is_report, "report.html")
     runs = read_runs(paths)
-    data = page_data(runs, rollouts, Limits(num_trajectories, page.room(), CREDIBLE))
+    data = page_data(runs, Sources(rollouts, reader_of), Limits(num_trajectories, page.room(), CREDIBLE))
     names = ", ".join(printable(run.name) for run in runs)
     content = page.render(f"gpo report: {names}", data).encode()
     try:
@@ -45,6 +50,24 @@ def run(paths: Sequence[Path], output: Path, num_trajectories: int, ui: Ui) -> J
         "located": sum(len(run.curves) for run in runs),
         "notes": data["notes"],
     }
+
+
+def reader_of(run: Run) -> Callable[[str], str | None]:
+    """How the run's verifier reads a final answer; a user's function is not run here."""
+    spec = run.settings.get("verifier")
+    if spec is None and (task := run.settings.get("task")):
+        with suppress(InputError):  # a task of another version
+            spec = tasks.verifier(task)
+    read = built_in(spec if spec in verifiers.NAMES else "gym").read
+
+    @lru_cache(maxsize=50_000)
+    def answer(text: str) -> str | None:
+        try:
+            return read(text, {})
+        except (ValueError, RecursionError):
+            return None  # as the verifier's own process ends there, and the answer is none
+
+    return answer
 
 
 def is_report(head: bytes) -> bool:

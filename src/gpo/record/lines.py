@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Annotated, Any, Self
 
 from gpo.curve import Estimate
@@ -24,6 +24,7 @@ from gpo.record.base import (
     sized,
 )
 from gpo.seeds import json_digest
+from gpo.steps import token_texts
 from gpo.types import OFF_POLICY, RECORDED_DIGITS, CriticalStep, Problem, Rollout, Sample, State, ValueCurve
 
 
@@ -137,6 +138,8 @@ class CurveLine(Line):
     given: str = ""
     steps: Texts
     bounds: Counts
+    ends: Counts = ()
+    """Characters of the joined steps up to the end of each token from the first bound on."""
     successes: Counts
     trials: Counts
     values: Numbers
@@ -164,6 +167,7 @@ class CurveLine(Line):
         sizes |= dict.fromkeys(("advantages", "intervals"), num)
         sizes |= {"value_intervals": num + 1} if self.value_intervals else {}
         sizes |= {name: num for name in ("probabilities", "proposal") if getattr(self, name)}
+        sizes |= {"ends": self.bounds[-1] - self.bounds[0]} if self.ends and self.bounds else {}
         if wrong := sized(self, sizes, f"{num} steps need {{size}}"):
             return wrong
         for i, (wins, trials) in enumerate(zip(self.successes, self.trials, strict=True)):
@@ -191,6 +195,7 @@ class CurveLine(Line):
         if rollout is None:
             raise ValueError("a curve is recorded with the rollout it belongs to")
         ids, problem = rollout.completion_ids, rollout.state.problem
+        steps = [token_texts(ids[a:b], tokenizer) for a, b in pairwise(curve.bounds)]
         return cls.made(
             labels
             | {
@@ -202,8 +207,9 @@ class CurveLine(Line):
                 "reward": rollout.reward,
                 "finished": rollout.finished,
                 "given": tokenizer.decode(ids[: curve.bounds[0]]),
-                "steps": [tokenizer.decode(ids[a:b]) for a, b in pairwise(curve.bounds)],
+                "steps": ["".join(texts) for texts in steps],
                 "bounds": curve.bounds,
+                "ends": list(accumulate(len(text) for texts in steps for text in texts)),
                 "successes": curve.successes,
                 "trials": curve.trials,
                 **asdict(estimate),

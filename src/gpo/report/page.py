@@ -24,6 +24,7 @@ SCRIPTS = (
     "charts.js",
     "overview.js",
     "steps.js",
+    "rollouts.js",
     "trajectories.js",
     "compare.js",
     "main.js",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpo.record.lines import CurveLine, RolloutLine
-from gpo.report.evidence import Evidence
+from gpo.report.evidence import Evidence, Read, nearest
 from gpo.report.figures import Run, intervals, key, mean_reset_value, positions, series, success_rate, updates
 from gpo.report.rules import Picks, agreement, picks
 from gpo.report.text import encoded
@@ -19,6 +19,9 @@ Json = dict[str, Any]
 
 EVIDENCE_FRAC = 0.5
 """Share of the bytes for continuations when trajectories are too many or too long to show all."""
+
+KEPT_FRAC = 4
+"""Characters of continuations that are kept in memory, in multiples of the bytes."""
 
 MAX_STEP_CHARACTERS = 40_000
 SHOWN_SETTINGS = ("model", "task", "data", "rule", "search", "splitter", "max_tokens", "seed")
@@ -34,10 +37,16 @@ class Limits:
     """Credibility from which a step is worth believing."""
 
 
-Rollouts = Callable[[Run], Iterable[RolloutLine]]
+@dataclass(frozen=True)
+class Sources:
+    """What is asked of a run beside its curves."""
+
+    rollouts: Callable[[Run], Iterable[RolloutLine]]
+    reader: Callable[[Run], Read]
+    """How the final answers of its completions are read."""
 
 
-def page_data(runs: Sequence[Run], rollouts: Rollouts, limits: Limits) -> Json:
+def page_data(runs: Sequence[Run], sources: Sources, limits: Limits) -> Json:
     """All that the page draws; `notes` say what was left out."""
     chosen = _chosen(runs, limits)
     data: Json = {"runs": [], "notes": [], "credible_at": limits.credible_at, "rules": list(VALUE_RULES)}
@@ -54,7 +63,7 @@ def page_data(runs: Sequence[Run], rollouts: Rollouts, limits: Limits) -> Json:
                 f"{num_credible:,} of the {shown['credible']:,} with a credible step, and others drawn at "
                 "random; the overview counts all of them, but for the rules"
             )
-    left = _add_evidence(data, runs, chosen, rollouts, limits)
+    left = _add_evidence(data, runs, chosen, sources, limits)
     if left:
         data["notes"].append(f"continuations of {left:,} boundaries are left out to keep this file small")
     return data
@@ -142,9 +151,9 @@ def _cut(text: str) -> str:
 
 
 def _add_evidence(
-    data: Json, runs: Sequence[Run], chosen: Sequence[Sequence[int]], rollouts: Rollouts, limits: Limits
+    data: Json, runs: Sequence[Run], chosen: Sequence[Sequence[int]], sources: Sources, limits: Limits
 ) -> int:
-    """Adds continuations to the trajectories as far as the bytes reach; returns the boundaries without.
+    """Adds to the trajectories what was sampled at their boundaries; returns how many lack their texts.
 
     Those with a credible step come first: they share all the room, and the others what is left of it.
     """
@@ -153,10 +162,16 @@ def _add_evidence(
     for run, rows, shown in zip(runs, chosen, data["runs"], strict=True):
         if not rows:
             continue
-        evidence = Evidence.wanted_by((run.curves[row] for row in rows), run.success_at)
-        for rollout in rollouts(run):
+        order = sorted(rows, key=lambda row: not is_credible(run.curves[row], limits.credible_at))
+        lines = [run.curves[row] for row in order]
+        evidence = Evidence.wanted_by(
+            lines, run.success_at, sources.reader(run), KEPT_FRAC * limits.num_bytes
+        )
+        for rollout in sources.rollouts(run):
             evidence.offer(rollout)
         for row, trajectory in zip(rows, shown["trajectories"], strict=True):
+            trajectory["said"] = evidence.said_by(run.curves[row])
+            trajectory["pivots"] = evidence.pivots_of(run.curves[row], is_right=trajectory["right"])
             waiting.append((trajectory, run.curves[row], evidence))
     left = 0
     for is_wanted in (True, False):
@@ -168,15 +183,19 @@ def _add_evidence(
 
 
 def _add_to(trajectory: Json, line: CurveLine, evidence: Evidence, share: int) -> tuple[int, int]:
-    """Boundaries in order of their distance from the critical step; the bytes added, and those without."""
-    middle = line.critical.index if line.critical else 0
+    """The bytes added, and the boundaries without all; those near the critical step come first."""
     added, left = 0, 0
-    for boundary in sorted(range(line.num_steps), key=lambda b: (abs(b - middle), b)):
+    for boundary in nearest(line):
         found = evidence.at(line, boundary)
-        size = len(encoded(found)) + 8  # with its key
-        if found and added + size > share:
+        if not found:
+            continue
+        some = found | {"texts": []}
+        sizes = [len(encoded(one)) + 8 for one in (found, some)]  # with its key
+        if added + sizes[0] > share:
             left += 1
-        elif found:
-            trajectory["at"][boundary] = found
-            added += size
+            if added + sizes[1] > share:
+                continue
+            found, sizes = some, sizes[1:]
+        trajectory["at"][boundary] = found
+        added += sizes[0]
     return added, left
