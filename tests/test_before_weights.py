@@ -104,6 +104,8 @@ MORE: list[tuple[tuple[str, ...], str]] = [
     ((*RIVAL, "evaluated", "--limit", "3"), "covers 2 problems that differ from these 3"),
     ((*COMMANDS["eval"], "--k", "2"), "--k 2: is not between 1 and the 1 samples"),
     *(((*COMMANDS[name], "--proposal", "functions.py:none"), "functions.py") for name in STEPS),
+    *(((*COMMANDS[name], "--splitter", "functions.py:raises"), "--splitter: functions.py:raises raised RuntimeError: out of order") for name in STEPS),
+    *(((*COMMANDS[name], "--splitter", "functions.py:none"), "has no attribute 'none'") for name in STEPS[:1]),
     *(((*COMMANDS[name], "--lora-rank", "2", "--lora-targets", "nothing"), "lora_targets: Target modules {'nothing'}") for name in TRAINING),
     *(((*COMMANDS[name], "--dtype", "bfloat16"), "weights in bfloat16 round small updates away") for name in TRAINING),
     *(((*COMMANDS[name], "--track", "trackio"), "--track trackio: is not installed") for name in TRAINING),

@@ -4,12 +4,12 @@ from typing import get_args
 
 import pytest
 
-from gpo import steps
+from gpo import proposals, steps
 from gpo.command_settings import RecipeName
 from gpo.learn.advantages import ALGORITHMS
 from gpo.learn.optimisation import AlgorithmName
 from gpo.pool import PURPOSES
-from gpo.recipe import RECIPES, Recipe, SplitterName
+from gpo.recipe import RECIPES, ProposalName, Recipe, SplitterName
 from gpo.rules import FREE_RULES, RULES, VALUE_RULES
 from gpo.types import InputError
 
@@ -58,6 +58,7 @@ def test_settings_out_of_range_or_without_a_meaning_are_refused(changes, message
 def test_choices_that_are_spelled_out_for_types_are_those_that_there_are() -> None:
     assert set(get_args(RecipeName)) == set(RECIPES)
     assert get_args(SplitterName) == steps.NAMES
+    assert get_args(ProposalName) == proposals.NAMES
     assert Recipe().trained == PURPOSES
     assert get_args(AlgorithmName) == tuple(ALGORITHMS)
     assert {*VALUE_RULES, *FREE_RULES, "base"} == set(RULES)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -21,7 +22,7 @@ from tokenizers_for_tests import (
     sentencepiece_bpe,
 )
 
-from gpo import steps
+from gpo import marks, steps
 from gpo.protocols import Splitter, Tokenizer
 from gpo.types import InputError
 
@@ -390,6 +391,93 @@ def test_as_released_knows_no_thought_unless_wrapped():
     assert parts(steps.think_aware(steps.as_released(1)), text) == ["a\n", "b</think>", "c\nd"]
 
 
+# A function of the user's own
+
+
+def thirds(text: str) -> list[int]:
+    return [len(text) // 3, 2 * len(text) // 3]
+
+
+def late(text: str) -> list[int]:
+    return [1, len(text) + 1]
+
+
+def unsorted(text: str) -> list[int]:
+    return [2, 1]
+
+
+def words(text: str) -> list[str]:
+    return text.split()
+
+
+def nothing(text: str) -> None:
+    return None
+
+
+def whole(text: str) -> str:
+    return text
+
+
+def raising(text: str) -> list[int]:
+    return [text.index("no such text")]
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(LOSSLESS), texts.filter(lambda text: text and not marks.has_any(text, ())), st.data())
+def test_an_offset_is_the_bound_after_the_token_that_holds_the_character_before_it(kind, text, data):
+    tokenizer = KINDS[kind][0]
+    ids = tokenizer.encode(text)
+    decoded = tokenizer.decode(ids)
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(decoded)))))
+    bounds = steps.from_text(lambda _: cuts, max_steps=len(ids) + 1)(ids, tokenizer)
+    read = [len("".join(steps.token_texts(ids, tokenizer)[:end])) for end in range(len(ids) + 1)]
+    first = {next(i for i, size in enumerate(read) if size >= cut) for cut in cuts}
+    assert bounds == sorted({0, len(ids), *first})
+
+
+def test_a_bound_is_after_a_character_of_several_tokens() -> None:
+    ids = Bytes().encode("aé中b")  # 1, 2, 3 and 1 bytes
+    assert steps.from_text(lambda text: [0, 2, 4])(ids, Bytes()) == [0, 3, 7]
+    assert steps.from_text(lambda text: [1, 2, 3], min_tokens=3)(ids, Bytes()) == [0, 3, 7]
+    assert steps.from_text(thirds, max_steps=2)(ids, Bytes()) == [0, 1, 7]
+
+
+def test_numbers_of_numpy_are_offsets_and_thinking_is_split_alone() -> None:
+    assert parts(steps.from_text(lambda text: np.array([2, 4])), "abcdef") == ["ab", "cd", "ef"]
+    assert parts(steps.from_text(thirds), "<think>a</think>bcd")[-1] == "bcd"
+
+
+def test_a_named_function_cuts_as_it_says() -> None:
+    assert steps.by_name("test_steps:thirds")(range(9), Characters()) == [0, 3, 6, 9]
+    assert steps.by_name("test_steps:thirds", max_steps=2)(range(9), Characters()) == [0, 3, 9]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "late",
+            "splitter: test_steps:late returned the offset 52 for a text of 51 characters; return",
+        ),
+        ("unsorted", "splitter: test_steps:unsorted returned 2 before 1; let them increase"),
+        ("words", "splitter: test_steps:words returned 'First' as an offset; return whole numbers"),
+        ("nothing", "splitter: test_steps:nothing returned None; return a list of character offsets"),
+        ("whole", "splitter: test_steps:whole returned 'First 3 "),
+        ("raising", "splitter: test_steps:raising raised ValueError: substring not found ("),
+        (
+            "thirsd",
+            "cannot be imported (module 'test_steps' has no attribute 'thirsd'; did you mean 'thirds'?)",
+        ),
+        ("KINDS", "splitter: 'KINDS' is a dict, not a function; name a function"),
+    ],
+)
+def test_a_function_that_cannot_cut_is_refused_when_it_is_named(name, message):
+    with pytest.raises(InputError) as error:
+        steps.by_name(f"test_steps:{name}")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 # Bad input
 
 
@@ -404,7 +492,7 @@ def test_empty_ids_are_refused(name):
     [("new-line", "'newline'"), ("as_released", "'as-released'"), ("zzz", "'newline' or 'as-released' or")],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(name, nearest):
-    with pytest.raises(InputError, match=f"unknown splitter '{name}': did you mean {nearest}"):
+    with pytest.raises(InputError, match=f"splitter: '{name}' is unknown: did you mean {nearest}"):
         steps.by_name(name)
 
 

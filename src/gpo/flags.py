@@ -114,7 +114,8 @@ def shown(default: Any) -> str:
 def metavar(annotation: Any, choices: list[str]) -> str:
     """What a value looks like: its choices, or its kind."""
     if choices:
-        return f"[{'|'.join(choices)}]"
+        is_open = str in get_args(annotation)  # they are names for what else may be given
+        return f"[{'|'.join([*choices, *(['module:function'] * is_open)])}]"
     if get_origin(annotation) is dict:
         return "KEY=VALUE"
     inner = [one for one in (annotation, *get_args(annotation)) if one in KINDS]

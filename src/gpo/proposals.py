@@ -7,17 +7,14 @@ and none ever enters a value.
 
 from __future__ import annotations
 
-import importlib
 import math
-import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from operator import attrgetter
 from typing import Any
 
 from gpo.curve import mean_over_steps
+from gpo.named import user_function
 from gpo.protocols import Policy
 from gpo.types import Ids, InputError, Rollout, State, ValueCurve
 
@@ -144,18 +141,6 @@ def by_name(spec: str, *, template: str = FORCED_ANSWER) -> Proposal:
         return known[spec]
     if spec == "forced-answer":
         return forced_answer(template)
-    module, colon, name = spec.partition(":")
-    if not colon:
+    if ":" not in spec:
         raise InputError(f"proposal: {spec!r} is unknown; one of {', '.join(NAMES)}, or module:function")
-    if os.getcwd() not in sys.path:  # a program's own folder is searched, not the one it is called in
-        sys.path.append(os.getcwd())
-    try:
-        function = attrgetter(name)(importlib.import_module(module))
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(
-            f"proposal: {spec!r} cannot be imported ({error}); start in the folder of that module, or "
-            "put it on PYTHONPATH"
-        ) from None
-    if not callable(function):
-        raise InputError(f"proposal: {spec!r} is a {type(function).__name__}, not a function; name one")
-    return judge(function)
+    return judge(user_function(spec, "proposal"))

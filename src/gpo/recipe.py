@@ -22,6 +22,7 @@ EXPLORED = (
 )
 Search = Literal["adaptive", "uniform", "bisect"]
 SplitterName = Literal["newline", "as-released", "sentence", "fixed"]
+ProposalName = Literal["entropy", "surprisal", "forced-answer", "none"]
 
 
 class Locating(Reading, Success):
@@ -30,8 +31,10 @@ class Locating(Reading, Success):
     section = "Critical step"
 
     group_size: int = Field(8, ge=1, description="Rollouts from every prompt")
-    splitter: SplitterName | Callable[..., Any] = Field(
-        "newline", description="How completions are cut into steps"
+    splitter: SplitterName | str | Callable[..., Any] = Field(
+        "newline",
+        description="How completions are cut into steps; your own module:function or file.py:function takes "
+        "a text and returns the character offsets at which steps begin",
     )
     min_step_tokens: int = Field(
         steps.MIN_TOKENS, ge=1, description="Steps shorter than this are merged with the next one"
@@ -55,10 +58,10 @@ class Locating(Reading, Success):
     values: int = Field(
         4, ge=1, description="Rollouts per step boundary for the searches `uniform` and `bisect`"
     )
-    proposal: str | Callable[..., Any] = Field(
+    proposal: ProposalName | str | Callable[..., Any] = Field(
         "entropy",
-        description="Cheap score of every step that the adaptive search starts from: entropy, surprisal, "
-        "forced-answer, none, or your own module:function",
+        description="Cheap score of every step that the adaptive search starts from; your own "
+        "module:function takes a question, an answer and the steps' texts",
     )
     forced_answer: str = Field(
         proposals.FORCED_ANSWER, description="Text that the proposal `forced-answer` appends to each step"

@@ -15,6 +15,7 @@ from itertools import accumulate
 
 from gpo import marks
 from gpo.marks import Pairs
+from gpo.named import offsets_by, user_function
 from gpo.protocols import Splitter, Tokenizer
 from gpo.sentences import line_ends, sentence_ends
 from gpo.types import InputError
@@ -29,6 +30,7 @@ MAX_STEPS = 30
 NUM_TOKENS = 64
 """Default length of a `fixed` step: about two minimum-length steps of the other rules."""
 
+_TRIED = "First 3 + 4 = 7. Then 7 - 2 = 5.\n\nThe answer is 5.\n"
 _REPLACEMENT = "\ufffd"
 _MAX_PENDING = 32
 """Tokens that may wait for the text they complete; a character takes 4, a clean-up of spaces a few."""
@@ -97,6 +99,26 @@ def as_released(min_tokens: int = MIN_TOKENS, max_steps: int = MAX_STEPS) -> Spl
     return split
 
 
+def from_text(
+    function: Callable[[str], Iterable[int]],
+    *,
+    min_tokens: int = 1,
+    max_steps: int = MAX_STEPS,
+    thinking_marks: Pairs = (),
+    name: str = "",
+) -> Splitter:
+    """Cut where your `function(text)` says: increasing character offsets at which steps begin.
+
+    0 and the length of the text may be among them. An offset inside a token becomes the boundary after that
+    token. It is given the decoded completion, or its thinking alone where there is thinking. Merging, cap,
+    thinking and errors as in `newline`. The splitter raises InputError, which names the function (by `name`,
+    if given), where it raises or returns anything else.
+    """
+    called = name or getattr(function, "__qualname__", type(function).__qualname__)
+
+    return _at_positions(offsets_by(function, called), min_tokens, max_steps, thinking_marks)
+
+
 def think_aware(splitter: Splitter, thinking_marks: Pairs = ()) -> Splitter:
     """Split the thinking, including its end mark, by `splitter`; the answer is one more step.
 
@@ -140,9 +162,11 @@ def by_name(
 ) -> Splitter:
     """The splitter called `name`, one of `NAMES`, with the settings that it takes.
 
-    `thinking_marks` adds pairs to those of gpo.marks.
+    Or `from_text` of the function that 'module:function' or 'file.py:function' names, whose cuts stand,
+    however short the steps are. `thinking_marks` adds pairs to those of gpo.marks.
 
-    InputError for an unknown name (it names the nearest ones) or a setting below 1.
+    InputError for an unknown name (it names the nearest ones), a function that cannot be imported or fails on
+    a line of text, or a setting below 1.
     """
     makers: dict[str, Callable[[], Splitter]] = {
         "newline": lambda: newline(min_tokens, max_steps, thinking_marks),
@@ -152,8 +176,20 @@ def by_name(
     }
     if name in makers:
         return makers[name]()
+    if all(name.partition(":")):
+        return _own(name, max_steps, thinking_marks)
     nearest = difflib.get_close_matches(name, NAMES, n=2, cutoff=0.4) or NAMES
-    raise InputError(f"unknown splitter {name!r}: did you mean {' or '.join(map(repr, nearest))}?")
+    raise InputError(
+        f"splitter: {name!r} is unknown: did you mean {' or '.join(map(repr, nearest))}? Your own is "
+        "module:function or file.py:function"
+    )
+
+
+def _own(name: str, max_steps: int, thinking_marks: Pairs) -> Splitter:
+    """The splitter of a function that is named, after trying it on a text."""
+    function = user_function(name, "splitter")
+    offsets_by(function, name)(_TRIED)
+    return from_text(function, max_steps=max_steps, thinking_marks=thinking_marks, name=name)
 
 
 def token_texts(ids: Sequence[int], tokenizer: Tokenizer) -> list[str]:

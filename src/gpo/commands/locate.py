@@ -22,6 +22,7 @@ SHORTER_STEPS = {
         ("newline", "as-released"),
         "a smaller --min-step-tokens, or --splitter sentence for text without line breaks",
     ),
+    "sentence": "a smaller --min-step-tokens",
 }
 """What makes more steps of the same text, by the splitter that is set."""
 
@@ -73,7 +74,7 @@ def _found(summary: Json, splitter: str) -> list[str]:
     if summary["one_step"]:
         lines.append(
             f"trajectories with only one step, so nothing to compare: {summary['one_step']}; give "
-            + SHORTER_STEPS.get(splitter, "a smaller --min-step-tokens")
+            + SHORTER_STEPS.get(splitter, "a splitter that cuts more often")
         )
     if summary["credible"]:
         fifths = " ".join(map(str, summary["credible_starts_by_fifth"]))

@@ -60,6 +60,11 @@ USES: tuple[tuple[tuple[str, ...], Used, str], ...] = (
     (("split",), lambda s: getattr(s, "data", None) is None, "with --data, which has one split"),
     (("fixed_step_tokens",), lambda s: s.splitter == "fixed", "without --splitter fixed"),
     (("min_step_tokens",), lambda s: s.splitter != "fixed", "with --splitter fixed"),
+    (
+        ("min_step_tokens",),
+        lambda s: not isinstance(s.splitter, str) or ":" not in s.splitter,
+        "with your own splitter, whose cuts stand",
+    ),
     (("forced_answer",), lambda s: s.proposal == "forced-answer", "without --proposal forced-answer"),
     (("proposal",), lambda s: s.search == "adaptive", "without --search adaptive"),
     (("values",), lambda s: s.search != "adaptive", "without --search uniform or bisect"),

@@ -19,6 +19,8 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from gpo.named import place_of
+
 RewardFunction = Callable[..., Any]
 
 _TRL_RESERVED = ("prompt", "completion", "completion_ids")
@@ -46,7 +48,7 @@ def rewards(function: RewardFunction, items: Sequence[Mapping[str, Any]]) -> lis
         if _is_memory(error):
             raise MemoryError(str(error)) from error
         traceback.print_exc()
-        raise ValueError(f"raised {type(error).__name__}: {error}{_place(error)}") from error
+        raise ValueError(f"raised {type(error).__name__}: {error}{place_of(error)}") from error
 
 
 def arguments(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -117,13 +119,6 @@ def _is_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
-
-
-def _place(error: Exception) -> str:
-    """The last line of the user's own code, behind which a library may have raised."""
-    frames = traceback.extract_tb(error.__traceback__)[1:]
-    own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
-    return f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
 
 
 class _WrongRewardError(Exception):

@@ -8,18 +8,13 @@ failed.
 
 from __future__ import annotations
 
-import difflib
-import importlib.util
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from operator import attrgetter
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from gpo.named import resolve
 from gpo.verifiers import function
 
 Judge = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -35,7 +30,6 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 """The built-in verifiers, and which columns of a row each needs."""
 
-_FILE = ".py"
 LEAST_ECHO = 16
 """Characters; a shorter question may be a part of an answer to it."""
 
@@ -112,53 +106,3 @@ def without_echo(item: Mapping[str, Any]) -> str:
     """The completion without the question, where it repeats it word for word: that answers nothing."""
     question, text = str(item["question"]).strip(), str(item["text"])
     return text.replace(question, "\n") if len(question) >= LEAST_ECHO else text
-
-
-def resolve(spec: str) -> function.RewardFunction:
-    """The callable that `spec` names; the name may have dots, for what a class or an object holds.
-
-    Raises what the import raises; ImportError with a hint if there is no such module, AttributeError with the
-    nearest name if it has no such function, TypeError if that cannot be called.
-    """
-    where, _, name = spec.rpartition(":")
-    module = _of_file(Path(where)) if where.endswith(_FILE) else _of_name(where)
-    try:
-        found = attrgetter(name)(module)
-    except AttributeError as error:
-        near = difflib.get_close_matches(name, dir(module), n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        raise AttributeError(f"{error}{hint}") from None
-    if not callable(found):
-        raise TypeError(f"'{name}' is a {type(found).__name__}, not a function")
-    result: function.RewardFunction = found
-    return result
-
-
-def _of_name(name: str) -> ModuleType:
-    if "/" in name or name.startswith("."):
-        raise ImportError(f"'{name}' is a path; name the file, as in {name}{_FILE}:function")
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name.partition(".")[0] and error.name != name:
-            raise  # it is there, and imports something that is not
-        raise ModuleNotFoundError(
-            f"{error}; it is looked for in the folder you start in and where Python's packages are, and a "
-            f"file elsewhere is named by its path, as in rewards/mine{_FILE}:function"
-        ) from None
-
-
-def _of_file(path: Path) -> ModuleType:
-    """The module in a file, whose folder is searched for what it imports."""
-    path = path.expanduser().absolute()
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    sys.path.append(str(path.parent))
-    name = f"{path.stem} of {path.parent}" if path.stem in sys.modules else path.stem
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # as an import does it: a dataclass looks its own module up
-    spec.loader.exec_module(module)
-    return module
