@@ -16,7 +16,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from worlds import FAMILIES, UNKIND, World, measured
+from real_curves import PROPOSALS
+from worlds import FAMILIES, UNKIND, World, measured, real
 
 from gpo.paths import PathPrior
 from gpo.rules import VALUE_RULES
@@ -26,8 +27,14 @@ COSTS = (1, 2, 4, 6, 8, 10, 15, 20, 30, 40)
 UNIFORM_NS = (1, 2, 4, 8, 16)
 BISECT_NS = (2, 4, 8)
 TASKS = ("chain_sum", "pivotlate")
+PRETRAINED = "SmolLM2, word problems"
 FITTED_ON = 20
 """Of the measured trajectories those on which only the prior is fitted; of drawn worlds twice as many."""
+REPEATS = 10
+"""Searches of each trajectory of the pretrained model, which are few; a table counts their mean as one."""
+
+Fold = tuple[list[World], list[World]]
+"""Worlds to fit the prior on, and worlds to measure on."""
 
 
 def follow(search: Search, world: World, rng: np.random.Generator, costs: tuple[float, ...], width: int = 1):
@@ -67,9 +74,20 @@ def settings(world: World) -> dict:
     return {"num_steps": len(world.values), "outcome": world.outcome, "step_tokens": world.lengths.tolist()}
 
 
-def one_world(job: tuple[int, World], prior: PathPrior) -> dict:
+def one_world(job: tuple[int, World], prior: PathPrior, repeats: int = 1) -> dict:
+    """What each kind of search does on one world, as the mean of `repeats` of each."""
+    index, world = job
+    found = [one_search_each(world, seed, prior) for seed in range(index * repeats, (index + 1) * repeats)]
+    means = {
+        key: np.mean([one[key] for one in found], axis=0).tolist()
+        for key in found[0]
+        if key not in ("answer", "rules")
+    }
+    return means | {"answers": [one["answer"] for one in found], "rules": found[0]["rules"]}
+
+
+def one_search_each(world: World, seed: int, prior: PathPrior) -> dict:
     """What each kind of search does on one world."""
-    seed, world = job
     effects = np.abs(world.effects)
     quality = effects / max(effects.max(), 1e-12)
     budget = COSTS[-1] * int(world.lengths.sum())
@@ -216,9 +234,12 @@ def calibration(found: dict[str, list[dict]]) -> str:
     """Claims against the truth in bins of at least 400 answers from 0.5 up; one bin if there are fewer."""
     rows = []
     named_families = ("jumps", "planted", "tiny model")
-    plain = [a["answer"] for f, some in found.items() if f.startswith(named_families) for a in some]
-    unkind = [a["answer"] for f, some in found.items() if f in UNKIND for a in some]
-    for name, answers in (("named", plain), ("unkind", unkind)):
+    plain = [
+        a for f, some in found.items() if f.startswith(named_families) for r in some for a in r["answers"]
+    ]
+    unkind = [a for f, some in found.items() if f in UNKIND for r in some for a in r["answers"]]
+    pretrained = [a for r in found.get(f"{PRETRAINED}, {PROPOSALS[0]}", []) for a in r["answers"]]
+    for name, answers in (("named", plain), ("unkind", unkind), (PRETRAINED, pretrained)):
         for claim, truth in CLAIMS:
             ordered = sorted((a for a in answers if a[claim] >= 0.5), key=lambda a: a[claim])
             for part in np.array_split(np.arange(len(ordered)), max(1, len(ordered) // 400)):
@@ -241,7 +262,7 @@ def named(found: dict[str, list[dict]]) -> str:
     """
     rows = []
     for family, results in found.items():
-        answers = [r["answer"] for r in results]
+        answers = [answer for r in results for answer in r["answers"]]
         sure = [a for a in answers if a["credibility"] >= CREDIBLE]
         alarms = np.mean([a["credibility"] >= CREDIBLE and not a["is_last"] for a in answers])
         rows.append(
@@ -294,22 +315,31 @@ def picture(found: dict[str, list[dict]], path: Path) -> None:
     figure.savefig(path, dpi=90)
 
 
-def families(args: argparse.Namespace) -> dict[str, tuple[list[World], list[World]]]:
+def families(args: argparse.Namespace) -> dict[str, list[Fold]]:
     """Worlds to fit the prior on and worlds to measure on, by family."""
     drawn = {
-        name: (
-            [make(np.random.default_rng([3, seed])) for seed in range(2 * FITTED_ON)],
-            [
-                make(np.random.default_rng([1, seed]))
-                for seed in range(max(8, args.worlds // 8) if "150" in name else args.worlds)
-            ],
-        )
+        name: [
+            (
+                [make(np.random.default_rng([3, seed])) for seed in range(2 * FITTED_ON)],
+                [
+                    make(np.random.default_rng([1, seed]))
+                    for seed in range(max(8, args.worlds // 8) if "150" in name else args.worlds)
+                ],
+            )
+        ]
         for name, make in FAMILIES.items()
     }
+    pretrained = {f"{PRETRAINED}, {name}": halves(real(name)) for name in PROPOSALS}
     if not args.trajectories:
-        return drawn
+        return drawn | pretrained
     of_model = {f"tiny model, {task}": measured(task, args.trajectories, args.output) for task in TASKS}
-    return drawn | {name: (some[:FITTED_ON], some[FITTED_ON:]) for name, some in of_model.items()}
+    tiny = {name: [(some[:FITTED_ON], some[FITTED_ON:])] for name, some in of_model.items()}
+    return drawn | tiny | pretrained
+
+
+def halves(some: list[World]) -> list[Fold]:
+    """Each half is measured with the prior that the other half taught."""
+    return [(some[::2], some[1::2]), (some[1::2], some[::2])]
 
 
 def main() -> None:
@@ -324,11 +354,14 @@ def main() -> None:
     args.output.mkdir(parents=True, exist_ok=True)
     found = {}
     with ProcessPoolExecutor() as pool:
-        for family, (to_fit, to_measure) in families(args).items():
+        for family, folds in families(args).items():
             if args.only in family:
-                work = partial(one_world, prior=fitted_prior(to_fit))
-                found[family] = list(pool.map(work, enumerate(to_measure), chunksize=4))
-                print(f"{family}: {len(to_measure)} worlds done", flush=True)
+                found[family] = []
+                for to_fit, to_measure in folds:
+                    repeats = REPEATS if family.startswith(PRETRAINED) else 1
+                    work = partial(one_world, prior=fitted_prior(to_fit), repeats=repeats)
+                    found[family] += pool.map(work, enumerate(to_measure), chunksize=4)
+                print(f"{family}: {len(found[family])} worlds done", flush=True)
                 (args.output / "worlds.json").write_text(json.dumps(found))
     text = tables(found)
     (args.output / "tables.md").write_text(text + "\n")

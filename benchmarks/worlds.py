@@ -106,6 +106,21 @@ def measured(task: str, num: int, folder: Path) -> list[World]:
     ]
 
 
+def real(proposal: str) -> list[World]:
+    """The pretrained model's trajectories that `real_curves.py` recorded: V from 128 rollouts a boundary."""
+    from real_curves import recorded
+
+    return [
+        World(
+            np.array(line["successes"]) / np.array(line["trials"]),
+            float(line["outcome"]),
+            np.diff(line["bounds"]),
+            np.array(line["scores"][proposal]),
+        )
+        for line in recorded()
+    ]
+
+
 def _measure(task: str, num: int) -> list[dict]:
     import torch
 

@@ -1,0 +1,130 @@
+"""Record value curves of a pretrained model's answers to word problems: 128 rollouts at every boundary.
+
+    python benchmarks/real_curves.py [--model build/models/smollm2-problems] [--wanted 40] [--part 0/1]
+
+Problems of the test split are taken in order, one trajectory each, until half of those wanted are right and
+half are wrong; one whose half is full is passed over. Each trajectory is a line of
+`benchmarks/data/real_curves.jsonl`, written as soon as it is measured, and what is there is not measured
+again. A trajectory takes about 30,000 tokens. Several processes can share the work, each with its `--part`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import Counter
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from word_problems import word_problems
+
+DATA = Path(__file__).parent / "data" / "real_curves.jsonl"
+TRIALS = 128
+"""Rollouts at every boundary: a standard error of at most .044."""
+MAX_TOKENS = 160
+TEMPERATURE = 0.7
+PROPOSALS = ("entropy", "surprisal", "forced-answer")
+
+
+def recorded(path: Path = DATA) -> list[dict[str, Any]]:
+    """The trajectories measured so far, by problem; none if there is no file."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return sorted(lines, key=lambda line: line["problem"])
+
+
+def measure(policy: Any, verifier: Any, problem: Any, skipped: set[bool]) -> dict[str, Any] | None:
+    """One trajectory of the problem and its values; None if its outcome is one of `skipped`."""
+    import gpo
+    from gpo.located import bounds_of
+    from gpo.pool import Pool
+    from gpo.proposals import by_name
+    from gpo.seeds import derive_seed
+    from gpo.types import State
+
+    pool = Pool(policy, verifier, derive_seed(0, "real curves"))
+    pool.fill({State(problem): 1}, "explore")
+    trace = pool.at(State(problem))[0]
+    if (trace.reward == 1) in skipped:
+        return None
+    bounds = bounds_of(trace, gpo.steps.newline(min_tokens=1), policy)
+    # The first rollout at the prompt is the trajectory itself, which its values must not count.
+    pool.fill({trace.state_at(bound): TRIALS + (bound == 0) for bound in bounds[:-1]}, "values")
+    rollouts = [pool.at(trace.state_at(bound))[bound == 0 :] for bound in bounds[:-1]]
+    empty = gpo.ValueCurve(tuple(bounds), (0,) * len(bounds), (0,) * len(bounds), trace)
+    scores = {name: by_name(name)(policy, [empty])[0] for name in PROPOSALS}
+    return {
+        "problem": int(problem.id.rpartition("/")[2]),
+        "question": problem.question,
+        "answer": problem.answer,
+        "completion": policy.text(trace.action_ids),
+        "outcome": int(trace.reward == 1),
+        "finished": trace.finished,
+        "bounds": bounds,
+        "successes": [sum(one.reward == 1 for one in some) for some in rollouts],
+        "trials": [len(some) for some in rollouts],
+        "tokens": [sum(len(one.action_ids) for one in some) for some in rollouts],
+        "entropies": np.round(trace.entropies, 4).tolist(),
+        "logprobs": np.round(trace.logprobs, 4).tolist(),
+        "scores": {name: np.round(some, 5).tolist() for name, some in scores.items()},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", type=Path, default=Path("build/models/smollm2-problems"))
+    parser.add_argument("--wanted", type=int, default=40, help="trajectories, half of them right")
+    parser.add_argument("--part", default="0/1", help="k/n: every n-th problem from the k-th on")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--data", type=Path, default=DATA)
+    args = parser.parse_args()
+    import torch
+
+    import gpo
+
+    part, parts = map(int, args.part.split("/"))
+    torch.set_num_threads(args.threads)
+    policy = gpo.TransformersPolicy.load(
+        args.model, max_tokens=MAX_TOKENS, temperature=TEMPERATURE, batch_tokens=2**15
+    )
+    verifier = gpo.verifiers.load("number")
+    args.data.parent.mkdir(exist_ok=True)
+    problems = word_problems("test", 1000, seed=0)
+    for index in count(part, parts):
+        done = recorded(args.data)
+        outcomes = Counter(line["outcome"] == 1 for line in done)
+        full = {outcome for outcome in (True, False) if outcomes[outcome] >= args.wanted / 2}
+        if len(full) == 2:
+            return
+        if any(line["problem"] == index for line in done):
+            continue
+        one = problems[index]
+        problem = gpo.Problem(
+            f"word_problems/{index}",
+            policy.prompt_ids(one.question),
+            one.answer,
+            "word_problems",
+            one.question,
+        )
+        started = time.perf_counter()
+        found = measure(policy, verifier, problem, full)
+        if found is not None:
+            with args.data.open("a") as file:
+                file.write(json.dumps(found) + "\n")
+            seconds = time.perf_counter() - started
+            values = [round(s / t, 2) for s, t in zip(found["successes"], found["trials"], strict=True)]
+            print(
+                index,
+                found["outcome"],
+                values,
+                f"{sum(found['tokens']):,} tokens, {seconds:.0f} s",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

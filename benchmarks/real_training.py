@@ -1,0 +1,161 @@
+"""Train a pretrained model with LoRA by several recipes at equal generated tokens, a slice of time a call.
+
+    python benchmarks/real_training.py [--model M] [--task gsm8k | --data FILE --eval-data FILE] [--minutes M]
+
+Without a task the problems are those of word_problems.py. Every arm and seed is one run of `gpo train` in
+OUTPUT/ARM-SEED. The command works on them in turn, seed by seed, so that the arms of a seed can be compared
+soon. After --minutes it interrupts the run, and the next call resumes it at its last complete round. It
+prints the table of what is there at the end of each call. Accuracy is that of held-out problems, sampled
+with their own random streams and not counted as tokens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+from paired import Difference
+from word_problems import word_problems, write
+
+import gpo
+
+ARMS = {
+    "base": ("--recipe", "base"),
+    "pivot": ("--recipe", "pivot"),
+    "tree": ("--recipe", "tree"),
+    "search": ("--recipe", "search"),
+}
+
+
+def problems(args: argparse.Namespace) -> list[str]:
+    """The flags that name what is trained and evaluated."""
+    if args.task:
+        return ["--task", args.task]
+    files = args.data, args.eval_data
+    if not all(files):
+        files = args.output / "train.jsonl", args.output / "test.jsonl"
+        for path, split, size in zip(files, ("train", "test"), (4096, args.eval_problems), strict=True):
+            if not path.exists():
+                # Seed 1: the warm-up saw the training problems of seed 0, the recorded curves the test ones.
+                write(path, word_problems(split, size, seed=1))
+    columns = ["--prompt-column", "question", "--answer-column", "answer", "--verifier", "number"]
+    return ["--data", str(files[0]), "--eval-data", str(files[1]), *columns]
+
+
+def flags(args: argparse.Namespace, arm: str, seed: int) -> list[str]:
+    """Everything that a run is started with; what follows -- on the command line comes last and wins."""
+    settings = {
+        "model": args.model,
+        "max-tokens": args.max_tokens,
+        "lora-rank": 16,
+        "learning-rate": args.learning_rate,
+        "problems-per-round": args.problems_per_round,
+        "min-step-tokens": args.min_step_tokens,
+        "budget-tokens": args.tokens,
+        "rounds": 100_000,
+        "eval-every": args.eval_every,
+        "eval-problems": args.eval_problems,
+        "seed": seed,
+        "output": args.output / f"{arm}-{seed}",
+    }
+    pairs = itertools.chain.from_iterable((f"--{name}", str(value)) for name, value in settings.items())
+    return [*problems(args), *ARMS[arm], *pairs, *args.more]
+
+
+def work(args: argparse.Namespace, arm: str, seed: int, deadline: float) -> None:
+    """Starts the run or goes on with it; interrupts it at the deadline."""
+    folder = args.output / f"{arm}-{seed}"
+    begun = ["--resume", str(folder)] if (folder / "run.json").exists() else flags(args, arm, seed)
+    process = subprocess.Popen([sys.executable, "-m", "gpo", "train", *begun])  # noqa: S603
+    try:
+        code = process.wait(max(1.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+        return
+    if code:
+        sys.exit(code)
+
+
+def curve(folder: Path) -> list[tuple[int, float]]:
+    """Tokens spent and held-out accuracy, evaluation by evaluation."""
+    spent, points = 0, []
+    for line in gpo.read_run(folder).rounds:
+        spent += sum(num for purpose, num in line.tokens.items() if purpose != "evaluation")
+        if line.evaluation is not None:
+            points.append((spent, line.evaluation.accuracy))
+    return points
+
+
+def height(points: list[tuple[int, float]], tokens: int) -> float:
+    """The mean of the learning curve over so many tokens."""
+    return float(np.mean(np.interp(np.linspace(0, tokens, 50), *zip(*points, strict=True))))
+
+
+def table(output: Path, arms: list[str], seeds: int, tokens: int) -> str:
+    """Every arm beside the first, at the tokens that all runs of a seed have reached."""
+    rows = [
+        "| arm | seeds | tokens | mean of the curve | minus base (95 %) | accuracy at the end |",
+        "|---|---|---|---|---|---|",
+    ]
+    found = {
+        (arm, seed): points
+        for arm, seed in itertools.product(arms, range(seeds))
+        if (output / f"{arm}-{seed}" / "run.json").exists()
+        if len(points := curve(output / f"{arm}-{seed}")) > 1
+    }
+    for arm in arms:
+        both = [seed for seed in range(seeds) if (arm, seed) in found and (arms[0], seed) in found]
+        if not both:
+            continue
+        ends = {seed: min(tokens, found[arm, seed][-1][0], found[arms[0], seed][-1][0]) for seed in both}
+        heights = {name: [height(found[name, seed], ends[seed]) for seed in both] for name in (arm, arms[0])}
+        gap = Difference.of([a - b for a, b in zip(heights[arm], heights[arms[0]], strict=True)])
+        last = fmean(float(np.interp(ends[seed], *zip(*found[arm, seed], strict=True))) for seed in both)
+        rows.append(
+            f"| {arm} | {len(both)} | {fmean(ends.values()):,.0f} | {fmean(heights[arm]):.3f} "
+            f"| {gap if arm != arms[0] else ''} | {last:.3f} |"
+        )
+    return "\n".join(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="build/models/smollm2-problems")
+    parser.add_argument("--task", help="a benchmark that `gpo train` knows")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--eval-data", type=Path)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=["base", "pivot", "tree"])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--tokens", type=int, default=100_000, help="generated in a run")
+    parser.add_argument("--minutes", type=float, default=8.0, help="of this call")
+    parser.add_argument("--max-tokens", type=int, default=160)
+    parser.add_argument("--learning-rate", type=float, default=1e-4)
+    parser.add_argument("--problems-per-round", type=int, default=8)
+    parser.add_argument("--min-step-tokens", type=int, default=1)
+    parser.add_argument("--eval-every", type=int, default=4)
+    parser.add_argument("--eval-problems", type=int, default=100)
+    parser.add_argument("--output", type=Path, default=Path("runs/real-training"))
+    parser.add_argument("more", nargs="*", help="further flags of `gpo train`, after --")
+    args = parser.parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + 60 * args.minutes
+    for seed, arm in itertools.product(range(args.seeds), args.arms):
+        if not (args.output / f"{arm}-{seed}" / "summary.json").exists() and time.monotonic() < deadline:
+            work(args, arm, seed, deadline)
+    text = table(args.output, args.arms, args.seeds, args.tokens)
+    (args.output / "table.md").write_text(text + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
