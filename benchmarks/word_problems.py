@@ -147,9 +147,7 @@ def word_problem(rng: random.Random, numbers: Numbers) -> WordProblem:
 def word_problems(split: str, size: int, seed: int, numbers: str = "small") -> list[WordProblem]:
     """`size` problems; no question of `test` is among the first 20,000 of `train`."""
     taken = (
-        {one.question for one in islice(_drawn("train", seed, numbers), 20_000)}
-        if split == "test"
-        else set()
+        {one.question for one in islice(_drawn("train", seed, numbers), 20_000)} if split == "test" else set()
     )
     found: dict[str, WordProblem] = {}
     for one in _drawn(split, seed, numbers):
