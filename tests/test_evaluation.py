@@ -12,12 +12,13 @@ from test_cli import error_of
 from toy import AllRight, TablePolicy, problems
 
 from gpo.cli import main
-from gpo.command_settings import EvalSettings, load_settings
+from gpo.command_settings import EvalSettings
 from gpo.evaluation import Outcome, compare, evaluate, scores
 from gpo.objects.runs import read_outcomes
 from gpo.protocols import ForwardingPolicy
 from gpo.record import read_records
 from gpo.setup.lm_eval import export, target
+from gpo.setup.resume import new_settings
 from gpo.types import InputError
 
 SMALL = ["--task", "modchain", "--max-tokens", "96"]
@@ -315,7 +316,7 @@ def test_few_shot_without_a_chat_template_is_asked_as_it_stands(capsys, tmp_path
 def test_the_harness_gets_bare_answers_and_the_templates_arguments(capsys, tmp_path) -> None:
     lookalikes.write_jsonl(tmp_path / "own.jsonl", [{"prompt": "What?", "answer": "It is so.\n#### 1,234"}])
     given = {"data": "own.jsonl", "verifier": "number", "template_args": {"enable_thinking": False}}
-    exported = export(load_settings(EvalSettings, None, given), tmp_path / "run")
+    exported = export(new_settings(EvalSettings, None, given), tmp_path / "run")
     (line,) = (tmp_path / "run/lm-eval/gpo_own_jsonl.jsonl").read_text().splitlines()
     assert json.loads(line)["target"] == "1,234"
     words = shlex.split(exported["command"])

@@ -11,10 +11,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from gpo.checksums import SUMS
 from gpo.cli import main
-from gpo.command_settings import PreferenceSettings, load_settings
+from gpo.command_settings import PreferenceSettings
 from gpo.learn.optimisation import Optimisation
 from gpo.record import read_json, read_records, write_json
 from gpo.settings import check_stored
+from gpo.setup.resume import new_settings
 from gpo.types import DataWarning
 
 TRAIN = [
@@ -320,7 +321,7 @@ def test_given_pairs_of_a_test_at_hand_are_left_out(edited, capsys, tmp_path) ->
 
 def test_names_of_the_version_before_still_work_and_say_so() -> None:
     with pytest.warns(DataWarning, match="--batch: is called minibatch now"):
-        settings = load_settings(
+        settings = new_settings(
             PreferenceSettings, None, {"task": "chain_sum", "method": "dpo", "batch": "16"}
         )
     assert settings.minibatch == 16

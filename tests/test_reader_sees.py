@@ -12,9 +12,10 @@ from tokenizers_for_tests import byte_level_bpe, llama_bpe
 from transformers import PreTrainedTokenizerFast
 
 from gpo import steps, verifiers
-from gpo.command_settings import SampleSettings, load_settings
+from gpo.command_settings import SampleSettings
 from gpo.policies.prompting import PromptedPolicy
 from gpo.pool import verified
+from gpo.setup.resume import new_settings
 from gpo.types import CompletionText, InputError, Problem, Sample, State
 
 CHAT = (
@@ -220,12 +221,12 @@ def test_the_splitters_know_marks_of_a_users_own():
 )
 def test_a_setting_that_is_no_pair_is_refused_before_anything_is_loaded(pairs):
     with pytest.raises(InputError, match=r"thinking.marks"):
-        load_settings(SampleSettings, None, {"task": "chain_sum", "thinking_marks": pairs})
+        new_settings(SampleSettings, None, {"task": "chain_sum", "thinking_marks": pairs})
 
 
 def test_pairs_of_flags_and_of_a_file_are_one_setting(tmp_path):
     file = tmp_path / "c.yaml"
     file.write_text('task: chain_sum\nthinking_marks: [["<a>", "</a>"], ["((", "))"]]\n')
     flags = {"task": "chain_sum", "thinking_marks": [("<a>", "</a>"), ("((", "))")]}
-    for settings in (load_settings(SampleSettings, file, {}), load_settings(SampleSettings, None, flags)):
+    for settings in (new_settings(SampleSettings, file, {}), new_settings(SampleSettings, None, flags)):
         assert settings.model_dump()["thinking_marks"] == [["<a>", "</a>"], ["((", "))"]]

@@ -11,7 +11,7 @@ import lookalikes
 import pytest
 
 from gpo.cli import build_command, main
-from gpo.command_settings import load_settings
+from gpo.setup.resume import new_settings
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "scripts"))
@@ -78,7 +78,7 @@ def test_settings_files_that_are_shown_are_accepted(page, tmp_path) -> None:
             cls = next(
                 cls for cls in site_pages.settings_classes() if site_pages.command_of(cls) == command[1]
             )
-            load_settings(cls, tmp_path / name, {})
+            new_settings(cls, tmp_path / name, {})
 
 
 @pytest.mark.parametrize("code", [code for page in PAGES for code in blocks(page, "python")])

@@ -11,7 +11,7 @@ import pytest
 
 from gpo import command_settings as config
 from gpo.flags import given, option, parsed
-from gpo.settings import Settings
+from gpo.settings import Settings, read_yaml
 from gpo.setup.resume import new_settings
 from gpo.tasks.settings import CheckSettings, OverlapSettings
 from gpo.types import DataWarning, InputError
@@ -271,7 +271,7 @@ def test_a_settings_file_that_is_off_is_refused(tmp_path: Path, text: str, messa
     path = tmp_path / "a.yaml"
     path.write_text(text)
     with pytest.raises(InputError) as error:
-        config.read_yaml(path)
+        read_yaml(path)
     assert str(error.value).startswith(f"--config {path}: {message}")
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 600
@@ -286,7 +286,7 @@ def test_values_of_a_settings_file_are_what_one_reads(tmp_path: Path) -> None:
     )
     expected = {"learning_rate": 1e-6, "round": "010", "ratio": "1:30", "day": "2020-01-01", "long": 1000}
     expected |= {"x": 16, "none": None, "half": 0.5, "big": 1000.0, "version": "1.2.3", "minus": -3}
-    assert config.read_yaml(path) == expected | {"is_off": False}
+    assert read_yaml(path) == expected | {"is_off": False}
 
 
 @pytest.mark.parametrize("num", ["8", "4"])

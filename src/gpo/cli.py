@@ -32,13 +32,17 @@ COMMANDS = {
     "export": "Write rows of pairs in the format of another trainer, or of the hub.",
     "eval": "Measure a model's success rate.",
     "show": "Show a run: its rounds, and a trajectory step by step; or compare several.",
+    "runs": "List the runs in a folder: command, model, task, figures and state.",
     "report": "Write runs as one HTML page: where reasoning broke, and what else was sampled there.",
     "watch": "Follow a run live.",
     "doctor": "Show versions, devices and extras, and what is known not to work together.",
-    "data": "Check a benchmark, or a training file against it: gpo data check TASK [--json].",
+    "data": "Check a benchmark (data check TASK), or a training file against it (data overlap FILE).",
 }
 UNITS = {"sample": "problems", "locate": "problems", "eval": "problems", "train": "rounds"}
 """What the progress bar of a command counts, where an interrupted run keeps all that it counted."""
+
+
+LIKE = "Folder of a run whose settings to take over, but for its output; what you give wins"
 
 
 class EndedError(Exception):
@@ -76,33 +80,31 @@ def cli() -> None:
 
 def build_command(name: str) -> click.Command:
     """The click command `name`, with a flag for every setting."""
-    if name in ("show", "report", "watch", "doctor", "data"):
+    if name in ("show", "runs", "report", "watch", "doctor", "data"):
         command: click.Command = import_module(f"gpo.commands.{name}").command
         command.help = COMMANDS[name]
         return command
-    from gpo import command_settings as config
     from gpo import flags
+    from gpo.setup.alike import CLASSES
 
-    classes: dict[str, tuple[type[Settings], ...]] = {
-        "demo": (config.DemoSettings,),
-        "sample": (config.SampleSettings,),
-        "locate": (config.LocateSettings,),
-        "train": (config.TrainSettings, config.PreferenceSettings),
-        "eval": (config.EvalSettings,),
-        "pairs": (config.PairsSettings,),
-        "export": (config.ExportSettings,),
-    }
     own = [click.Option(["--json", "as_json"], is_flag=True, help=JSON)]
     if name not in ("demo", "export"):
         own.append(click.Option(["--config"], type=UsablePath(), help="YAML file with settings"))
+        own.append(click.Option(["--like"], type=UsablePath(), help=LIKE))
         own.append(click.Option(["--resume"], type=UsablePath(), help="Continue the run in this folder"))
-    return flags.command(name, COMMANDS[name], caller(name, classes[name]), *classes[name], own=own)
+    return flags.command(name, COMMANDS[name], caller(name, CLASSES[name]), *CLASSES[name], own=own)
 
 
 def caller(name: str, classes: tuple[type[Settings], ...]) -> Callable[..., None]:
     """What click calls: flags to settings, settings to the command."""
 
-    def call(as_json: bool, config: Path | None = None, resume: Path | None = None, **options: Any) -> None:
+    def call(
+        as_json: bool,
+        config: Path | None = None,
+        like: Path | None = None,
+        resume: Path | None = None,
+        **options: Any,
+    ) -> None:
         from gpo import flags
         from gpo.console import Ui
         from gpo.setup.resume import settings_of
@@ -111,7 +113,7 @@ def caller(name: str, classes: tuple[type[Settings], ...]) -> Callable[..., None
         ui = Ui(as_json)
         ending.STAGE.command = "train" if name == "demo" else name
         ending.STAGE.kept, ending.STAGE.resumed = partial(ui.kept, UNITS.get(name, "")), resume
-        settings = settings_of(name, classes[0], config, resume, given)
+        settings = settings_of(name, classes[0], config, resume, given, like)
         finish(start(name, settings, ui, resume), as_json)
 
     return call

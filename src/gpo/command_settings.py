@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -12,7 +11,7 @@ from gpo.learn.optimisation import Method, Optimisation, PreferenceOptimisation
 from gpo.pairs.parts import Options
 from gpo.policies.settings import ActorSettings, AdapterSettings, EngineSettings, check_entropies
 from gpo.recipe import RECIPES, Locating, Recipe, RecipeName
-from gpo.settings import Settings, Success, checked, origins, read_yaml, with_new_names
+from gpo.settings import First, FirstIn, S, Settings, Success, checked, with_new_names
 from gpo.tasks.settings import NO_TEST, DataSettings, LearningDataSettings, SplitSettings
 
 
@@ -21,7 +20,7 @@ class OutputSettings(Settings):
 
     section = "Run"
 
-    output: str | None = Field(
+    output: First[str | None] = Field(
         None, description="Folder for the results; by default the next free runs/COMMAND-SEED"
     )
     seed: int = Field(0, ge=0, description="Seed of every random choice")
@@ -48,7 +47,7 @@ class SampleSettings(SweepSettings):
 
     section = "Sampling"
 
-    num: int = Field(4, ge=1, le=100_000, description="Completions per problem")
+    num: First[int] = Field(4, ge=1, le=100_000, description="Completions per problem")
 
     @model_validator(mode="after")
     def _differing(self) -> Self:
@@ -62,9 +61,9 @@ class EvalSettings(SweepSettings):
 
     section = "Evaluation"
 
-    num: int = Field(1, ge=1, le=100_000, description="Completions per problem")
+    num: First[int] = Field(1, ge=1, le=100_000, description="Completions per problem")
     k: list[str] = Field([], description="k of pass@k and maj@k; repeat it for several; by default 1 and num")
-    against: str | None = Field(
+    against: First[str | None] = Field(
         None, description="Model, checkpoint or finished `gpo eval` folder to compare with"
     )
     against_adapter: str | None = Field(None, description="PEFT adapter for the model to compare with")
@@ -78,7 +77,7 @@ class LocateSettings(SweepSettings, Locating):
 
     section = "Given trajectories"
 
-    completion_column: str | None = Field(
+    completion_column: Annotated[str | None, FirstIn("locate")] = Field(
         None,
         description="Column with your own trajectories, as text or token ids; they are searched instead of "
         "sampled ones",
@@ -102,7 +101,7 @@ class EvaluatingSettings(Settings):
         None, description="Task to evaluate on; by default the training task's test split"
     )
     eval_data: str | None = Field(None, description="File to evaluate on, with the same columns")
-    eval_problems: int = Field(200, ge=1, description="Held-out problems of an evaluation")
+    eval_problems: First[int] = Field(200, ge=1, description="Held-out problems of an evaluation")
     eval_num: int = Field(1, ge=1, le=100_000, description="Completions per held-out problem")
     eval_every: int = Field(
         10, ge=0, description="Rounds between evaluations; 0 evaluates before and after training only"
@@ -129,8 +128,8 @@ class TrainSettings(
 
     section = "Training"
 
-    rounds: int = Field(100, ge=1, description="Rounds of sampling and learning")
-    recipe: RecipeName = Field(
+    rounds: First[int] = Field(100, ge=1, description="Rounds of sampling and learning")
+    recipe: First[RecipeName] = Field(
         "default",
         description="Named settings of what is explored, reset and trained; settings you give win, and the "
         "defaults shown for them are those of `search`",
@@ -176,7 +175,7 @@ class RowSettings(Options):
 
     section = "Rows"
 
-    fill: int = Field(
+    fill: Annotated[int, FirstIn("pairs")] = Field(
         8, ge=0, description="Rollouts to sample where a trajectory has only right or only wrong answers"
     )
 
@@ -186,7 +185,7 @@ class PairsSettings(LocateSettings, RowSettings):
 
     section = "Pairs"
 
-    run: str | None = Field(
+    run: First[str | None] = Field(
         None, description="Finished `gpo locate` run to build from; without it, one is run first"
     )
     split: str = Field("train", description="Split of a task: train, or with --allow-test another one")
@@ -238,8 +237,8 @@ class PreferenceSettings(
 
     section = "Training"
 
-    method: Method = Field(description="Offline loss, by TRL; without it, training is online")
-    pairs: str | None = Field(
+    method: First[Method] = Field(description="Offline loss, by TRL; without it, training is online")
+    pairs: First[str | None] = Field(
         None, description="Finished `gpo pairs` run to train on; without it, every round builds its own"
     )
     rounds: int = Field(
@@ -280,14 +279,10 @@ MEMORY = ("batch_tokens", "microbatch_tokens", "microbatch")
 EXTENDABLE = ("rounds", "budget_tokens", "budget_samples", "allow_test", *SAMPLED_HOW, *MEMORY)
 """Settings that may change when a run is resumed: nothing that was sampled depends on them."""
 
-S = TypeVar("S", bound=Settings)
 
-
-def load_settings(cls: type[S], config: Path | None, flags: Mapping[str, Any]) -> S:
-    """The settings of a YAML file overlaid by flags; InputError names the first wrong key and value."""
-    values = read_yaml(config) if config else {}
-    origin = origins(config, values, flags)
-    given = with_new_names(cls, {**values, **flags}, origin)
+def merged(cls: type[S], values: Mapping[str, Any], origin: Mapping[str, str]) -> S:
+    """The settings of these values, after those of the recipe that they name."""
+    given = with_new_names(cls, values, origin)
     return checked(cls, _recipe(cls, given) | given, origin)
 
 

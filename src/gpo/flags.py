@@ -13,7 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 from pydantic.fields import FieldInfo
 
-from gpo.settings import Settings, default_of, flag_of, home_of
+from gpo.settings import Settings, default_of, flag_of, home_of, is_first
 from gpo.types import InputError
 from gpo.yaml_text import parse_yaml
 
@@ -22,27 +22,67 @@ SECTIONS = (
     *("Data and verifier", "Model and sampling", "Critical step", "Given trajectories", "Recipe"),
     *("Optimisation", "LoRA", "Evaluation and checkpoints", "Engine", "Run"),
 )
-"""In the order in which `--help` shows them."""
+"""In the order in which `--help-all` shows them."""
+OWN = "Command line"
 
 KINDS = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 
 
-class SettingsCommand(click.Command):
-    """A command whose `--help` shows its settings by section."""
+COMMON = "Common settings"
+MANY = 16
+"""More settings than this are too many to show at once."""
+ALL = "gpo.help_all"
 
-    def __init__(self, *args: Any, sections: dict[str, str], **more: Any) -> None:
+
+class SettingsCommand(click.Command):
+    """A command whose `--help` shows its first settings, and whose `--help-all` shows all, by section."""
+
+    def __init__(self, *args: Any, sections: dict[str, str], first: set[str], **more: Any) -> None:
         super().__init__(*args, **more)
-        self.sections = sections
+        self.sections, self.first = sections, first
+        if sections:
+            about = "Show all settings, by section"
+            names = ["--help-all"]
+            self.params.append(
+                click.Option(
+                    names, is_flag=True, is_eager=True, expose_value=False, callback=help_all, help=about
+                )
+            )
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        is_short = bool(self.first) and not ctx.meta.get(ALL)
         rows: dict[str, list[tuple[str, str]]] = {}
-        for param in self.get_params(ctx):
-            if record := param.get_help_record(ctx):
-                rows.setdefault(self.sections.get(param.name or "", "Command line"), []).append(record)
-        for section in (*SECTIONS, "Command line"):
+        num_left = 0
+        for section, record, name in self._records(ctx):
+            if not is_short or name in self.first or section == OWN:
+                rows.setdefault(COMMON if is_short and section != OWN else section, []).append(record)
+            else:
+                num_left += 1
+        for section in (COMMON, *SECTIONS, OWN):
             if section in rows:
                 with formatter.section(section):
                     formatter.write_dl(rows[section])
+        if num_left:
+            formatter.write_paragraph()
+            formatter.write_text(f"{num_left} more settings: {ctx.command_path} --help-all")
+
+    def _records(self, ctx: click.Context) -> Iterator[tuple[str, tuple[str, str], str]]:
+        """Section, help and name of each flag, in the order of the sections."""
+        found = []
+        for param in self.get_params(ctx):
+            if record := param.get_help_record(ctx):
+                name = param.name or ""
+                found.append((self.sections.get(name, OWN), record, name))
+        order = (*SECTIONS, OWN)
+        return iter(sorted(found, key=lambda one: order.index(one[0])))
+
+
+def help_all(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    """Prints the help with all settings, and ends."""
+    if is_asked and not ctx.resilient_parsing:
+        ctx.meta[ALL] = True
+        click.echo(ctx.get_help(), color=ctx.color)
+        ctx.exit()
 
 
 def command(
@@ -57,8 +97,14 @@ def command(
                 options[key] = click.Argument([key]) if key in cls.arguments else option(key, info, notes)
         options |= {old: _old_name(old) for old in cls.renamed if old not in options}
     sections = {key: home_of(cls, key).section for cls in reversed(classes) for key in cls.model_fields}
+    first = {key for cls in classes for key, info in cls.model_fields.items() if is_first(info, name)}
     return SettingsCommand(
-        name, params=[*options.values(), *own], help=about, callback=call, sections=sections
+        name,
+        params=[*options.values(), *own],
+        help=about,
+        callback=call,
+        sections=sections,
+        first=first if len(options) > MANY else set(),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -12,7 +12,7 @@ from gpo.pool import Purpose
 from gpo.proposals import Proposal
 from gpo.protocols import Splitter
 from gpo.rules import ADVANTAGE_RULES, FREE_RULES, VALUE_RULES, Rule
-from gpo.settings import Reading, Success
+from gpo.settings import FirstIn, Reading, Success
 from gpo.types import InputError
 
 Explored = Literal["failed", "mixed", "unsolved", "succeeded", "all"]
@@ -31,12 +31,12 @@ class Locating(Reading, Success):
     section = "Critical step"
 
     group_size: int = Field(8, ge=1, description="Rollouts from every prompt")
-    splitter: SplitterName | str | Callable[..., Any] = Field(
+    splitter: Annotated[SplitterName | str | Callable[..., Any], FirstIn("locate", "pairs")] = Field(
         "newline",
         description="How completions are cut into steps; your own module:function or file.py:function takes "
         "a text and returns the character offsets at which steps begin",
     )
-    min_step_tokens: int = Field(
+    min_step_tokens: Annotated[int, FirstIn("locate", "pairs")] = Field(
         steps.MIN_TOKENS, ge=1, description="Steps shorter than this are merged with the next one"
     )
     max_steps: int = Field(
@@ -45,14 +45,14 @@ class Locating(Reading, Success):
     fixed_step_tokens: int = Field(
         steps.NUM_TOKENS, ge=1, description="Length of a step for the splitter `fixed`"
     )
-    rule: Rule = Field(
+    rule: Annotated[Rule, FirstIn("locate", "pairs")] = Field(
         "absolute", description="Rule that names the critical step; `base` looks for none, and resets nowhere"
     )
     search: Search = Field(
         "adaptive",
         description="How rollouts are spread over step boundaries; `uniform` is the paper's",
     )
-    search_traces: float = Field(
+    search_traces: Annotated[float, FirstIn("locate")] = Field(
         8.0, gt=0, description="Token budget of a search, in multiples of its trajectory's length"
     )
     values: int = Field(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar, get_args
 
@@ -66,6 +67,27 @@ class Settings(BaseModel):
         """A copy with other values, checked as a whole."""
         given = {key: getattr(self, key) for key in type(self).model_fields}
         return type(self)(**given | changes)
+
+
+@dataclass(frozen=True)
+class FirstIn:
+    """Marks a setting as one of the dozen that a command's `--help` begins with."""
+
+    commands: tuple[str, ...]
+
+    def __init__(self, *commands: str) -> None:
+        object.__setattr__(self, "commands", commands)
+
+
+T = TypeVar("T")
+First = Annotated[T, FirstIn()]
+"""A setting that the `--help` of every command with it begins with."""
+
+
+def is_first(info: FieldInfo, command: str) -> bool:
+    """Whether a setting is among those that the `--help` of a command begins with."""
+    marks = [one for one in info.metadata if isinstance(one, FirstIn)]
+    return any(not one.commands or command in one.commands for one in marks)
 
 
 class Reading(Settings):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from gpo.learn.advantages import ALGORITHMS, Algorithm
-from gpo.settings import Settings
+from gpo.settings import FirstIn, Settings
 from gpo.types import InputError
 
 PPO_ONLY = ("critic", "critic_learning_rate", "gae_lambda", "value_clip")
@@ -25,7 +25,7 @@ class Updates(Settings):
 
     section = "Optimisation"
 
-    learning_rate: float = Field(1e-6, gt=0, description="AdamW learning rate")
+    learning_rate: Annotated[float, FirstIn("train")] = Field(1e-6, gt=0, description="AdamW learning rate")
     warmup_updates: int = Field(
         8,
         ge=0,
@@ -46,7 +46,7 @@ class Updates(Settings):
 class Optimisation(Updates):
     """Settings of the online learner."""
 
-    algorithm: AlgorithmName = Field("rloo", description="Advantage estimator")
+    algorithm: Annotated[AlgorithmName, FirstIn("train")] = Field("rloo", description="Advantage estimator")
     rounds: int | None = Field(None, ge=1, description="Rounds over which the schedule falls")
     schedule: Literal["constant", "linear", "cosine"] = Field(
         "constant", description="How the learning rate falls over the rounds, to 0 at the end"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from gpo.curve import Estimate
 from gpo.protocols import Splitter, Tokenizer
 from gpo.rules import Rule
-from gpo.settings import Success
+from gpo.settings import FirstIn, Success
 from gpo.types import CriticalStep, Ids, Labelled, Preference, Rollout, State, ValueCurve
 
 At = Literal["critical", "both", "every", "prompt", "random", "entropy", "as-released"]
@@ -49,7 +49,7 @@ class Options(Success):
 
     section = "Rows"
 
-    at: At = Field(
+    at: Annotated[At, FirstIn("pairs")] = Field(
         "critical",
         description="Where the two answers of a pair diverge: before the critical step (critical), there and "
         "at the prompt (both), before every searched step (every); the others are baselines",

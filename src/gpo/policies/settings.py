@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from gpo.settings import Reading, Settings
+from gpo.settings import First, FirstIn, Reading, Settings
 
 TEMPLATE_OWN = (
     *("conversation", "messages", "tools", "documents", "chat_template", "add_generation_prompt"),
@@ -21,7 +21,7 @@ class ModelSettings(Reading):
 
     section = "Model and sampling"
 
-    model: str = Field(
+    model: First[str] = Field(
         "demo", description="Path or hub name of a causal LM; `demo` is the tiny model in this package"
     )
     adapter: str | None = Field(None, description="Path or hub name of a PEFT adapter for the model")
@@ -33,10 +33,12 @@ class ModelSettings(Reading):
     threads: int | None = Field(
         None, ge=1, description="CPU threads of torch; 1 for the demo model and torch's choice for others"
     )
-    temperature: float = Field(1.0, ge=0, le=10, description="Sampling temperature; 0 decodes greedily")
+    temperature: Annotated[float, FirstIn("sample", "eval")] = Field(
+        1.0, ge=0, le=10, description="Sampling temperature; 0 decodes greedily"
+    )
     top_p: float = Field(1.0, gt=0, le=1, description="Nucleus sampling: probability mass to sample from")
     top_k: int = Field(0, ge=0, description="Number of likeliest tokens to sample from; 0 is all")
-    max_tokens: int = Field(512, ge=1, description="Maximum completion length, given prefix included")
+    max_tokens: First[int] = Field(512, ge=1, description="Maximum completion length, given prefix included")
     stop: list[str] = Field([], description="String that ends a completion; repeat it for several")
     batch_tokens: int = Field(
         65_536,
@@ -62,7 +64,9 @@ class EngineSettings(ModelSettings):
 
     section = "Engine"
 
-    engine: Literal["transformers", "vllm", "server"] = Field(
+    engine: Annotated[
+        Literal["transformers", "vllm", "server"], FirstIn("sample", "eval", "locate", "pairs")
+    ] = Field(
         "transformers",
         description="Engine that samples: transformers or vLLM in this process, or servers that are running",
     )
@@ -136,7 +140,7 @@ class AdapterSettings(ModelSettings):
 
     section = "LoRA"
 
-    lora_rank: int | None = Field(
+    lora_rank: Annotated[int | None, FirstIn("train")] = Field(
         None, ge=1, description="Rank of a new LoRA adapter to train in place of the weights"
     )
     lora_alpha: float | None = Field(

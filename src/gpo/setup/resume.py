@@ -1,4 +1,4 @@
-"""The settings of a run, new or resumed: a resumed run keeps its own."""
+"""The settings of a run: new, like another run's, or resumed, which keeps its own."""
 
 from __future__ import annotations
 
@@ -9,23 +9,32 @@ from typing import Any
 from gpo.command_settings import (
     EXTENDABLE,
     PreferenceSettings,
-    S,
-    load_settings,
+    merged,
 )
 from gpo.record import stored_settings
-from gpo.settings import Settings, check_stored, checked, origins, read_yaml, with_new_names
+from gpo.settings import S, Settings, check_stored, checked, origins, read_yaml, with_new_names
+from gpo.setup.alike import settings_like, without_others
 from gpo.setup.unused import check_known, check_used
 from gpo.types import InputError
 
 
 def settings_of(
-    name: str, cls: type[Settings], config: Path | None, resume: Path | None, flags: Mapping[str, Any]
+    name: str,
+    cls: type[Settings],
+    config: Path | None,
+    resume: Path | None,
+    flags: Mapping[str, Any],
+    like: Path | None = None,
 ) -> Settings:
     """The settings of the command `name`, new or of the run at `resume`; InputError for a wrong one."""
     if resume is not None:
-        return resumed_settings(name, cls, resume, config, flags)
+        for flag, given in (("--config", config), ("--like", like)):
+            if given:
+                raise InputError(f"{flag}: a resumed run has its settings already; give flags to extend it")
+        return resumed_settings(name, cls, resume, flags)
     values = {**(read_yaml(config) if config else {}), **flags}
-    return new_settings(settings_class(name, cls, values), config, flags)
+    stored = stored_settings(like) if like else {}
+    return new_settings(settings_class(name, cls, stored | values), config, flags, like)
 
 
 def settings_class(name: str, cls: type[Settings], values: Mapping[str, Any]) -> type[Settings]:
@@ -35,21 +44,23 @@ def settings_class(name: str, cls: type[Settings], values: Mapping[str, Any]) ->
     return cls
 
 
-def new_settings(cls: type[S], config: Path | None, flags: Mapping[str, Any]) -> S:
-    """The settings of a new run; InputError for a wrong one, and for one that has no effect."""
-    origin = origins(config, read_yaml(config) if config else {}, flags)
-    check_known(cls, origin)
-    settings = load_settings(cls, config, flags)
+def new_settings(cls: type[S], config: Path | None, flags: Mapping[str, Any], like: Path | None = None) -> S:
+    """The settings of a new run: those of the run `like`, overlaid by a settings file, overlaid by flags.
+
+    InputError for a wrong one, and for one that was given and has no effect.
+    """
+    values = read_yaml(config) if config else {}
+    check_known(cls, origins(config, values, flags))
+    values = without_others(cls, values, config) if config else {}
+    given, origin = {**values, **flags}, origins(config, values, flags)
+    taken = settings_like(like, cls, with_new_names(cls, given, {})) if like else {}
+    settings = merged(cls, taken | given, {key: f"--like {like}: {key}" for key in taken} | origin)
     check_used(settings, origin)
     return settings
 
 
-def resumed_settings(
-    name: str, cls: type[Settings], path: Path, config: Path | None, flags: Mapping[str, Any]
-) -> Settings:
+def resumed_settings(name: str, cls: type[Settings], path: Path, flags: Mapping[str, Any]) -> Settings:
     """The settings of the run at `path`; flags may only repeat them, or extend the run."""
-    if config:
-        raise InputError("--config: a resumed run has its settings already; give flags to extend it")
     stored = stored_settings(path, name)
     # What the run stored is what its recipe stood for then; a setting that is newer had its default.
     before = check_stored(settings_class(name, cls, stored), path, stored)

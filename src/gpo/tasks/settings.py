@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from gpo.files import check_path
-from gpo.settings import Settings
+from gpo.settings import First, FirstIn, Settings
 
 TASK_OWN = ("name", "split", "size", "seed", "data_dir")
 """Settings of a task that have their own flags."""
@@ -47,15 +47,15 @@ class DataSettings(BenchmarkSettings, ColumnSettings):
 
     section = "Data and verifier"
 
-    task: str | None = Field(
+    task: First[str | None] = Field(
         None, description="Benchmark, embedded task, or gym/NAME for a reasoning-gym generator"
     )
-    data: str | None = Field(
+    data: First[str | None] = Field(
         None,
         description="Your own problems: FILE.jsonl, FILE.parquet or hub:OWNER/NAME[:CONFIG[:SPLIT]]; "
         "sample, locate and eval also take ray:PATH, read while they run",
     )
-    verifier: str | None = Field(
+    verifier: First[str | None] = Field(
         None,
         description="How answers are verified: exact, number, option, math, bbh, gym, module:function or "
         "file.py:function; by default the task's own",
@@ -69,7 +69,7 @@ class DataSettings(BenchmarkSettings, ColumnSettings):
     shots: int | None = Field(
         None, ge=0, description="Examples of a few-shot prompt; by default as many as in the literature"
     )
-    limit: int | None = Field(
+    limit: Annotated[int | None, FirstIn("sample", "eval", "locate", "pairs")] = Field(
         None,
         ge=1,
         description="Maximum number of problems: the first, or evenly spread ones of a benchmark",
@@ -103,7 +103,9 @@ class SplitSettings(Settings):
 
     section = "Data and verifier"
 
-    split: str = Field("test", description="Split of a task: test, train or another one that a benchmark has")
+    split: Annotated[str, FirstIn("eval")] = Field(
+        "test", description="Split of a task: test, train or another one that a benchmark has"
+    )
 
 
 NO_TEST = "Train on rows of a test split, which is refused otherwise"
