@@ -20,6 +20,7 @@ from rich.text import Text
 
 from gpo import console as ui
 from gpo.cli import main
+from gpo.progress import Progress
 from gpo.report import terminal
 from gpo.report.text import encoded
 from gpo.types import CriticalStep
@@ -153,8 +154,8 @@ def test_nothing_hostile_leaves_through_any_way_of_printing(kind, is_terminal, m
         ui.warning(text)
         ui.error(text)
         ui.others_warning(UserWarning(text), UserWarning, "file.py", 1)
-        with out.progress() as bar:
-            bar.add_task(text, total=1, note=text)
+        with Progress(out, text, text, 1) as bar:
+            bar.stage = bar.note = text
 
     out, err = captured(print_it, monkeypatch, is_terminal=is_terminal)
     found = OUR_STYLES.sub("", out + err)

@@ -16,7 +16,6 @@ from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, Progress, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.segment import Segment
 from rich.text import Text
 
@@ -98,19 +97,13 @@ class _Console(Console):
                 yield Segment(printable_lines(secrets().mask(segment.text)), segment.style)
 
 
-class _Line(TextColumn):
-    """A part of a bar that is one line whatever it names."""
-
-    def render(self, task: Task) -> Text:
-        return Text(shown(super().render(task).plain))
-
-
 class Ui:
     """With `as_json` standard output is kept for the one JSON object, and all else goes to standard error."""
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self._bar: Progress | None = None
+        self.counted: tuple[int, int] | None = None
+        """How far the command came, of how much; None before it counts."""
         is_quiet = not ending.is_first()
         self.progress_console: Console = _Console(file=sys.stderr, quiet=is_quiet)
         self.console: Console = self.progress_console if as_json else _Console(quiet=is_quiet)
@@ -132,21 +125,6 @@ class Ui:
         """A view that is redrawn in its place on the terminal."""
         return Live(console=self.console, refresh_per_second=4)
 
-    def progress(self) -> Progress:
-        """A bar with time left, redrawn on a terminal and silent elsewhere."""
-        self._bar = Progress(
-            _Line("{task.description}", markup=False),
-            BarColumn(bar_width=30),
-            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            _Line("{task.fields[note]}", markup=False),
-            console=self.progress_console,
-        )
-        return self._bar
-
     def kept(self, unit: str) -> str:
-        """How far the last bar came, as "8 of 10 problems are kept"; nothing without a unit or a bar."""
-        tasks = self._bar.tasks if self._bar else []
-        return f"{tasks[0].completed:.0f} of {tasks[0].total:.0f} {unit} saved" if unit and tasks else ""
+        """How far the command came, as "8 of 10 problems saved"; nothing without a unit or a count."""
+        return "{} of {} {} saved".format(*self.counted, unit) if unit and self.counted else ""

@@ -46,6 +46,11 @@ class Capabilities(Protocol):
         """Retries and refusals so far, by reason."""
         return {}
 
+    @property
+    def num_drawn(self) -> int:
+        """Tokens drawn so far, those of unfinished rows too where it sees them; 0 if it counts none."""
+        return 0
+
     def restartable(self, splitter: Splitter) -> Splitter:
         """The splitter without the bounds at which the engine cannot start."""
         return splitter
@@ -135,6 +140,10 @@ class ForwardingPolicy:
     @property
     def counts(self) -> Mapping[str, int]:
         return self.policy.counts
+
+    @property
+    def num_drawn(self) -> int:
+        return self.policy.num_drawn
 
     def restartable(self, splitter: Splitter) -> Splitter:
         return self.policy.restartable(splitter)

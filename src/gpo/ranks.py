@@ -105,7 +105,12 @@ class SharedPolicy(ForwardingPolicy):
 
     def __init__(self, policy: Policy, ranks: Ranks) -> None:
         super().__init__(policy)
-        self.ranks, self.seconds = ranks, 0.0
+        self.ranks, self.seconds, self._num_others = ranks, 0.0, 0
+
+    @property
+    def num_drawn(self) -> int:
+        """Of all processes; those of the others once they have sent them."""
+        return self.policy.num_drawn + self._num_others
 
     def sample(self, requests: Sequence[Request]) -> list[list[Sample]]:
         """Whole requests are shared out; a row draws the same tokens wherever it is sampled."""
@@ -113,6 +118,8 @@ class SharedPolicy(ForwardingPolicy):
         mine = self.ranks.mine([request.num for request in requests])
         drawn = dict(zip(mine, self.policy.sample([requests[i] for i in mine]), strict=True))
         samples = self._exchanged(drawn, [request.num for request in requests])
+        others = (one for i, some in enumerate(samples) if i not in drawn for one in some)
+        self._num_others += sum(len(one.action_ids) for one in others)
         self.seconds += time.perf_counter() - start
         return samples
 

@@ -21,6 +21,7 @@ from gpo.pairs.parts import first_step_by, rule_for
 from gpo.pairs.rows import FILES, HeldOutLine, PairLine, PairsSummary, Writer, begin_text
 from gpo.pairs.trajectories import check_same_prompts, read_trajectories
 from gpo.pool import Pool, Watch
+from gpo.progress import Progress
 from gpo.protocols import unjudged
 from gpo.record import (
     Json,
@@ -93,9 +94,8 @@ def with_settings_of(run: Path, settings: PairsSettings) -> PairsSettings:
     for key in settings.model_fields_set & (stored.keys() - {*PLACES, "output", "seed"}):
         if (value := getattr(settings, key)) not in (stored[key], PairsSettings.model_fields[key].default):
             flag = key.replace("_", "-")
-            raise InputError(
-                f"--{flag}: is {value!r} here and {stored[key]!r} in the run {run}; leave it out"
-            )
+            said = f"is {value!r} here and {stored[key]!r} in the run {run}"
+            raise InputError(f"--{flag}: {said}; leave it out")
     fixed = {key: value for key, value in stored.items() if key not in ("output", "seed")}
     given = {key: getattr(settings, key) for key in settings.model_fields_set & set(PLACES)}
     return settings.model_copy(update={**fixed, **given})
@@ -176,15 +176,14 @@ class Maker:
 
     def build(self, ui: Ui) -> Rows:
         """The rows of all trajectories that are not held out."""
-        with ui.progress() as bar:
-            task = bar.add_task("pairs", total=1, note="")
+        with Progress(ui, "pairs", "trajectories", len(self.kept), drawn=self.num_drawn) as bar:
 
             def watch(purpose: str, _: int, num: int) -> None:
-                bar.update(task, note=f"{purpose}: {num} rollouts")
+                bar.begin(f"{purpose}: {num} rollouts", num * self.settings.max_tokens)
 
             kept = self.sampled(self.kept, watch)
             rows = pairs.build(kept, self.options, seed=self.settings.seed, first_step=self.first_step)
-            bar.update(task, completed=1)
+            bar.at(len(kept))
         rows.counts["trajectories held out"] = len(self.held_out)
         return rows
 
@@ -240,6 +239,9 @@ class Maker:
                 "located; give the data that the run was made from"
             )
         return State(found, state.prefix_ids)
+
+    def num_drawn(self) -> int:
+        return self.pool.policy.num_drawn if self.has_sampled else 0
 
     @property
     def has_sampled(self) -> bool:

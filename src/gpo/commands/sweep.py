@@ -12,8 +12,10 @@ from rich.console import RenderableType
 
 from gpo.command_settings import LocateSettings, SweepSettings
 from gpo.console import Ui
+from gpo.cost import Bound, Cost, of_searches, of_sweep
 from gpo.explore import Explorer, Finished, Task
 from gpo.explore.engine import FULL, Fill
+from gpo.progress import Progress
 from gpo.protocols import Policy, Verifier
 from gpo.recipe import Recipe
 from gpo.record import Json, RunFolder, row_lines
@@ -52,7 +54,7 @@ def sweep(
         path,
         stored,
         is_resumed=is_resumed,
-        prepare=lambda _: queue(command, settings, path, check),
+        prepare=lambda _: announced(queue(command, settings, path, check), settings, recipe, ui),
         load=lambda _: sampling(settings),
     ) as (folder, found, policy):
         check_room(policy, found.problems)
@@ -133,14 +135,40 @@ def _run(
         budget_tokens=(settings.budget_tokens or math.inf) - recorded.tokens,
     )
     writer = Writer(folder, policy, verifier, recorded, settings.success_at, is_evaluation=command == "eval")
-    with ui.progress() as bar:
-        shown = bar.add_task(command, total=queue.num_tasks, completed=len(done), note="")
+    bound = Bound(recipe, policy.max_tokens, cost_of(queue, settings, recipe))
+    reused = [bound.drawn(one.purpose, len(one.action_ids)) for one in recorded.unfinished]
+    drawn = counter(explorer, policy, sum(reused))
+    with Progress(ui, command, "problems", queue.num_tasks, done=len(done), drawn=drawn) as shown:
+        shown.most = bound.most
         tasks = queue.tasks if is_known else noted(folder, queue.tasks)
         for event in explorer.run(task for task in tasks if task.problem.id not in done):
             writer.write(event)
+            shown.most = bound.after(event)
             if isinstance(event, Finished):
-                bar.update(shown, advance=1, note=f"{explorer.tokens:,} tokens")
+                shown.at(shown.done + 1)
     return writer.totals.summary() | {"fill": _filled(explorer.engine.fill)}
+
+
+def counter(explorer: Explorer, policy: Policy, reused: int) -> Callable[[], int]:
+    """What counts the tokens of a run while it samples, those that are `reused` too."""
+    before = policy.num_drawn
+    return lambda: reused + max(explorer.tokens, policy.num_drawn - before)
+
+
+def cost_of(queue: Queue, settings: SweepSettings, recipe: Recipe) -> Cost:
+    """What is left to do costs at most so much."""
+    limit, num = settings.max_tokens, queue.num_tasks - len(queue.recorded.done)
+    if isinstance(settings, LocateSettings) and settings.completion_column is not None:
+        given = (len(task.given) for task in queue.tasks if task.problem.id not in queue.recorded.done)
+        return Cost(of_searches(recipe, sum(given) if queue.problems else num, limit))
+    return of_sweep(recipe, num, limit)
+
+
+def announced(queue: Queue, settings: SweepSettings, recipe: Recipe, ui: Ui) -> Queue:
+    """The queue, after saying what it costs at most."""
+    budget = f"; ends near --budget-tokens {settings.budget_tokens:,}" if settings.budget_tokens else ""
+    ui.log(f"costs at most {cost_of(queue, settings, recipe)}{budget}")
+    return queue
 
 
 def _filled(fill: Fill) -> Json:

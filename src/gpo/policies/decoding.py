@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,10 +120,11 @@ def decode(
     ending: Ending,
     context: int | None,
     stop: threading.Event | None = None,
+    count: Callable[[int], None] = lambda _: None,
 ) -> list[Sample]:
     """One sample for each row, in order; the model is expected in evaluation mode, without gradients.
 
-    StoppedError at the next token once `stop` is set.
+    StoppedError at the next token once `stop` is set. `count` is told of every few tokens as they are drawn.
     """
     prompts = {ids: k for k, ids in enumerate(dict.fromkeys(row.ids for row in rows))}
     switch = switch_of(model.config)
@@ -136,7 +137,8 @@ def decode(
     while True:
         ids_B = sheet.draw(reader.logits_BV, sampling)
         if sheet.num_drawn == sheet.next_look:
-            open_B = sheet.look(ending)
+            before, open_B = sheet.num_tokens, sheet.look(ending)
+            count(sheet.num_tokens - before)
             if not open_B.any():
                 return sheet.samples()
             if open_B.mean() <= _DENSE_FRAC:
@@ -162,7 +164,7 @@ class _Sheet:
         self._logprobs_BT, self._entropies_BT = (torch.zeros(shape, device=device) for _ in range(2))
         self._lengths = np.zeros(len(rows), dtype=np.int64)  # 0 while open
         self._is_finished = np.zeros(len(rows), dtype=bool)
-        self.num_drawn = self._num_looked = 0
+        self.num_drawn = self._num_looked = self.num_tokens = 0
         self._running = np.arange(len(rows))
         self._lines = torch.from_numpy(self._running).to(device)
         self.next_look = self._next_look()
@@ -192,6 +194,7 @@ class _Sheet:
         is_cut = (self._lengths == 0) & (self._limits == self.num_drawn)
         self._lengths[is_cut] = self.num_drawn
         self._num_looked = self.num_drawn
+        self.num_tokens = int(np.where(self._lengths > 0, self._lengths, self.num_drawn).sum())
         self.next_look = self._next_look()
         return np.asarray(self._lengths[self._running] == 0)
 

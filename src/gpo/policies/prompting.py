@@ -58,6 +58,8 @@ class PromptedPolicy(Capabilities):
     beside those of gpo.marks. InputError if a setting is out of range.
     """
 
+    num_drawn = 0
+
     def __init__(
         self,
         tokenizer: Any,

@@ -7,6 +7,7 @@ order of the calls, on the server that answers or on what failed before.
 from __future__ import annotations
 
 import math
+import threading
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
@@ -52,7 +53,7 @@ class ServerPolicy(PromptedPolicy):
         if not urls:
             raise InputError("--engine server: needs --server URL, once or more")
         self._replicas = Replicas.at(urls, slots, patience or Patience())
-        self._workers = Workers(slots * len(self._replicas.replicas))
+        self._workers, self._lock = Workers(slots * len(self._replicas.replicas)), threading.Lock()
         self.slots = slots * len(self._replicas.replicas)
         self._end = weakref.finalize(self, _end, self._replicas, self._workers)
         try:
@@ -103,7 +104,7 @@ class ServerPolicy(PromptedPolicy):
 
     def submit(self, request: Request) -> Future[list[Sample]]:
         """A future of this request's `num` samples."""
-        return self._workers.submit(lambda: self._answer(request))
+        return self._workers.submit(lambda: self._counted(self._answer(request)))
 
     def sample(self, requests: Sequence[Request]) -> list[list[Sample]]:
         """For each request its `num` samples, in order, with `slots` rows in flight.
@@ -135,6 +136,11 @@ class ServerPolicy(PromptedPolicy):
         body = body_of(Ask(whole, 1, 1, 0), self, self.served["id"], self.sampling) | {"prompt_logprobs": 0}
         logprobs = self._call(body, lambda answer: prompt_logprobs_of(answer, whole), state, 1)
         return Sample(ids, logprobs[len(state.ids) - 1 :], (), finished=True)
+
+    def _counted(self, samples: list[Sample]) -> list[Sample]:
+        with self._lock:
+            self.num_drawn += sum(len(one.action_ids) for one in samples)
+        return samples
 
     def _answer(self, request: Request) -> list[Sample]:
         room = self.room(request.state)

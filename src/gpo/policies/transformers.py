@@ -117,7 +117,9 @@ class TransformersPolicy(PromptedPolicy):
             ):
                 chosen = [open_rows[k] for k in batch]
                 wave = [rows[k] for k in chosen]
-                decoded = decode(self.model, wave, self.sampling, self._ending, self.context, self._stop)
+                decoded = decode(
+                    self.model, wave, self.sampling, self._ending, self.context, self._stop, self._count
+                )
                 for k, sample in zip(chosen, decoded, strict=True):
                     samples[k] = sample
         remaining = iter(samples)
@@ -126,6 +128,9 @@ class TransformersPolicy(PromptedPolicy):
     def interrupt(self) -> None:
         """Makes a `sample` call in another thread raise StoppedError at its next token."""
         self._stop.set()
+
+    def _count(self, num: int) -> None:
+        self.num_drawn += num
 
     def _row(self, request: Request, index: int) -> Row:
         return Row(request.state.ids, self.room(request.state), request.seed, index)

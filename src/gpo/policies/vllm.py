@@ -274,6 +274,7 @@ class VllmPolicy(PromptedPolicy):
         logprobs = tuple(at[one].logprob for one, at in zip(ids, output.logprobs, strict=True))
         if not math.isfinite(sum(logprobs)):
             raise FloatingPointError("the model's logits are not finite; its weights are broken")
+        self.num_drawn += len(ids)
         if not self._knows_logprobs:
             logprobs = (math.nan,) * len(ids)
         return Sample(ids, logprobs, (), output.finish_reason == "stop")

@@ -8,7 +8,7 @@ flight when a run was killed is lost.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -75,6 +75,11 @@ class Recorded:
     curves: dict[int, list[SearchedLine]] = field(default_factory=dict)
     """By the place of their problem; of those whose places teach others, and of unfinished problems."""
     tokens: int = 0
+
+    @property
+    def unfinished(self) -> Iterator[DrawnLine]:
+        """The rollouts of unfinished problems."""
+        return (line for lines in self.rollouts.values() for line in lines)
 
     @classmethod
     def read(cls, path: Path, command: str, num_ids: int | None = None) -> Recorded:

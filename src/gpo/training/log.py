@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from gpo.console import Ui
 from gpo.learn.watchdog import warnings
+from gpo.progress import Progress
 from gpo.record import Json, RunFolder
 from gpo.report import terminal
 from gpo.training.weights import AnySettings, is_cpu
@@ -19,17 +20,18 @@ from gpo.types import InputError
 class Log:
     """Writes rounds to the terminal and to trackers; a warning is given once, until it was gone."""
 
-    def __init__(self, folder: RunFolder, settings: AnySettings, ui: Ui, done: int) -> None:
-        """`done` rounds were complete before."""
+    def __init__(
+        self, folder: RunFolder, settings: AnySettings, ui: Ui, done: int, drawn: Callable[[], int]
+    ) -> None:
+        """`done` rounds were complete before; `drawn` counts tokens."""
         self.ui, self.num_rounds = ui, settings.rounds
         self.trackers = Trackers(settings.track, folder.path, settings.model_dump(), is_cpu=is_cpu(settings))
-        self.bar = ui.progress()
-        self._task = self.bar.add_task("training", total=self.num_rounds, completed=done, note="")
+        self.bar = Progress(ui, "training", "rounds", self.num_rounds, done=done, drawn=drawn)
         self._known: set[str] = set()
 
     def watch(self, what: str, done: int, total: int) -> None:
         """Shows beside the bar what the round is at; `done` of `total` where parts of it are told."""
-        self.bar.update(self._task, note=f"{what}: {f'{done}/' if done else ''}{total}")
+        self.bar.stage = f"{what} {f'{done}/' if done else ''}{total}"
 
     def round(self, lines: Sequence[Json], num_updates: int | None) -> None:
         """Tells about the last of these rounds: beside the bar, or in a line of its own where none is shown.
@@ -38,7 +40,7 @@ class Log:
         """
         last = lines[-1]
         text = terminal.progress(lines, self.num_rounds)
-        is_shown = self.ui.progress_console.is_terminal
+        is_shown = self.bar.is_redrawn
         if not is_shown:
             self.ui.log(text)
         # What is known to go wrong, and the settings to blame, are those of online training.
@@ -48,7 +50,8 @@ class Log:
             self.ui.log(f"warning: round {last['round']}: {found[name]}")
         self._known = set(found)
         self.trackers.log(last, num_updates)
-        self.bar.update(self._task, completed=last["round"], note=text if is_shown else "")
+        self.bar.at(last["round"])
+        self.bar.note = text if is_shown else ""
 
     def close(self) -> None:
         self.trackers.close()

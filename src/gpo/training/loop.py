@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from gpo.console import Ui
+from gpo.cost import of_round
 from gpo.curriculum import Memory
 from gpo.evaluation import evaluate
 from gpo.gpo import Round, problem_order, run_round
@@ -129,7 +130,7 @@ class Training:
         """All rounds that are still to be done; line 0 is the evaluation before the first."""
         lines = self.folder.rounds()
         done = lines[-1]["round"] if lines else 0
-        self.log = Log(self.folder, self.settings, self.ui, done)
+        self.log = Log(self.folder, self.settings, self.ui, done, lambda: self.weights.sampler.num_drawn)
         with self.log.bar:
             if not lines:
                 self.commit(0, self.evaluation())
@@ -169,6 +170,7 @@ class Training:
         """Round `index` as the policy before it samples it, within what is left of the budget."""
         settings, problems = self.settings, self.parts.problems
         order = problem_order(len(problems), settings.problems_per_round, index - 1, settings.seed)
+        self.log.bar.begin("sampling", of_round(self.recipe, len(problems), settings.max_tokens).total)
         data = run_round(
             self.weights.sampler,
             self.verifier,
@@ -216,7 +218,7 @@ class Training:
         settings, held_out = self.settings, self.parts.held_out
         if not held_out:
             return {}
-        self.log.watch("evaluating", 0, len(held_out) * settings.eval_num)
+        self.log.bar.begin("evaluating", len(held_out) * settings.eval_num * settings.max_tokens)
         result = evaluate(
             self.weights.sampler,
             self.verifier,

@@ -1,0 +1,101 @@
+"""What sampling costs at most, in tokens by purpose: known from the settings before anything is sampled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gpo.curriculum import most_resets
+from gpo.explore.events import Drawn, Event, Finished
+from gpo.recipe import Recipe
+from gpo.rules import VALUE_RULES
+
+Part = tuple[int, str]
+"""Tokens, and how they were reckoned."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Most tokens that may be generated, by what they are for."""
+
+    parts: Mapping[str, Part]
+
+    @property
+    def total(self) -> int:
+        return sum(num for num, _ in self.parts.values())
+
+    def __str__(self) -> str:
+        parts = [f"{name} {num:,} ({how})" for name, (num, how) in self.parts.items() if num]
+        return f"{self.total:,} tokens: {', '.join(parts)}" if parts else "no tokens"
+
+
+def of_rollouts(num: int, what: str, size: int, max_tokens: int) -> Part:
+    """Of `size` rollouts at each of `num` prompts or states."""
+    return num * size * max_tokens, f"{num:,} {what}{'s' * (num != 1)} x {size:,} x {max_tokens:,}"
+
+
+def of_search(recipe: Recipe, max_tokens: int) -> int:
+    """Tokens of the search of one trajectory.
+
+    A search plans with its trajectory's length. Where that is shorter than the limit, and most continuations
+    are not, it can take more than planned; that it takes more than this needs a trajectory of unusual length.
+    """
+    if recipe.rule not in VALUE_RULES:
+        return 0
+    if recipe.search == "uniform":
+        least = {"fixed": recipe.fixed_step_tokens}.get(str(recipe.splitter), recipe.min_step_tokens)
+        starts = [0, *(least * step for step in range(recipe.max_steps))]  # a short answer is a step too
+        return recipe.values * sum(max_tokens - start for start in starts if start < max_tokens)
+    return math.ceil(recipe.search_traces * max_tokens)
+
+
+def of_searches(recipe: Recipe, num: int, max_tokens: int) -> dict[str, Part]:
+    """Of searching `num` trajectories of any length; nothing for a rule that needs no values."""
+    each = of_search(recipe, max_tokens)
+    how = f"{recipe.search_traces:g} x {max_tokens:,}" if recipe.search != "uniform" else f"{each:,}"
+    return {"searches": (num * each, f"{num:,} x {how}")} if each else {}
+
+
+def of_sweep(recipe: Recipe, num: int, max_tokens: int) -> Cost:
+    """Of `num` problems, and the search of one trajectory of each."""
+    prompts = {"prompts": of_rollouts(num, "problem", recipe.group_size, max_tokens)}
+    return Cost(prompts | of_searches(recipe, num, max_tokens))
+
+
+class Bound:
+    """Most tokens of a sweep while it goes on: what has turned out shorter than it could is taken off."""
+
+    def __init__(self, recipe: Recipe, max_tokens: int, cost: Cost) -> None:
+        self.recipe, self.max_tokens, self.most = recipe, max_tokens, cost.total
+
+    def drawn(self, purpose: str, num: int) -> int:
+        """A rollout of `num` tokens, which it returns; that of a search counts when the search has ended."""
+        if purpose != "values":
+            self.most -= self.max_tokens - num
+        return num
+
+    def after(self, event: Event) -> int:
+        """Most tokens in all, now that this has happened."""
+        if isinstance(event, Drawn):
+            self.drawn(event.ask.purpose, len(event.rollout.action_ids))
+        elif isinstance(event, Finished):
+            num = max(1, len(event.task.given))
+            self.most -= num * of_search(self.recipe, self.max_tokens) - event.tokens["values"]
+        return self.most
+
+
+def of_round(recipe: Recipe, num_problems: int, max_tokens: int) -> Cost:
+    """Of one round of training on so many problems."""
+    num = min(recipe.problems_per_round, num_problems)
+    parts = {"prompts": of_rollouts(num, "problem", recipe.group_size, max_tokens)}
+    located = min(recipe.max_located, num) * (recipe.rule != "base")
+    parts |= of_searches(recipe, located, max_tokens)
+    if groups := min(located * recipe.resets + recipe.archived, most_resets(num, recipe)):
+        parts["states"] = of_rollouts(groups, "group", recipe.reset_size, max_tokens)
+    return Cost(parts)
+
+
+def num_evaluations(rounds: int, every: int) -> int:
+    """How often a run of so many rounds evaluates: before the first, every so many, after the last."""
+    return 1 + (rounds // every + (rounds % every > 0) if every else 1)
