@@ -108,6 +108,7 @@ FLOORS = {
             "console",
             "cost",
             "progress",
+            "ending",
         ),
     },
     "trl": {"types", "files", "rope", "paths", "pool", "recipe", "located", "explore", "policies", "tasks"},

@@ -134,6 +134,45 @@ def test_an_empty_set_of_pairs_says_which_filter_removed_how_many(pairs_run, cap
     assert f"all {num} trajectories were filtered out: {num} trajectories below min_credibility" in message
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (
+            ("--explored", "mixed", "--max-tokens", "4"),
+            "pairs/located: no trajectory of 2 problems was explored, so there is nothing to pair; start "
+            "a new run with more problems or another --explored",
+        ),
+        (
+            ("--min-credibility", "1", "--max-tokens", "64"),
+            "trajectories below min_credibility; build from it with others: gpo pairs --run pairs/located",
+        ),
+    ],
+)  # fmt: skip
+def test_a_run_that_would_end_alike_is_not_offered_to_be_resumed(
+    flags, said, code, capsys, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        main(
+            [
+                "pairs",
+                "--task",
+                "chain_sum",
+                "--min-step-tokens",
+                "1",
+                "--limit",
+                "2",
+                *flags,
+                "--output",
+                "pairs",
+            ]
+        )
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert stopped.value.code == 1
+    assert error.endswith(said)
+    assert "--resume" not in error
+
+
 def test_what_a_located_run_fixed_cannot_be_said_otherwise(pairs_run, capsys, tmp_path) -> None:
     located = pairs_run / "located"
     message = error_of(capsys, "pairs", "--run", str(located), "--rule", "signed")

@@ -117,6 +117,11 @@ class Ui:
         """Prints one line, however long: what reads it from a pipe counts lines."""
         self.console.print(Text(one_line(text)), soft_wrap=True)
 
+    def commands(self, lines: Iterable[str]) -> None:
+        """Prints lines that can be pasted: each stays one line, with its spaces."""
+        for line in lines:
+            self.console.print(Text(shown(line)), soft_wrap=True)
+
     def log(self, text: str) -> None:
         """Prints a line of a run's log on standard error."""
         self.progress_console.print(Text(one_line(text)), soft_wrap=True)

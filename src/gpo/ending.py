@@ -39,6 +39,10 @@ _NO_MEMORY = re.compile(r"out of memory|allocate memory|not enough memory|\bbad_
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
+class FinalError(RunError):
+    """A run that would end in the same way if it went on, so --resume is not offered."""
+
+
 def is_first() -> bool:
     """Whether this process speaks: of several that torchrun started, the first does."""
     return os.environ.get("RANK", "0") == "0"
@@ -89,7 +93,8 @@ def explained(error: BaseException) -> tuple[str, int] | None:
     if why := want_of(error):
         return with_way_on(why), 1
     if isinstance(error, EngineError | RunError):
-        return with_way_on(one_line(error)), 1
+        line = one_line(error)
+        return line if isinstance(error, FinalError) else with_way_on(line), 1
     if isinstance(error, FloatingPointError):
         return one_line(error), 1
     return None

@@ -24,7 +24,7 @@ def run(settings: DemoSettings, ui: Ui) -> Json:
         "and it learns from what it does differently there.",
         "",
     )
-    summary = train.run(training(settings, path), ui)
+    summary = train.run(training(settings, path), ui, is_part=True)
     if shown := show.most_credible(list(read_lines(path / "curves.jsonl", CurveLine))):
         ui.print(
             "", "A failed trajectory (V: chance of success before the step; A: what the step changed):", ""

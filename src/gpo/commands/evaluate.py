@@ -19,6 +19,7 @@ from gpo.record import Json, stored_run, stored_settings, write_json
 from gpo.report import scores as table
 from gpo.setup.lm_eval import check_export, export
 from gpo.setup.start import output_folder
+from gpo.setup.ways_on import ways_on
 from gpo.types import DataWarning, InputError, Problem, RunError
 
 
@@ -44,6 +45,7 @@ def run(settings: EvalSettings, ui: Ui, *, resume: Path | None = None) -> Json:
         parts += ["", "the same evaluation by lm-evaluation-harness:", command]
     write_json(path / "summary.json", summary)
     ui.print(*parts, sweep.busy(summary), f"written to {path}")
+    ui.commands(ways_on("eval", path, settings, summary))
     return summary
 
 

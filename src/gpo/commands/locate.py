@@ -14,6 +14,7 @@ from gpo.record.lines import CurveLine
 from gpo.report import terminal
 from gpo.search import CREDIBLE
 from gpo.setup.start import output_folder
+from gpo.setup.ways_on import ways_on
 
 FIFTHS = 5
 SHORTER_STEPS = {
@@ -27,8 +28,11 @@ SHORTER_STEPS = {
 """What makes more steps of the same text, by the splitter that is set."""
 
 
-def run(settings: LocateSettings, ui: Ui, *, resume: Path | None = None) -> Json:
-    """Samples each problem, explores one trajectory of it and names its critical step."""
+def run(settings: LocateSettings, ui: Ui, *, resume: Path | None = None, is_part: bool = False) -> Json:
+    """Samples each problem, explores one trajectory of it and names its critical step.
+
+    Where it `is_part` of another command, that one says what comes next.
+    """
     recipe = settings.part(Recipe, resets=False, archived=0)
     path = resume or output_folder(settings.output, "locate", settings.seed)
     summary = sweep.sweep("locate", settings, recipe, ui, path, is_resumed=resume is not None)
@@ -40,6 +44,8 @@ def run(settings: LocateSettings, ui: Ui, *, resume: Path | None = None) -> Json
         ui.print(terminal.trajectory(best[1]), "")
     notes = [*_signal(settings, summary), *_found(summary, str(settings.splitter))]
     ui.print(sweep.rate(summary), *sweep.costs(summary, notes))
+    if not is_part:
+        ui.commands(ways_on("locate", path, settings, summary))
     return summary
 
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import RenderableType
 
 from gpo import pairs
 from gpo.command_settings import SAMPLED_HOW, LocateSettings, PairsSettings
 from gpo.commands import locate
 from gpo.console import Ui
+from gpo.ending import FinalError
 from gpo.pairs import SEARCHED, Options, Rows, Trajectory
 from gpo.pairs.filling import filled, matched
 from gpo.pairs.parts import first_step_by, rule_for
 from gpo.pairs.rows import FILES, HeldOutLine, PairLine, PairsSummary, Writer, begin_text
-from gpo.pairs.trajectories import check_same_prompts, read_trajectories
+from gpo.pairs.trajectories import check_same_prompts, read_trajectories, split
 from gpo.pool import Pool, Watch
 from gpo.progress import Progress
 from gpo.protocols import unjudged
@@ -44,6 +44,7 @@ from gpo.settings import check_stored
 from gpo.setup.data import excluded_questions, load_problems, load_verifier
 from gpo.setup.engine import load_asking, load_engine
 from gpo.setup.start import begun, output_folder
+from gpo.setup.ways_on import ways_on
 from gpo.tasks.splits import check_training_rows
 from gpo.types import InputError, Problem, State
 
@@ -81,9 +82,13 @@ def run(settings: PairsSettings, ui: Ui, *, resume: Path | None = None) -> Json:
         maker.folder = folder
         rows = maker.build(ui)
         if not rows.pairs and not rows.unpaired:
-            raise InputError(f"{source}: {rows.why_none()}")
+            why = f"{source}: {rows.why_none()}"
+            if settings.run:
+                raise InputError(why)
+            raise FinalError(f"{why}; build from it with others: gpo pairs --run {source}")
         summary = write(folder.path, rows, maker)
     ui.print(*report(summary))
+    ui.commands(ways_on("pairs", path, settings, summary))
     return summary
 
 
@@ -105,7 +110,12 @@ def locate_first(settings: PairsSettings, path: Path, ui: Ui) -> None:
     """Runs the locate that the pairs are built from, or what is left of it."""
     values = {key: getattr(settings, key) for key in LocateSettings.model_fields}
     located = LocateSettings(**{**values, "rule": rule_for(settings.at, settings.rule), "output": str(path)})
-    locate.run(located, ui, resume=path if (path / "run.json").is_file() else None)
+    found = locate.run(located, ui, resume=path if (path / "run.json").is_file() else None, is_part=True)
+    if not found["trajectories"]:
+        raise FinalError(
+            f"{path}: no trajectory of {found['problems']} problems was explored, so there is nothing to "
+            "pair; start a new run with more problems or another --explored"
+        )
 
 
 class Wanted:
@@ -138,7 +148,7 @@ class Maker:
         self.first_step = first_step_by(settings.step_splitter(), self.asking.tokenizer)
         self.searched_tokens: dict[str, int] = read_as(source / "summary.json", LocatedSummary).tokens
         found = read_trajectories(source, self.asking.num_known)
-        self.kept, self.held_out = self.split(found, wanted.excluded)
+        self.kept, self.held_out = split(found, wanted.excluded, settings.hold_out, settings.seed)
         self.folder: RunFolder | None = None
         """Where what is sampled for the rows is written down."""
         self.problems: dict[str, Problem] = {}
@@ -186,21 +196,6 @@ class Maker:
             bar.at(len(kept))
         rows.counts["trajectories held out"] = len(self.held_out)
         return rows
-
-    def split(
-        self, found: Sequence[Trajectory], excluded: Set[str]
-    ) -> tuple[list[Trajectory], list[Trajectory]]:
-        """Trajectories to use, and those of problems that are kept out."""
-        problems = sorted({one.rollout.state.problem.id for one in found})
-        num = round(self.settings.hold_out * len(problems))
-        order = np.random.default_rng(derive_seed(self.settings.seed, "hold out")).permutation(len(problems))
-        out = {problems[i] for i in order[:num]}
-        kept: list[Trajectory] = []
-        held: list[Trajectory] = []
-        for one in found:
-            problem = one.rollout.state.problem
-            (held if problem.id in out or problem.question in excluded else kept).append(one)
-        return kept, held
 
     def sampled(self, kept: list[Trajectory], watch: Watch) -> list[Trajectory]:
         """The trajectories with what has to be sampled for them; the model is loaded only for that."""

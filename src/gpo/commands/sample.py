@@ -9,6 +9,7 @@ from gpo.commands import sweep
 from gpo.console import Ui
 from gpo.record import Json, write_json
 from gpo.setup.start import output_folder
+from gpo.setup.ways_on import ways_on
 
 
 def run(settings: SampleSettings, ui: Ui, *, resume: Path | None = None) -> Json:
@@ -18,4 +19,5 @@ def run(settings: SampleSettings, ui: Ui, *, resume: Path | None = None) -> Json
     summary = sweep.sweep("sample", settings, recipe, ui, path, is_resumed=resume is not None)
     write_json(path / "summary.json", summary)
     ui.print(sweep.rate(summary), *sweep.costs(summary))
+    ui.commands(ways_on("sample", path, settings, summary))
     return summary

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence, Set
 from pathlib import Path
+
+import numpy as np
 
 from gpo.gpo import Round
 from gpo.pairs.parts import Trajectory
 from gpo.record import read_lines
 from gpo.record.base import Json
 from gpo.record.lines import CurveLine, RolloutLine
+from gpo.seeds import derive_seed
 from gpo.types import InputError, Rollout, ValueCurve
 
 Key = tuple[int, str]
@@ -30,6 +34,21 @@ def read_trajectories(run: Path, num_ids: int) -> list[Trajectory]:
     for line in sorted((line for line in rollouts if _key(line) in wanted), key=_order):
         (explored if line.purpose == "explore" else searched)[_key(line)].append(line.rollout())
     return [_trajectory(line, explored[_key(line)], searched[_key(line)]) for line in curves]
+
+
+def split(
+    found: Sequence[Trajectory], excluded: Set[str], hold_out: float, seed: int
+) -> tuple[list[Trajectory], list[Trajectory]]:
+    """Trajectories to use, and those kept out: of excluded questions, and of a share of the problems."""
+    problems = sorted({one.rollout.state.problem.id for one in found})
+    order = np.random.default_rng(derive_seed(seed, "hold out")).permutation(len(problems))
+    out = {problems[i] for i in order[: round(hold_out * len(problems))]}
+    kept: list[Trajectory] = []
+    held: list[Trajectory] = []
+    for one in found:
+        problem = one.rollout.state.problem
+        (held if problem.id in out or problem.question in excluded else kept).append(one)
+    return kept, held
 
 
 def _key(line: CurveLine | RolloutLine) -> Key:

@@ -12,6 +12,7 @@ import datasets
 
 from gpo import pairs
 from gpo.command_settings import PairsSettings, PreferenceSettings
+from gpo.ending import FinalError
 from gpo.learn import trainer_checkpoints
 from gpo.learn.optimisation import PreferenceOptimisation
 from gpo.learn.preference import check_one_side, check_rows, check_trl, train
@@ -142,7 +143,8 @@ class Offline(Learner):
         if settings.method != "kto":
             made = [one.preference for one in rows.pairs]
         if not made and index == 1:
-            raise InputError(f"round 1: {rows.why_none()}")
+            why = f"round 1: {rows.why_none()}; start a new run with other settings"
+            raise FinalError(f"{why} (what was sampled stays in {run.folder.path})")
         kept = self.fit(made, f"the rows of round {index}")
         line["left_out"] = {**rows.counts, **self.num_left_out}
         return kept
