@@ -8,6 +8,7 @@ from pathlib import Path
 from gpo.command_settings import LocateSettings
 from gpo.commands import sweep
 from gpo.console import Ui
+from gpo.outlook import shorter_steps
 from gpo.recipe import Recipe
 from gpo.record import Json, read_lines, write_json
 from gpo.record.lines import CurveLine
@@ -17,15 +18,6 @@ from gpo.setup.start import output_folder
 from gpo.setup.ways_on import ways_on
 
 FIFTHS = 5
-SHORTER_STEPS = {
-    "fixed": "a smaller --fixed-step-tokens",
-    **dict.fromkeys(
-        ("newline", "as-released"),
-        "a smaller --min-step-tokens, or --splitter sentence for text without line breaks",
-    ),
-    "sentence": "a smaller --min-step-tokens",
-}
-"""What makes more steps of the same text, by the splitter that is set."""
 
 
 def run(settings: LocateSettings, ui: Ui, *, resume: Path | None = None, is_part: bool = False) -> Json:
@@ -42,7 +34,7 @@ def run(settings: LocateSettings, ui: Ui, *, resume: Path | None = None, is_part
     named = ((one.critical.credibility, one) for one in curves if one.critical)
     if best := max(named, key=lambda one: one[0], default=None):
         ui.print(terminal.trajectory(best[1]), "")
-    notes = [*_signal(settings, summary), *_found(summary, str(settings.splitter))]
+    notes = [*_signal(settings, summary), *_found(summary, recipe)]
     ui.print(sweep.rate(summary), *sweep.costs(summary, notes))
     if not is_part:
         ui.commands(ways_on("locate", path, settings, summary))
@@ -72,7 +64,7 @@ def found(curves: Iterable[CurveLine], tokens: Json) -> Json:
     }
 
 
-def _found(summary: Json, splitter: str) -> list[str]:
+def _found(summary: Json, recipe: Recipe) -> list[str]:
     lines = [
         f"explored {summary['trajectories']} trajectories; a critical step named in {summary['critical']}, "
         f"credible in {summary['credible']} (P(|A| >= 0.2) >= {CREDIBLE})"
@@ -80,7 +72,7 @@ def _found(summary: Json, splitter: str) -> list[str]:
     if summary["one_step"]:
         lines.append(
             f"trajectories with only one step, so nothing to compare: {summary['one_step']}; give "
-            + SHORTER_STEPS.get(splitter, "a splitter that cuts more often")
+            + shorter_steps(recipe)
         )
     if summary["credible"]:
         fifths = " ".join(map(str, summary["credible_starts_by_fifth"]))

@@ -15,6 +15,7 @@ from gpo.console import Ui
 from gpo.cost import Bound, Cost, of_searches, of_sweep
 from gpo.explore import Explorer, Finished, Task
 from gpo.explore.engine import FULL, Fill
+from gpo.outlook import Outlook
 from gpo.progress import Progress
 from gpo.protocols import Policy, Verifier
 from gpo.recipe import Recipe
@@ -137,6 +138,7 @@ def _run(
     writer = Writer(folder, policy, verifier, recorded, settings.success_at, is_evaluation=command == "eval")
     bound = Bound(recipe, policy.max_tokens, cost_of(queue, settings, recipe))
     reused = [bound.drawn(one.purpose, len(one.action_ids)) for one in recorded.unfinished]
+    outlook = Outlook(recipe, policy, is_measured=command in ("sample", "eval"))
     drawn = counter(explorer, policy, sum(reused))
     with Progress(ui, command, "problems", queue.num_tasks, done=len(done), drawn=drawn) as shown:
         shown.most = bound.most
@@ -144,6 +146,8 @@ def _run(
         for event in explorer.run(task for task in tasks if task.problem.id not in done):
             writer.write(event)
             shown.most = bound.after(event)
+            for note in outlook.after(event):
+                ui.log(f"note: {note}")
             if isinstance(event, Finished):
                 shown.at(shown.done + 1)
     return writer.totals.summary() | {"fill": _filled(explorer.engine.fill)}

@@ -20,6 +20,8 @@ from gpo.types import Request, Sample
 T = TypeVar("T")
 PATIENCE_S = 5.0
 """How long the end of a run waits for a wave: a user who interrupts one wants it to end."""
+FIRST, GROWTH = 8, 4
+"""Rows of the first wave, so that a first result is there soon; each later one may be as much larger."""
 FULL = 0.8
 """Share of filled slots from which the engine counts as full."""
 
@@ -74,12 +76,12 @@ class Engine(Protocol):
     def close(self) -> None: ...
 
 
-def engine_of(policy: Policy, slots: int) -> Engine:
-    """The engine of a policy; one that streams knows its slots itself."""
+def engine_of(policy: Policy, slots: int, first: int = FIRST) -> Engine:
+    """The engine of a policy; one that streams knows its slots itself, and has no `first` wave."""
     if hasattr(policy, "submit") and hasattr(policy, "slots"):
         streaming: Any = policy
         return Streams(streaming)
-    return Waves(policy, slots)
+    return Waves(policy, slots, first)
 
 
 class Streams:
@@ -112,11 +114,11 @@ class Waves:
     """The engine of a policy that samples batches: waves of at most `slots` rows, in the order asked for.
 
     A wave starts when it is full, or when nobody will ask for more. A request of more rows than there are
-    slots is a wave of its own.
+    slots is a wave of its own. The first wave has `first` rows, and the next ones grow until they have all.
     """
 
-    def __init__(self, policy: Policy, slots: int) -> None:
-        self.policy, self.fill = policy, Fill(slots)
+    def __init__(self, policy: Policy, slots: int, first: int = FIRST) -> None:
+        self.policy, self.fill, self._size = policy, Fill(slots), min(first, slots)
         self._requests: deque[tuple[Request, Future[list[Sample]]]] = deque()
         self._calls: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._num_rows = 0
@@ -171,18 +173,20 @@ class Waves:
                 self._settle([future for _, future in wave], sample, num)
 
     def _is_ready(self) -> bool:
-        is_full = self._num_rows >= self.fill.slots
+        is_full = self._num_rows >= self._size
         return self._is_closed or bool(self._calls) or is_full or (self._is_flushed and self._num_rows > 0)
 
     def _next_wave(self) -> list[tuple[Request, Future[list[Sample]]]]:
         wave: list[tuple[Request, Future[list[Sample]]]] = []
         num = 0
-        if self._num_rows < self.fill.slots and not self._is_flushed:
+        if self._num_rows < self._size and not self._is_flushed:
             return wave
-        while self._requests and (not wave or num + self._requests[0][0].num <= self.fill.slots):
+        while self._requests and (not wave or num + self._requests[0][0].num <= self._size):
             wave.append(self._requests.popleft())
             num += wave[-1][0].num
         self._num_rows -= num
+        if wave:
+            self._size = min(GROWTH * self._size, self.fill.slots)
         return wave
 
     def _settle(self, futures: list[Future[Any]], function: Callable[[], list[Any]], num: int = 0) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from gpo.explore.engine import Engine, engine_of
+from gpo.explore.engine import FIRST, Engine, engine_of
 from gpo.explore.events import Drawn, Event, Finished, Found, Row, Task, as_recorded
 from gpo.explore.lessons import Lessons
 from gpo.explore.work import Ask, Await, Look, Need, Searched, Work, chosen, explored, searched
@@ -20,6 +20,8 @@ from gpo.recipe import Recipe
 from gpo.seeds import derive_seed
 from gpo.types import Group, Request, Rollout, Sample
 
+LATER = 16
+"""Searches of groups that ended alike that wait until the others are done; with more, the oldest begins."""
 AHEAD = 2
 """New problems start until this many times the engine's slots are requested: one wave runs, one waits."""
 
@@ -66,8 +68,9 @@ class Explorer:
 
     A rollout's way: a job asks for it (`_ask`), the engine answers (`_receive`), the verifier judges it
     (`_verify`), and every job that waits for its row gets it (`_deliver`) and goes on (`_advance`). `_ready`
-    holds jobs with the answer to go on with, `_looks` those that wait for a proposal's scores, and `_parked`
-    those that wait for what earlier problems taught.
+    holds jobs with the answer to go on with, `_looks` those that wait for a proposal's scores, `_parked`
+    those that wait for what earlier problems taught, and `_later` searches of groups that ended alike, where
+    there is least to find: they begin when nothing else is to be done.
     """
 
     def __init__(
@@ -84,7 +87,7 @@ class Explorer:
         engine: Engine | None = None,
     ) -> None:
         self.policy, self.verifier, self.recipe, self.seed = policy, verifier, recipe, seed
-        self.engine = engine or engine_of(policy, slots)
+        self.engine = engine or engine_of(policy, slots, max(FIRST, recipe.group_size))
         self.lessons = lessons or Lessons()
         self._recorded = recorded
         self.budget_tokens, self.tokens = budget_tokens, 0
@@ -92,6 +95,7 @@ class Explorer:
         self._num_open = self._num_rows = self._num_finished = 0
         self._ready: deque[tuple[_Job, Any]] = deque()
         self._parked: list[_Job] = []
+        self._later: deque[_Job] = deque()
         self._looks: list[tuple[_Job, Look]] = []
         self._is_looking = False
         self._answers: SimpleQueue[tuple[Any, Future[Any]]] = SimpleQueue()
@@ -105,8 +109,14 @@ class Explorer:
                 yield from self._flushed()  # what came is written before it is thought about
                 self._advance()
                 yield from self._flushed()
-                if self._wants_more() and (task := next(queue, None)) is not None:
+                if (
+                    len(self._later) <= LATER
+                    and self._wants_more()
+                    and (task := next(queue, None)) is not None
+                ):
                     self._begin(task)
+                elif self._later and (self._num_rows == 0 or len(self._later) > LATER):
+                    self._ready.append((self._later.popleft(), None))
                 elif self._num_open:
                     self._receive()
                 else:
@@ -140,7 +150,9 @@ class Explorer:
 
     def _search(self, active: _Active, rollout: Rollout, group: Sequence[Rollout]) -> None:
         active.searches.append(None)
-        self._start(active, self._searched(active, len(active.searches) - 1, rollout, group))
+        work = self._searched(active, len(active.searches) - 1, rollout, group)
+        is_alike = len(group) > 1 and len({one.reward >= self.recipe.success_at for one in group}) == 1
+        self._start(active, work, is_later=is_alike)
 
     def _searched(
         self, active: _Active, index: int, rollout: Rollout, group: Sequence[Rollout]
@@ -150,9 +162,13 @@ class Explorer:
         self._events.append(Found(active.task, index, found.located, found.scores))
         return found
 
-    def _start(self, active: _Active, work: Work[Any]) -> None:
+    def _start(self, active: _Active, work: Work[Any], *, is_later: bool = False) -> None:
         active.num_open += 1
-        self._ready.append((_Job(work, active), None))
+        job = _Job(work, active)
+        if is_later:
+            self._later.append(job)
+        else:
+            self._ready.append((job, None))
 
     def _advance(self) -> None:
         """Takes every piece of work as far as it goes with what is there."""

@@ -18,6 +18,7 @@ from gpo.cost import of_round
 from gpo.curriculum import Memory
 from gpo.evaluation import evaluate
 from gpo.gpo import Round, problem_order, run_round
+from gpo.outlook import of_groups
 from gpo.protocols import Tally, Verifier
 from gpo.ranks import Ranks, SharedVerifier
 from gpo.recipe import Recipe
@@ -184,6 +185,9 @@ class Training:
             watch=self.log.watch,
         )
         self.memory = data.memory
+        if index == 1:
+            for note in of_groups(data.explored, self.recipe, settings.max_tokens, is_measured=False):
+                self.ui.log(f"note: {note}")
         return data
 
     def left(self, *more: Json) -> dict[str, float]:
