@@ -67,6 +67,7 @@ ANY: dict[str, tuple[tuple[str, ...], str]] = {
     "torn tokenizer": (("--model", "no-tokenizer"), "tokenizer of 'no-tokenizer' (local folder) cannot be loaded"),
     "torn config": (("--model", "no-config"), "config.json: is not valid JSON"),
     "small vocabulary": (("--model", "small"), "tokens beyond the 300 that the model knows"),
+    "no end token": (("--model", "endless"), "neither the tokenizer nor generation_config names an end token"),
     "broken template": (("--model", "template"), "template"),
     "template arguments": (("--no-chat", "--template-args", "x=1"), "no chat template is used (chat is off)"),
     "no device": (("--device", "cuda:63"), "device 'cuda:63' cannot be used"),
@@ -171,13 +172,19 @@ def adapters(folder: Path) -> None:
 
 def models(folder: Path) -> None:
     """The demo model, damaged in several ways."""
-    for name in ("torn", "no-tokenizer", "no-config", "small", "template"):
+    for name in ("torn", "no-tokenizer", "no-config", "small", "template", "endless"):
         shutil.copytree(DEMO_MODEL, folder / name)
     (folder / "torn/model.safetensors").write_bytes(b"\x90" * 64)
     (folder / "no-tokenizer/tokenizer.json").write_text("{")
     (folder / "no-config/config.json").write_text("{")
     edited(folder / "small/config.json", lambda found: found | {"vocab_size": 300})
     (folder / "template/chat_template.jinja").write_text("{% for %}")
+    (folder / "endless/generation_config.json").unlink()
+    for name in ("config", "tokenizer_config"):
+        path = folder / f"endless/{name}.json"
+        edited(
+            path, lambda found: {key: one for key, one in found.items() if not key.startswith("eos_token")}
+        )
 
 
 def runs(folder: Path, pairs_run: Path) -> None:

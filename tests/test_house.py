@@ -92,6 +92,8 @@ FLOORS = {
             "verifiers",
             "tasks",
             "record",
+            "located",
+            "visible",
         ),
         *("settings", "command_settings"),
     },

@@ -43,6 +43,7 @@ UNITS = {"sample": "problems", "locate": "problems", "eval": "problems", "train"
 
 
 LIKE = "Folder of a run whose settings to take over, but for its output; what you give wins"
+DRY_RUN = "Show the cost, a rendered prompt, a split and a verdict, and exit without weights"
 
 
 class EndedError(Exception):
@@ -91,6 +92,7 @@ def build_command(name: str) -> click.Command:
     if name not in ("demo", "export"):
         own.append(click.Option(["--config"], type=UsablePath(), help="YAML file with settings"))
         own.append(click.Option(["--like"], type=UsablePath(), help=LIKE))
+        own.append(click.Option(["--dry-run", "is_dry"], is_flag=True, help=DRY_RUN))
         own.append(click.Option(["--resume"], type=UsablePath(), help="Continue the run in this folder"))
     return flags.command(name, COMMANDS[name], caller(name, CLASSES[name]), *CLASSES[name], own=own)
 
@@ -103,6 +105,7 @@ def caller(name: str, classes: tuple[type[Settings], ...]) -> Callable[..., None
         config: Path | None = None,
         like: Path | None = None,
         resume: Path | None = None,
+        is_dry: bool = False,
         **options: Any,
     ) -> None:
         from gpo import flags
@@ -114,12 +117,12 @@ def caller(name: str, classes: tuple[type[Settings], ...]) -> Callable[..., None
         ending.STAGE.command = "train" if name == "demo" else name
         ending.STAGE.kept, ending.STAGE.resumed = partial(ui.kept, UNITS.get(name, "")), resume
         settings = settings_of(name, classes[0], config, resume, given, like)
-        finish(start(name, settings, ui, resume), as_json)
+        finish(start(name, settings, ui, resume, is_dry=is_dry), as_json)
 
     return call
 
 
-def start(name: str, settings: Any, ui: Any, resume: Path | None) -> dict[str, Any]:
+def start(name: str, settings: Any, ui: Any, resume: Path | None, *, is_dry: bool = False) -> dict[str, Any]:
     """Runs the command; torch is imported here and not before."""
     if name == "export":
         from gpo.commands import export
@@ -140,7 +143,9 @@ def start(name: str, settings: Any, ui: Any, resume: Path | None) -> dict[str, A
         "train": train.run,
         "pairs": pairs.run,
     }
-    return commands[name](settings, ui, resume=resume)
+    if is_dry and resume:
+        raise InputError("--dry-run: shows what a new run would do; leave --resume out")
+    return commands[name](settings, ui, resume=resume, is_dry=is_dry)
 
 
 def check_alone(command: str) -> None:

@@ -25,6 +25,10 @@ class Cost:
     def total(self) -> int:
         return sum(num for num, _ in self.parts.values())
 
+    def record(self) -> dict[str, int]:
+        """The tokens alone, and their sum."""
+        return {name: num for name, (num, _) in self.parts.items()} | {"total": self.total}
+
     def __str__(self) -> str:
         parts = [f"{name} {num:,} ({how})" for name, (num, how) in self.parts.items() if num]
         return f"{self.total:,} tokens: {', '.join(parts)}" if parts else "no tokens"
@@ -94,6 +98,19 @@ def of_round(recipe: Recipe, num_problems: int, max_tokens: int) -> Cost:
     if groups := min(located * recipe.resets + recipe.archived, most_resets(num, recipe)):
         parts["states"] = of_rollouts(groups, "group", recipe.reset_size, max_tokens)
     return Cost(parts)
+
+
+def of_training(
+    a_round: Cost, rounds: int, budget: int | None, evaluation: int, num_evaluations: int
+) -> Cost:
+    """Of so many rounds, of which a budget leaves as many as fit, and so many evaluations."""
+    sampled, how = rounds * a_round.total, f"{rounds:,} x {a_round.total:,}"
+    if budget is not None and budget < sampled:
+        sampled, how = budget, "--budget-tokens"
+    parts = {"rounds": (sampled, how)}
+    return Cost(
+        parts | {"evaluations": (num_evaluations * evaluation, f"{num_evaluations:,} x {evaluation:,}")}
+    )
 
 
 def num_evaluations(rounds: int, every: int) -> int:

@@ -23,7 +23,7 @@ from gpo.setup.ways_on import ways_on
 from gpo.types import DataWarning, InputError, Problem, RunError
 
 
-def run(settings: EvalSettings, ui: Ui, *, resume: Path | None = None) -> Json:
+def run(settings: EvalSettings, ui: Ui, *, resume: Path | None = None, is_dry: bool = False) -> Json:
     """Evaluates, compares if asked to, writes summary.json and prints the tables."""
     ks = checked_ks(settings)
     check_export(settings)
@@ -31,6 +31,8 @@ def run(settings: EvalSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     finished = finished_rival(settings)
     if settings.against is not None and finished is None:
         check_rival(settings, path)
+    if is_dry:
+        return measured(settings, path, ui, is_resumed=False, others=finished, is_dry=True)
     summary = measured(settings, path, ui, is_resumed=resume is not None, others=finished)
     found = scores(outcomes := read_outcomes(path), ks)
     summary |= as_json(found)
@@ -94,7 +96,13 @@ def checked_ks(settings: EvalSettings) -> list[int]:
 
 
 def measured(
-    settings: EvalSettings, path: Path, ui: Ui, *, is_resumed: bool, others: Sequence[Outcome] | None = None
+    settings: EvalSettings,
+    path: Path,
+    ui: Ui,
+    *,
+    is_resumed: bool,
+    others: Sequence[Outcome] | None = None,
+    is_dry: bool = False,
 ) -> Json:
     """Samples what is still to be sampled of the evaluation at `path`; returns its costs.
 
@@ -106,6 +114,8 @@ def measured(
             check_against(settings, others, problems)
 
     recipe = sweep.at_prompts(settings.num, settings.success_at)
+    if is_dry:
+        return sweep.rehearse("eval", settings, recipe, ui, path, check)
     summary = sweep.sweep("eval", settings, recipe, ui, path, is_resumed=is_resumed, check=check)
     return summary | {"tokens": {"evaluation": summary["tokens"].get("evaluation", 0)}}
 

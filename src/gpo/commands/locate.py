@@ -20,13 +20,22 @@ from gpo.setup.ways_on import ways_on
 FIFTHS = 5
 
 
-def run(settings: LocateSettings, ui: Ui, *, resume: Path | None = None, is_part: bool = False) -> Json:
+def run(
+    settings: LocateSettings,
+    ui: Ui,
+    *,
+    resume: Path | None = None,
+    is_part: bool = False,
+    is_dry: bool = False,
+) -> Json:
     """Samples each problem, explores one trajectory of it and names its critical step.
 
     Where it `is_part` of another command, that one says what comes next.
     """
     recipe = settings.part(Recipe, resets=False, archived=0)
     path = resume or output_folder(settings.output, "locate", settings.seed)
+    if is_dry:
+        return sweep.rehearse("locate", settings, recipe, ui, path)
     summary = sweep.sweep("locate", settings, recipe, ui, path, is_resumed=resume is not None)
     summary |= found(read_lines(path / "curves.jsonl", CurveLine), summary["tokens"])
     write_json(path / "summary.json", summary)

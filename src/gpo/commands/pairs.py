@@ -8,12 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rich.console import RenderableType
-
 from gpo import pairs
-from gpo.command_settings import SAMPLED_HOW, LocateSettings, PairsSettings
+from gpo.command_settings import LocateSettings, PairsSettings
 from gpo.commands import locate
 from gpo.console import Ui
+from gpo.cost import Cost, of_rollouts
 from gpo.ending import FinalError
 from gpo.pairs import SEARCHED, Options, Rows, Trajectory
 from gpo.pairs.filling import filled, matched
@@ -23,6 +22,7 @@ from gpo.pairs.trajectories import check_same_prompts, read_trajectories, split
 from gpo.pool import Pool, Watch
 from gpo.progress import Progress
 from gpo.protocols import unjudged
+from gpo.recipe import Recipe
 from gpo.record import (
     Json,
     RunFolder,
@@ -35,24 +35,22 @@ from gpo.record import (
     write_lines,
 )
 from gpo.record.lines import LocatedSummary, RowLine
+from gpo.record.new import check_new
 from gpo.record.remembered import Remembered, read_samples
 from gpo.record.run_json import fingerprint_of
-from gpo.report import terminal
-from gpo.report.unjudged import told
+from gpo.report.built import built
 from gpo.seeds import derive_seed
-from gpo.settings import check_stored
 from gpo.setup.data import excluded_questions, load_problems, load_verifier
+from gpo.setup.dry_run import example, shown
 from gpo.setup.engine import load_asking, load_engine
+from gpo.setup.located_run import with_settings_of
 from gpo.setup.start import begun, output_folder
 from gpo.setup.ways_on import ways_on
 from gpo.tasks.splits import check_training_rows
 from gpo.types import InputError, Problem, State
 
-PLACES = ("model", "adapter", "trust_remote_code", "device", "dtype", "threads", "batch_tokens", *SAMPLED_HOW)
-"""Settings of a located run that may differ when pairs are built from it: where the model is and runs."""
 
-
-def run(settings: PairsSettings, ui: Ui, *, resume: Path | None = None) -> Json:
+def run(settings: PairsSettings, ui: Ui, *, resume: Path | None = None, is_dry: bool = False) -> Json:
     """Builds all rows and writes them; returns the counts, with what was left out and why."""
     path = resume or output_folder(settings.output, "pairs", settings.seed)
     if settings.run:
@@ -64,6 +62,8 @@ def run(settings: PairsSettings, ui: Ui, *, resume: Path | None = None) -> Json:
     )
     stored = settings.model_dump()
     source = Path(settings.run) if settings.run else path / "located"
+    if is_dry:
+        return rehearse(settings, source, path, ui)
     with begun(
         "pairs",
         path,
@@ -87,29 +87,37 @@ def run(settings: PairsSettings, ui: Ui, *, resume: Path | None = None) -> Json:
                 raise InputError(why)
             raise FinalError(f"{why}; build from it with others: gpo pairs --run {source}")
         summary = write(folder.path, rows, maker)
-    ui.print(*report(summary))
+    ui.print(*built(summary))
     ui.commands(ways_on("pairs", path, settings, summary))
     return summary
 
 
-def with_settings_of(run: Path, settings: PairsSettings) -> PairsSettings:
-    """The settings with all that the located run fixed; InputError for a flag that contradicts it."""
-    stored = stored_settings(run, "locate")
-    check_stored(LocateSettings, run, stored)
-    for key in settings.model_fields_set & (stored.keys() - {*PLACES, "output", "seed"}):
-        if (value := getattr(settings, key)) not in (stored[key], PairsSettings.model_fields[key].default):
-            flag = key.replace("_", "-")
-            said = f"is {value!r} here and {stored[key]!r} in the run {run}"
-            raise InputError(f"--{flag}: {said}; leave it out")
-    fixed = {key: value for key, value in stored.items() if key not in ("output", "seed")}
-    given = {key: getattr(settings, key) for key in settings.model_fields_set & set(PLACES)}
-    return settings.model_copy(update={**fixed, **given})
+def rehearse(settings: PairsSettings, source: Path, path: Path, ui: Ui) -> Json:
+    """All that is done before weights load; prints and returns the costs and one example."""
+    check_new(path, settings.model_dump())
+    wanted = Wanted(settings, source, path)
+    if wanted.maker is None:
+        found = locate.run(locating(settings, source), ui, is_dry=True)
+    else:
+        kept, recipe = wanted.maker.kept, settings.part(Recipe, resets=False, archived=0)
+        first = [one.rollout for one in kept[:1]]
+        found = example(wanted.asking, None, first[0].state.problem, first, recipe)
+        ui.print(*shown(found, settings.success_at))
+        found |= {"dry_run": True, "problems": len(kept)}
+    filled = of_rollouts(found["problems"], "state", settings.fill, settings.max_tokens)
+    ui.log(f"filling missing sides costs at most {Cost({'states': filled})}")
+    return found | {"cost_of_filling": filled[0]}
+
+
+def locating(settings: PairsSettings, path: Path) -> LocateSettings:
+    """The locate that the pairs are built from."""
+    values = {key: getattr(settings, key) for key in LocateSettings.model_fields}
+    return LocateSettings(**{**values, "rule": rule_for(settings.at, settings.rule), "output": str(path)})
 
 
 def locate_first(settings: PairsSettings, path: Path, ui: Ui) -> None:
     """Runs the locate that the pairs are built from, or what is left of it."""
-    values = {key: getattr(settings, key) for key in LocateSettings.model_fields}
-    located = LocateSettings(**{**values, "rule": rule_for(settings.at, settings.rule), "output": str(path)})
+    located = locating(settings, path)
     found = locate.run(located, ui, resume=path if (path / "run.json").is_file() else None, is_part=True)
     if not found["trajectories"]:
         raise FinalError(
@@ -278,18 +286,3 @@ def write(folder: Path, rows: Rows, maker: Maker) -> Json:
     }
     write_as(folder / "summary.json", PairsSummary.made(summary))
     return summary
-
-
-def report(summary: Json) -> list[RenderableType]:
-    """What was built, what was left out and why, and what it cost."""
-    rows = ", ".join(f"{num} {name}" for name, num in summary["rows"].items())
-    left = "; ".join(f"{num} {name}" for name, num in summary["left_out"].items()) or "nothing"
-    inexact = summary["inexact_text"]
-    return [
-        f"{summary['trajectories']} trajectories, split at: {summary['at']}; rows: {rows}",
-        f"left out: {left}",
-        *told(summary["unjudged"]),
-        *([f"{inexact} pairs whose text does not re-tokenise to the sampled ids"] if inexact else []),
-        terminal.ledger(summary["tokens"]),
-        f"written to {summary['run']}",
-    ]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 
@@ -21,16 +21,21 @@ from gpo.protocols import Policy, Verifier
 from gpo.recipe import Recipe
 from gpo.record import Json, RunFolder, row_lines
 from gpo.record.lines import RowLine
+from gpo.record.new import check_new
 from gpo.record.progress import Recorded, Writer
 from gpo.report import terminal
 from gpo.report.unjudged import told
 from gpo.seeds import derive_seed
 from gpo.setup.data import load_verifier
+from gpo.setup.dry_run import example, shown
 from gpo.setup.engine import check_room, engine_counts, load_asking, sampling, slots, suited
 from gpo.setup.given import given_tasks
 from gpo.setup.start import asked, begun
 from gpo.setup.streamed import is_streamed, noted, open_data, streamed
 from gpo.types import Problem
+
+if TYPE_CHECKING:
+    from gpo.policies.described import DescribedPolicy
 
 Check = Callable[[Sequence[Problem]], None]
 
@@ -55,7 +60,7 @@ def sweep(
         path,
         stored,
         is_resumed=is_resumed,
-        prepare=lambda _: announced(queue(command, settings, path, check), settings, recipe, ui),
+        prepare=lambda _: queue(command, settings, path, check),
         load=lambda _: sampling(settings),
     ) as (folder, found, policy):
         check_room(policy, found.problems)
@@ -67,10 +72,24 @@ def sweep(
     return summary | {"given": found.num_rows, "run": str(path)}
 
 
+def rehearse(
+    command: str, settings: SweepSettings, recipe: Recipe, ui: Ui, path: Path, check: Check = lambda _: None
+) -> Json:
+    """All that the command does before it loads weights; prints and returns its cost and one example."""
+    check_new(path, settings.model_dump())
+    found = queue(command, settings, path, check)
+    cost = announce(found, settings, recipe, ui)
+    task = next(iter(found.tasks))
+    one = example(found.asking, found.verifier, task.problem, task.given, recipe)
+    ui.print(*shown(one, settings.success_at))
+    return {"dry_run": True, "problems": found.num_tasks, "cost": cost.record()} | one
+
+
 @dataclass(frozen=True)
 class Queue:
     """The tasks of a run, and the problems that they are made of, where these are known beforehand."""
 
+    asking: DescribedPolicy
     verifier: Verifier
     fingerprint: dict[str, Any]
     recorded: Recorded
@@ -100,14 +119,16 @@ def queue(command: str, settings: SweepSettings, path: Path, check: Check = lamb
         if isinstance(settings, LocateSettings) and settings.completion_column is not None:
             tasks = given_tasks(found.problems, settings, found.asking, found.verifier)
         num = len(found.problems)
-        return Queue(found.verifier, found.fingerprint, recorded, tasks, num, len(tasks), found.problems)
+        return Queue(
+            found.asking, found.verifier, found.fingerprint, recorded, tasks, num, len(tasks), found.problems
+        )
     verifier, asking = load_verifier(settings), load_asking(settings)
     recorded = Recorded.read(path, command, asking.num_known)
     data, num = open_data(settings)
     next(streamed(data, settings, asking, verifier), None)  # so that the first row is read before the weights
     num = min(num, settings.limit or num)
     rows = streamed(data, settings, asking, verifier)
-    return Queue(verifier, asking.fingerprint, recorded, rows, num, num)
+    return Queue(asking, verifier, asking.fingerprint, recorded, rows, num, num)
 
 
 def _run(
@@ -136,20 +157,20 @@ def _run(
         budget_tokens=(settings.budget_tokens or math.inf) - recorded.tokens,
     )
     writer = Writer(folder, policy, verifier, recorded, settings.success_at, is_evaluation=command == "eval")
-    bound = Bound(recipe, policy.max_tokens, cost_of(queue, settings, recipe))
+    bound = Bound(recipe, policy.max_tokens, announce(queue, settings, recipe, ui))
     reused = [bound.drawn(one.purpose, len(one.action_ids)) for one in recorded.unfinished]
     outlook = Outlook(recipe, policy, is_measured=command in ("sample", "eval"))
     drawn = counter(explorer, policy, sum(reused))
-    with Progress(ui, command, "problems", queue.num_tasks, done=len(done), drawn=drawn) as shown:
-        shown.most = bound.most
+    with Progress(ui, command, "problems", queue.num_tasks, done=len(done), drawn=drawn) as bar:
+        bar.most = bound.most
         tasks = queue.tasks if is_known else noted(folder, queue.tasks)
         for event in explorer.run(task for task in tasks if task.problem.id not in done):
             writer.write(event)
-            shown.most = bound.after(event)
+            bar.most = bound.after(event)
             for note in outlook.after(event):
                 ui.log(f"note: {note}")
             if isinstance(event, Finished):
-                shown.at(shown.done + 1)
+                bar.at(bar.done + 1)
     return writer.totals.summary() | {"fill": _filled(explorer.engine.fill)}
 
 
@@ -168,11 +189,12 @@ def cost_of(queue: Queue, settings: SweepSettings, recipe: Recipe) -> Cost:
     return of_sweep(recipe, num, limit)
 
 
-def announced(queue: Queue, settings: SweepSettings, recipe: Recipe, ui: Ui) -> Queue:
-    """The queue, after saying what it costs at most."""
+def announce(queue: Queue, settings: SweepSettings, recipe: Recipe, ui: Ui) -> Cost:
+    """Says what is left to do costs at most, and returns it."""
+    cost = cost_of(queue, settings, recipe)
     budget = f"; ends near --budget-tokens {settings.budget_tokens:,}" if settings.budget_tokens else ""
-    ui.log(f"costs at most {cost_of(queue, settings, recipe)}{budget}")
-    return queue
+    ui.log(f"costs at most {cost}{budget}")
+    return cost
 
 
 def _filled(fill: Fill) -> Json:

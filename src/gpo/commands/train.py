@@ -9,24 +9,37 @@ from pathlib import Path
 from gpo.command_settings import PreferenceSettings, TrainSettings
 from gpo.console import Ui
 from gpo.record import Json
+from gpo.record.new import check_new
+from gpo.setup.dry_run import example, row_of, shown
 from gpo.setup.start import begun, output_folder
 from gpo.setup.ways_on import ways_on
+from gpo.training.costs import costs, told
 from gpo.training.loop import Learner, Parts, Training, loaded
 from gpo.training.offline import Offline
 from gpo.training.online import Online
 
+AnySettings = TrainSettings | PreferenceSettings
+
 
 def run(
-    settings: TrainSettings | PreferenceSettings, ui: Ui, *, resume: Path | None = None, is_part: bool = False
+    settings: AnySettings,
+    ui: Ui,
+    *,
+    resume: Path | None = None,
+    is_part: bool = False,
+    is_dry: bool = False,
 ) -> Json:
     """Trains until the rounds are done or the token budget is spent; returns the summary.
 
     Where it `is_part` of another command, that one says what comes next.
     """
     learner: Learner = Online(settings) if isinstance(settings, TrainSettings) else Offline(settings)
+    path = resume or output_folder(settings.output, "train", settings.seed)
+    if is_dry:
+        return rehearse(learner, settings, path, ui)
     with begun(
         "train",
-        resume or output_folder(settings.output, "train", settings.seed),
+        path,
         settings.model_dump(),
         is_resumed=resume is not None,
         prepare=partial(Parts, learner),
@@ -37,3 +50,19 @@ def run(
     if not is_part:
         ui.commands(ways_on("train", folder.path, settings, summary))
     return summary
+
+
+def rehearse(learner: Learner, settings: AnySettings, path: Path, ui: Ui) -> Json:
+    """All that is done before the weights load; prints and returns the costs and one example."""
+    check_new(path, settings.model_dump())
+    parts = Parts(learner, None)
+    a_round, whole = costs(settings, learner.recipe, *parts.sizes)
+    for line in told(a_round, whole):
+        ui.log(line)
+    if parts.problems:
+        assert parts.verifier is not None  # noqa: S101 - problems have one
+        one = example(parts.asking, parts.verifier, parts.problems[0], (), learner.recipe)
+    else:
+        one = row_of(parts.asking, learner.given)
+    ui.print(*shown(one, settings.success_at))
+    return {"dry_run": True, "cost": whole.record(), "cost_of_a_round": a_round.record()} | one

@@ -119,7 +119,7 @@ def load_config(source: str, *, trust_remote_code: bool) -> tuple[Any, Any]:
         try:
             return config, GenerationConfig.from_pretrained(source)
         except OSError:  # many models have none; transformers then makes it of the model's own config
-            return config, config.get_text_config()
+            return config, GenerationConfig.from_pretrained(source, "config.json", _from_model_config=True)
 
 
 def checked_source(what: str, name: str | Path) -> str:

@@ -25,6 +25,7 @@ from gpo.recipe import Recipe
 from gpo.record import Json, RunFolder, read_json, row_lines, trained_lines, write_json
 from gpo.setup.data import load_splits, load_verifier
 from gpo.setup.engine import suited
+from gpo.training.costs import costs, told
 from gpo.training.log import Log, check_trackers
 from gpo.training.metrics import Clock
 from gpo.training.summary import report, summarise
@@ -78,12 +79,17 @@ class Parts:
         verifier = load_verifier(settings) if any(sources) else None
         self.checkpoint = folder.last_checkpoint() if folder else None
         asking = load_asking(settings, learner.ranks, self.checkpoint)
-        self.verifier, self.fingerprint = verifier, asking.fingerprint
+        self.asking, self.verifier, self.fingerprint = asking, verifier, asking.fingerprint
         self.problems, self.held_out = load_splits(settings, asking, verifier) if verifier else ([], [])
         learner.read(asking, self.held_out)
         self.memory = read_memory(self.checkpoint / "memory.json") if self.checkpoint else Memory()
         trained = trained_lines(learner.given)
         self.rows = [*row_lines(self.problems), *trained, *row_lines(self.held_out, "held-out")]
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Problems to train on and to evaluate on."""
+        return len(self.problems), len(self.held_out)
 
 
 def loaded(learner: Learner, parts: Parts) -> Weights:
@@ -113,8 +119,8 @@ class Training:
         fingerprint = {k: v for k, v in policy.fingerprint.items() if k != "weights"}
         discarded = folder.take_up(self.settings.model_dump(), fingerprint, self.parts.rows)
         if any(discarded.values()):
-            told = "discarded {rollouts} rollouts and {curves} curves from an incomplete round"
-            self.ui.print(told.format_map(discarded))
+            line = "discarded {rollouts} rollouts and {curves} curves from an incomplete round"
+            self.ui.print(line.format_map(discarded))
         self.run()
         if self.ranks.is_first:
             folder.save("model", partial(save_model, policy))
@@ -132,6 +138,8 @@ class Training:
         lines = self.folder.rounds()
         done = lines[-1]["round"] if lines else 0
         self.log = Log(self.folder, self.settings, self.ui, done, lambda: self.weights.sampler.num_drawn)
+        for line in told(*costs(self.settings, self.recipe, *self.parts.sizes)):
+            self.ui.log(line)
         with self.log.bar:
             if not lines:
                 self.commit(0, self.evaluation())
