@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
@@ -129,6 +129,10 @@ class Ui:
     def live(self) -> AbstractContextManager[Live]:
         """A view that is redrawn in its place on the terminal."""
         return Live(console=self.console, refresh_per_second=4)
+
+    def redrawn(self, render: Callable[[], RenderableType]) -> AbstractContextManager[Live]:
+        """The same on standard error, of what `render` returns each time."""
+        return Live(console=self.progress_console, refresh_per_second=4, get_renderable=render)
 
     def kept(self, unit: str) -> str:
         """How far the command came, as "8 of 10 problems saved"; nothing without a unit or a count."""

@@ -16,7 +16,6 @@ from typing import Any, Self
 
 from rich.columns import Columns
 from rich.console import Group, RenderableType
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
@@ -103,8 +102,7 @@ class Progress:
 
     def __enter__(self) -> Self:
         if self.is_redrawn:
-            console = self.ui.progress_console
-            self._view = Live(console=console, refresh_per_second=4, get_renderable=self.render)
+            self._view = self.ui.redrawn(self.render)
         else:
             threading.Thread(target=self._tell, name="progress", daemon=True).start()
         self._view.__enter__()
