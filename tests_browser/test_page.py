@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -121,9 +124,9 @@ def test_the_filters_and_the_order_decide_what_is_listed(browser, page) -> None:
     browser.open(page, "trajectories")
     num = len(browser.all(".item"))
     assert num > 20
-    texts = [item.text.split("A ")[1].split()[0] for item in browser.all(".item")]
-    effects = [abs(float(text.replace("\u2212", "-"))) for text in texts]
-    assert effects == sorted(effects, reverse=True)
+    texts = [item.text.split("A ")[1] for item in browser.all(".item")]
+    found = [(text.endswith("?"), -abs(float(text.split()[0].replace("\u2212", "-")))) for text in texts]
+    assert found == sorted(found)
     choose(browser, "credible", "yes")
     credible = len(browser.all(".item"))
     choose(browser, "credible", "no")
@@ -136,7 +139,8 @@ def test_the_filters_and_the_order_decide_what_is_listed(browser, page) -> None:
     assert "loosen the filters" in browser.one(".detail").text
     choose(browser, "outcome", "failed")
     assert len(browser.all(".item")) == num
-    choose(browser, "sort by", "unsure")
+    choose(browser, "sort by", "probability")
+    browser.one("#turn").click()
     first = browser.js(
         "return R.data.runs[0].trajectories.map(o => o.critical?.probability ?? 2).sort((a, b) => a - b)[0]"
     )
@@ -145,6 +149,93 @@ def test_the_filters_and_the_order_decide_what_is_listed(browser, page) -> None:
     browser.one("#search").send_keys("no such text anywhere")
     browser.settle()
     assert browser.all(".item") == []
+
+
+def column(browser: Browser, number: int) -> list[str]:
+    return [row.find_elements("css selector", "td")[number].text for row in browser.all(".listing tr.item")]
+
+
+def test_the_table_sorts_by_any_column_both_ways_and_groups_by_question(browser, page) -> None:
+    browser.open(page, "trajectories")
+    browser.one("#isWide").click()
+    heads = [head.text for head in browser.all(".listing th")]
+    for number, name in enumerate(heads):
+        head = browser.all(".listing th button")[number]
+        head.click()
+        first = column(browser, number)
+        assert browser.all(".listing th")[number].get_attribute("aria-sort") in ("ascending", "descending")
+        browser.all(".listing th button")[number].click()
+        again = column(browser, number)
+        assert sorted(first) == sorted(again)
+        if len(set(first)) == len(first):
+            assert again == first[::-1], name
+        if name in ("credible", "P", "steps", "no."):
+            numbers = [int(text.split()[0].replace(",", "")) for text in first]
+            assert numbers == sorted(numbers, reverse=True), name
+    browser.one("#isGrouped").click()
+    questions = browser.js("return new Set(R.data.runs[0].trajectories.map(o => o.question)).size")
+    assert len(browser.all(".listing tr.group")) == questions
+    browser.press(Keys.ARROW_RIGHT)
+    assert len(browser.all(".listing tr.item.on")) == 1
+    browser.one("#isWide").click()
+    browser.one("#isGrouped").click()
+
+
+def grabbed(browser: Browser, button: str) -> str:
+    """The text of the file that the button would save."""
+    browser.js(
+        "window.saved = null; R.download = (name, type, text) => { window.saved = [name, type, text] };"
+        f"[...document.querySelectorAll('.downloads button')].find(b => b.textContent === '{button}').click()"
+    )
+    return browser.js("return window.saved[2]")
+
+
+FORMULAS = ("=1+1", "+1", "-1+1", "@SUM(1)", "\t=1", '"=1"', "\uff1d1", "|cmd", "%00", " \n=cmd|'/c calc'!A0")
+
+
+def test_what_is_listed_is_saved_as_csv_without_formulas_and_as_json_letter_by_letter(
+    browser, tmp_path
+) -> None:
+    lines = [
+        curve(i, text, text, [f"{text}\n", 'b, "c"\n', f"\u202e{text}"], round=i)
+        for i, text in enumerate(FORMULAS)
+    ]
+    browser.open(report(write_run(tmp_path / "formulas", lines, [])), "trajectories")
+    rows = list(csv.DictReader(io.StringIO(grabbed(browser, "CSV"), newline="")))
+    assert len(rows) == len(FORMULAS)
+    for row in rows:
+        texts = [row[name] for name in ("question", "expected", "trace", "step_text", "problem", "run")]
+        assert not [text for text in texts if re.match(r"[\s'\"]*[=+\-@\uff1d|%]", text) and text[0] != "'"]
+        assert "\u202e" not in row["trace"]
+    assert {row["question"].lstrip("'").strip() for row in rows} == {text.strip() for text in FORMULAS}
+    assert {row["advantage"] for row in rows} == {"-0.85"}
+    text = grabbed(browser, "JSON")
+    assert "\u202e" not in text
+    assert {tuple(one["steps"]) for one in json.loads(text)} == {tuple(line["steps"]) for line in lines}
+    browser.one("#search").send_keys("no such text")
+    assert json.loads(grabbed(browser, "JSON")) == []
+
+
+def test_a_trace_is_copied_as_it_is(browser, page) -> None:
+    browser.open(page, "trajectories")
+    browser.js("navigator.clipboard.writeText = (text) => { window.copied = text; return Promise.resolve() }")
+    browser.one(".verdict button").click()
+    browser.wait("window.copied")
+    assert browser.one(".verdict button").text == "copied"
+    assert browser.js("const o = R.listed()[0].one; return window.copied === o.given + o.steps.join('')")
+
+
+def test_a_long_list_grows_as_it_is_scrolled_and_holds_what_is_chosen(browser, tmp_path) -> None:
+    lines = [curve(i, f"question {i}", "a", ["a\n", "b\n", "c"]) for i in range(450)]
+    browser.open(report(write_run(tmp_path / "many", lines, [])), "trajectories")
+    assert len(browser.all(".item")) == 200
+    browser.js("const list = document.querySelector('.list'); list.scrollTop = list.scrollHeight")
+    browser.wait("document.querySelectorAll('.item').length === 400")
+    last = browser.js("const o = R.listed().at(-1); return `trajectories/${o.r}/${o.one.row}`")
+    browser.open(browser_page := tmp_path / "many.html", last)
+    assert browser_page.is_file()
+    assert len(browser.all(".item")) == 450
+    assert browser.one(".item.on").is_displayed()
 
 
 def test_pointing_at_a_step_marks_the_charts_and_pointing_at_a_chart_marks_the_step(browser, page) -> None:

@@ -1,4 +1,4 @@
-"""`gpo report RUN... -o FILE`: one or more runs as one HTML page that needs nothing else."""
+"""`gpo report RUN... -o FILE`: runs as one HTML page that needs nothing else; --live serves it meanwhile."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from pathlib import Path
 
 import click
 
-from gpo import tasks, verifiers
+from gpo import objects, tasks, verifiers
 from gpo.commands import JSON, UsablePath, finish
 from gpo.console import Ui
 from gpo.files import write_whole
-from gpo.record import Json, outputs
-from gpo.report import page
+from gpo.record import Json, is_running, outputs
+from gpo.report import index, page
 from gpo.report.figures import Run
-from gpo.report.reading import read_runs, rollouts
+from gpo.report.live import Followed, Server
+from gpo.report.reading import read_run, read_runs, rollouts
 from gpo.report.views import Limits, Sources, page_data
 from gpo.search import CREDIBLE
 from gpo.types import InputError
@@ -27,29 +28,89 @@ from gpo.visible import printable
 def run(paths: Sequence[Path], output: Path, num_trajectories: int, ui: Ui) -> Json:
     """Writes the page; returns its path, size, and what of the runs is in it."""
     outputs.check_file(output, is_report, "report.html")
+    limits = Limits(num_trajectories, page.room(), CREDIBLE)
+    if len(paths) == 1 and is_folder_of_runs(paths[0]):
+        return indexed(paths[0], output, limits, ui)
     runs = read_runs(paths)
-    data = page_data(runs, Sources(rollouts, reader_of), Limits(num_trajectories, page.room(), CREDIBLE))
-    names = ", ".join(printable(run.name) for run in runs)
-    content = page.render(f"gpo report: {names}", data).encode()
-    try:
-        write_whole(output, content)
-    except OSError as error:
-        raise InputError(f"--output {output}: cannot be written ({error.strerror})") from None
+    data = page_data(runs, SOURCES, limits)
+    num_bytes = write(output, ", ".join(printable(run.name) for run in runs), data)
     num_shown = sum(len(run["trajectories"]) for run in data["runs"])
     for note in data["notes"]:
         ui.print(f"note: {note}")
     ui.print(
         f"{num_shown} trajectories of {', '.join(str(run.path) for run in runs)}; "
-        f"{len(content) / 1e6:.1f} MB written to {output}"
+        f"{num_bytes / 1e6:.1f} MB written to {output}"
     )
     return {
         "output": str(output),
-        "bytes": len(content),
+        "bytes": num_bytes,
         "runs": [str(run.path) for run in runs],
         "trajectories": num_shown,
         "located": sum(len(run.curves) for run in runs),
         "notes": data["notes"],
     }
+
+
+def indexed(folder: Path, output: Path, limits: Limits, ui: Ui) -> Json:
+    """Writes the page of all runs in a folder, with a table of them and the report of each."""
+    paths = list(index.found(folder))
+    if not paths:
+        raise InputError(f"{folder}: holds no run.json, so it is not a run, and no run is in it")
+    rows = (index.row(path, str(path.relative_to(folder)), state_of, CREDIBLE) for path in paths)
+    data = index.index_data(rows, SOURCES, limits)
+    num_bytes = write(output, f"runs in {printable(folder.resolve().name)}", data)
+    ui.print(
+        f"{len(paths)} runs of {folder}, {len(data['reports'])} of them with a report; "
+        f"{num_bytes / 1e6:.1f} MB written to {output}"
+    )
+    return {"output": str(output), "bytes": num_bytes, "runs": [str(path) for path in paths]}
+
+
+def write(output: Path, title: str, data: Json) -> int:
+    """Writes the page whole or not at all; returns its bytes."""
+    content = page.render(f"gpo report: {title}", data).encode()
+    try:
+        write_whole(output, content)
+    except OSError as error:
+        raise InputError(f"--output {output}: cannot be written ({error.strerror})") from None
+    return len(content)
+
+
+def live(path: Path, num_trajectories: int, port: int, ui: Ui) -> Json:
+    """Serves the page of a run on this machine, and follows the run, until it is interrupted."""
+    limits = Limits(num_trajectories, page.room(), CREDIBLE)
+
+    def make() -> Json:
+        going = is_running(path)  # before reading: what is written in between is then read too
+        data = page_data([read_run(path, may_be_empty=True)], SOURCES, limits)
+        return data | {"is_running": going}
+
+    read_run(path, may_be_empty=True)
+    with Server(Followed(make, lambda: stamp(path)), port) as server:
+        ui.print(f"following {path}; Ctrl-C ends this, and the run goes on")
+        ui.line(server.url)
+        with suppress(KeyboardInterrupt):  # looking away is no error
+            server.serve_forever(poll_interval=0.2)
+    return {"run": str(path), "url": server.url, "running": is_running(path)}
+
+
+def stamp(path: Path) -> str:
+    """What differs when the run has written, begun or ended."""
+    files = [one.stat() for one in sorted(path.rglob("*.jsonl"))]
+    return ",".join([*(f"{one.st_size}.{one.st_mtime_ns}" for one in files), str(is_running(path))])
+
+
+def is_folder_of_runs(path: Path) -> bool:
+    return path.is_dir() and not (path / "run.json").exists()
+
+
+def is_report(head: bytes) -> bool:
+    """Whether a file that begins so is a page of this command, of any version."""
+    return head.startswith(b"<!doctype html>") and b"<title>gpo report: " in head
+
+
+def state_of(path: Path) -> str:
+    return objects.read_run(path).state
 
 
 def reader_of(run: Run) -> Callable[[str], str | None]:
@@ -70,23 +131,38 @@ def reader_of(run: Run) -> Callable[[str], str | None]:
     return answer
 
 
-def is_report(head: bytes) -> bool:
-    """Whether a file that begins so is a page of this command, of any version."""
-    return head.startswith(b"<!doctype html>") and b"<title>gpo report: " in head
+SOURCES = Sources(rollouts, reader_of)
 
 
 @click.command("report")
-@click.argument("runs", type=UsablePath(), nargs=-1, required=True)
-@click.option(
-    "--output", "-o", type=UsablePath(), default=Path("report.html"), show_default=True, help="File to write"
-)
+@click.argument("runs", type=UsablePath(), nargs=-1, required=True, metavar="RUN... | FOLDER")
+@click.option("--output", "-o", type=UsablePath(), default=None, help="File to write  [default: report.html]")
 @click.option(
     "--trajectories",
     type=click.IntRange(min=1),
     default=2000,
     show_default=True,
-    help="Trajectories to list, of all runs together; those with a credible step first, then a random sample",
+    help="Trajectories to list, of all runs together; those with a credible step come first",
+)
+@click.option("--live", "is_live", is_flag=True, help="Serve the page on this machine, and follow the run")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=None, help="Port of --live; by default a free one"
 )
 @click.option("--json", "as_json", is_flag=True, help=JSON)
-def command(runs: tuple[Path, ...], output: Path, trajectories: int, as_json: bool) -> None:
-    finish(run(runs, output, trajectories, Ui(as_json)), as_json)
+def command(
+    runs: tuple[Path, ...],
+    output: Path | None,
+    trajectories: int,
+    is_live: bool,
+    port: int | None,
+    as_json: bool,
+) -> None:
+    ui = Ui(as_json)
+    if not is_live:
+        if port is not None:
+            raise InputError("--port: has no effect without --live; leave it out")
+        return finish(run(runs, output or Path("report.html"), trajectories, ui), as_json)
+    if output is not None or len(runs) > 1:
+        what = f"--output {output}" if output is not None else f"{len(runs)} runs"
+        raise InputError(f"--live: serves the page of one run and writes no file, and {what} is given")
+    return finish(live(runs[0], trajectories, port or 0, ui), as_json)

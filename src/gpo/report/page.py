@@ -25,9 +25,13 @@ SCRIPTS = (
     "overview.js",
     "steps.js",
     "rollouts.js",
+    "table.js",
+    "listing.js",
     "trajectories.js",
     "compare.js",
+    "runs.js",
     "main.js",
+    "live.js",
 )
 STYLES = ("vendor/katex.min.css", "page.css")
 
@@ -46,14 +50,14 @@ def room() -> int:
     return MAX_BYTES - sum(len(asset(name).encode()) for name in (*SCRIPTS, *STYLES, "page.html")) - 20_000
 
 
-def render(title: str, data: dict[str, Any]) -> str:
-    """The page."""
+def render(title: str, data: dict[str, Any], *, is_live: bool = False) -> str:
+    """The page; a live one may ask where it came from for new data, and for nothing else."""
     scripts, styles = [asset(name) for name in SCRIPTS], [asset(name) for name in STYLES]
     policy = (
         f"default-src 'none'; script-src {' '.join(map(csp_hash, scripts))}; "
         f"style-src {' '.join(map(csp_hash, styles))}; font-src data:; img-src data:; "
         "base-uri 'none'; form-action 'none'"
-    )
+    ) + ("; connect-src 'self'" if is_live else "")
     # Autoescape is on: only the package's own files are taken as they are.
     template = Environment(autoescape=True).from_string(asset("page.html"))
     return template.render(

@@ -44,12 +44,12 @@ def _named(run: Run, runs: Sequence[Run]) -> Run:
     return Run(name, run.path, run.command, run.settings, run.rounds, run.curves)
 
 
-def read_run(path: Path) -> Run:
+def read_run(path: Path, *, may_be_empty: bool = False) -> Run:
     """The run at `path`; of `gpo pairs` the located run inside it. InputError if there is nothing to show."""
     run = stored_run(path)
     command, settings = run.command, run.settings
     if command == "pairs" and (path / "located" / "run.json").is_file():
-        return read_run(path / "located")
+        return read_run(path / "located", may_be_empty=may_be_empty)
     if command not in LOCATING:
         raise InputError(f"{path}: is a run of `gpo {command}`, which locates nothing; see `gpo show`")
     check_shown(path, settings)
@@ -57,7 +57,7 @@ def read_run(path: Path) -> Run:
         tuple(read_lines(path / "problems.jsonl", ProblemLine))
     )
     curves = tuple(read_lines(path / "curves.jsonl", CurveLine))
-    if not rounds and not curves:
+    if not rounds and not curves and not may_be_empty:
         raise InputError(
             f"{path}: this run of `gpo {command}` has nothing complete yet; wait, or continue with --resume"
         )

@@ -17,11 +17,14 @@ from gpo.seeds import json_digest
 
 Json = dict[str, Any]
 
-EVIDENCE_FRAC = 0.5
+EVIDENCE_FRAC = 0.3
 """Share of the bytes for continuations when trajectories are too many or too long to show all."""
 
 KEPT_FRAC = 4
 """Characters of continuations that are kept in memory, in multiples of the bytes."""
+
+MOST_COMPARED = 300
+"""Trajectories of a run on which the rules are compared: every rule draws from a posterior anew."""
 
 MAX_STEP_CHARACTERS = 40_000
 SHOWN_SETTINGS = ("model", "task", "data", "rule", "search", "splitter", "max_tokens", "seed")
@@ -51,8 +54,8 @@ def page_data(runs: Sequence[Run], sources: Sources, limits: Limits) -> Json:
     chosen = _chosen(runs, limits)
     data: Json = {"runs": [], "notes": [], "credible_at": limits.credible_at, "rules": list(VALUE_RULES)}
     for run, rows in zip(runs, chosen, strict=True):
-        found = {row: picks(run.curves[row], run.search, run.num_values) for row in rows}
-        shown = _run(run, rows, found, limits.credible_at)
+        found = {row: picks(run.curves[row], run.search, run.num_values) for row in rows[:MOST_COMPARED]}
+        shown = _run(run, sorted(rows), found, limits.credible_at)
         data["runs"].append(shown)
         missed = counted(line.model_dump() for line in run.rounds)
         data["notes"] += [f"{run.name}: {one}" for one in told(missed)]
@@ -61,7 +64,7 @@ def page_data(runs: Sequence[Run], sources: Sources, limits: Limits) -> Json:
             data["notes"].append(
                 f"{run.name}: {len(rows):,} of {len(run.curves):,} located trajectories are listed: "
                 f"{num_credible:,} of the {shown['credible']:,} with a credible step, and others drawn at "
-                "random; the overview counts all of them, but for the rules"
+                "random; the overview counts all of them, but the rules on {MOST_COMPARED} at most"
             )
     left = _add_evidence(data, runs, chosen, sources, limits)
     if left:
@@ -74,7 +77,7 @@ def is_credible(line: CurveLine, credible_at: float) -> bool:
 
 
 def _chosen(runs: Sequence[Run], limits: Limits) -> list[list[int]]:
-    """Rows of each run, in its order: those with a credible step, then others at random.
+    """Rows of each run: those with a credible step, then others at random.
 
     The same trajectories of all runs as far as they share them.
     """
@@ -92,7 +95,7 @@ def _chosen(runs: Sequence[Run], limits: Limits) -> list[list[int]]:
             if size > room and rows:
                 break
             rows.append(row)
-        chosen.append(sorted(rows))
+        chosen.append(rows)
     return chosen
 
 
@@ -112,7 +115,7 @@ def _run(run: Run, rows: Sequence[int], found: dict[int, Picks], credible_at: fl
         "named": sum(line.critical is not None for line in run.curves),
         "credible": sum(is_credible(line, credible_at) for line in run.curves),
         "failed": sum(line.reward < run.success_at for line in run.curves),
-        "trajectories": [_trajectory(run, row, found[row]) for row in rows],
+        "trajectories": [_trajectory(run, row, found.get(row, {})) for row in rows],
     }
 
 
@@ -157,22 +160,21 @@ def _add_evidence(
 
     Those with a credible step come first: they share all the room, and the others what is left of it.
     """
-    room = limits.num_bytes - len(encoded(data))
     waiting = []
     for run, rows, shown in zip(runs, chosen, data["runs"], strict=True):
         if not rows:
             continue
-        order = sorted(rows, key=lambda row: not is_credible(run.curves[row], limits.credible_at))
-        lines = [run.curves[row] for row in order]
+        lines = [run.curves[row] for row in rows]
         evidence = Evidence.wanted_by(
             lines, run.success_at, sources.reader(run), KEPT_FRAC * limits.num_bytes
         )
         for rollout in sources.rollouts(run):
             evidence.offer(rollout)
-        for row, trajectory in zip(rows, shown["trajectories"], strict=True):
+        for row, trajectory in zip(sorted(rows), shown["trajectories"], strict=True):
             trajectory["said"] = evidence.said_by(run.curves[row])
             trajectory["pivots"] = evidence.pivots_of(run.curves[row], is_right=trajectory["right"])
             waiting.append((trajectory, run.curves[row], evidence))
+    room = limits.num_bytes - len(encoded(data))
     left = 0
     for is_wanted in (True, False):
         some = [one for one in waiting if is_credible(one[1], limits.credible_at) == is_wanted]

@@ -106,16 +106,17 @@
       let now = 0;
       const choose = (k) => {
         now = k;
+        upTo(k + 1);
         [...table.tBodies[0].rows].forEach((line, i) => line.classList.toggle("on", i === k));
         show(detail, rows[k], isRuns);
       };
-      rows.forEach((row, k) => {
-        table.tBodies[0].append(R.h("tr", { onclick: () => choose(k) },
+      const scroller = R.h("div.scroll.tall", null, table);
+      const upTo = R.growing(table.tBodies[0], scroller, rows.map((row, k) => () =>
+        R.h("tr", { onclick: () => choose(k) },
           R.h("td", null, R.h("button.link", { type: "button" }, R.short(row.one).slice(0, 80))),
-          row.columns.map((column) => R.h(`td.number${isSame(row, column) || column.isApart ? "" : ".differs"}${column.isApart ? ".hint" : ""}`, null, column.step ?? "–"))));
-      });
+          row.columns.map((column) => R.h(`td.number${isSame(row, column) || column.isApart ? "" : ".differs"}${column.isApart ? ".hint" : ""}`, null, column.step ?? "–")))));
       body.replaceChildren(R.h("p", null, summary(rows)),
-        R.h("div.scroll.tall", null, table), detail);
+        scroller, detail);
       choose(0);
       R.nextTrajectory = (by) => choose(Math.max(0, Math.min(rows.length - 1, now + by)));
     };

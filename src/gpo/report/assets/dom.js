@@ -1,7 +1,8 @@
 // Elements, numbers and text. Everything that comes from data becomes a text node here, never markup.
 "use strict";
 const R = {};
-R.data = JSON.parse(document.getElementById("data").textContent);
+R.all = JSON.parse(document.getElementById("data").textContent);
+R.data = R.all.runs ? R.all : null; // of an index: the report that is chosen
 
 // h("p.note", {title: ""}, "text", child): strings become text nodes, null and false are passed over.
 R.h = (name, attributes, ...children) => {
@@ -36,11 +37,16 @@ R.plural = (number, noun) => `${R.count(number)} ${number === 1 ? noun : noun.en
 
 // What a question has beyond the beginning that all questions share, for lists.
 {
-  const questions = R.data.runs.flatMap((run) => run.trajectories.map((one) => (one.question || one.problem).replace(/\s+/g, " ")));
-  let common = questions.length > 1 ? questions[0] : "";
-  for (const text of questions) while (!text.startsWith(common)) common = common.slice(0, -1);
-  const start = common.length >= 16 ? common.lastIndexOf(" ") + 1 : 0;
+  let [known, start] = [null, 0];
+  const find = () => {
+    known = R.data;
+    const questions = R.data.runs.flatMap((run) => run.trajectories.map((one) => (one.question || one.problem).replace(/\s+/g, " ")));
+    let common = questions.length > 1 ? questions[0] : "";
+    for (const text of questions) while (!text.startsWith(common)) common = common.slice(0, -1);
+    start = common.length >= 16 ? common.lastIndexOf(" ") + 1 : 0;
+  };
   R.short = (one) => {
+    if (known !== R.data) find();
     const text = (one.question || one.problem).replace(/\s+/g, " ");
     return R.visible((start && start < text.length ? `… ${text.slice(start)}` : text).slice(0, 100));
   };

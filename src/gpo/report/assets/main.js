@@ -2,26 +2,59 @@
 "use strict";
 {
   const VIEWS = { overview: ["Overview", R.overview], trajectories: ["Trajectories", R.trajectories], compare: ["Compare", R.compare] };
+  const INDEX = { runs: ["Runs", R.runs] };
+  let at = ""; // of an index: the run that is chosen, as its addresses begin
   const view = document.getElementById("view");
   const tabs = document.getElementById("tabs");
 
+  R.address = (...parts) => `#${at}${parts.join("/")}`;
   let isSearching = false;
 
+  const choose = (number) => {
+    const data = number == null ? null : R.all.reports[number]?.data;
+    at = data ? `r${number}/` : "";
+    if (data === R.data) return;
+    R.data = data ?? null;
+    Object.assign(R.listState, { run: "all", outcome: "all", sure: "all", text: "", at: null });
+  };
+  const about = () => {
+    document.getElementById("names").textContent = R.data ? R.data.runs.map((run) => R.visible(run.name)).join(" · ") : "";
+    document.getElementById("notes").replaceChildren(...(R.data?.notes ?? []).map((note) => R.h("p.note", null, R.visible(note))));
+    const views = { ...(R.all.index ? INDEX : {}), ...(R.data ? VIEWS : {}) };
+    tabs.replaceChildren(...Object.entries(views).map(([name, [label]]) => {
+      const tab = R.h("a", { href: name === "runs" ? "#runs" : R.address(name) }, label);
+      tab.dataset.view = name;
+      return tab;
+    }));
+  };
   const go = () => {
-    const [name, ...rest] = location.hash.slice(1).split("/");
-    const shown = Object.hasOwn(VIEWS, name) ? name : "overview";
+    let [name, ...rest] = location.hash.slice(1).split("/");
+    if (R.all.index) {
+      const isRun = /^r\d+$/.test(name);
+      choose(isRun ? Number(name.slice(1)) : null);
+      if (isRun) [name, ...rest] = rest;
+    }
+    const shown = !R.data ? "runs" : Object.hasOwn(VIEWS, name) ? name : "overview";
     R.link = R.nextTrajectory = null;
+    about();
     view.replaceChildren();
     view.className = shown;
-    VIEWS[shown][1](view, rest);
+    (VIEWS[shown] ?? INDEX[shown])[1](view, rest);
     for (const tab of tabs.children) {
       if (tab.dataset.view === shown) tab.setAttribute("aria-current", "page"); else tab.removeAttribute("aria-current");
     }
     window.scrollTo(0, 0);
     if (isSearching && shown === "trajectories") toSearch();
   };
+  // The same place with other data.
+  R.refresh = (data) => {
+    const height = window.scrollY;
+    R.all = R.data = data;
+    go();
+    window.scrollTo(0, height);
+  };
 
-  const KEYS = [["1 2 3", "overview, trajectories, compare"], ["↑ ↓ or k j", "step before, step after"], ["← → or h l", "trajectory before, after"],
+  const KEYS = [["1 2 3", "the views from the left"], ["↑ ↓ or k j", "step before, step after"], ["← → or h l", "trajectory before, after"],
     ["c", "to the critical step"], ["/", "search the trajectories"], ["t", "light or dark"], ["?", "these keys"]];
   const help = document.getElementById("help");
   help.append(R.h("h2", null, "Keys"), R.h("dl", null, KEYS.flatMap(([key, text]) => [R.h("dt", null, R.h("kbd", null, key)), R.h("dd", null, text)])),
@@ -49,11 +82,12 @@
   };
   const search = () => {
     if (view.className === "trajectories") return toSearch();
+    if (!R.data) return;
     isSearching = true; // until that view is there
-    location.hash = "trajectories";
+    location.hash = R.address("trajectories");
   };
   const actions = {
-    1: () => { location.hash = "overview"; }, 2: () => { location.hash = "trajectories"; }, 3: () => { location.hash = "compare"; },
+    1: () => tabs.children[0]?.click(), 2: () => tabs.children[1]?.click(), 3: () => tabs.children[2]?.click(), 4: () => tabs.children[3]?.click(),
     ArrowUp: () => stepBy(-1), k: () => stepBy(-1), ArrowDown: () => stepBy(1), j: () => stepBy(1),
     ArrowLeft: () => R.nextTrajectory?.(-1), h: () => R.nextTrajectory?.(-1), ArrowRight: () => R.nextTrajectory?.(1), l: () => R.nextTrajectory?.(1),
     c: toCritical, "/": search, t: theme, "?": () => help.showModal(),
@@ -70,15 +104,8 @@
     actions[event.key]();
   });
 
-  document.getElementById("names").textContent = R.data.runs.map((run) => R.visible(run.name)).join(" · ");
   document.getElementById("theme").addEventListener("click", theme);
   document.getElementById("keys").addEventListener("click", () => help.showModal());
-  document.getElementById("notes").append(...R.data.notes.map((note) => R.h("p.note", null, R.visible(note))));
-  for (const [name, [label]] of Object.entries(VIEWS)) {
-    const tab = R.h("a", { href: `#${name}` }, label);
-    tab.dataset.view = name;
-    tabs.append(tab);
-  }
   window.addEventListener("hashchange", go);
   go();
 }

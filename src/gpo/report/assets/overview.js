@@ -136,7 +136,7 @@
     };
     return R.h("figure.chart", null,
       R.h("figcaption", null, "How often two rules name the same step",
-        R.h("small", null, "over the trajectories shown here, from the same rollouts")),
+        R.h("small", null, `over ${R.plural(sum("named", 1, 1), "trajectory")}, from the same rollouts`)),
       R.h("div.scroll", null, R.h("table.matrix", null,
         R.h("thead", null, R.h("tr", null, R.h("th"), names.map((name) => R.h("th", null, name)))),
         R.h("tbody", null, names.map((name, a) => R.h("tr", null, R.h("th", null, name), names.map((_, b) => cell(a, b))))))),
@@ -151,11 +151,11 @@
     if (!all.length) return null;
     const title = credible.length ? "Where it broke most surely" : "No step is credible; the likeliest so far";
     const more = "More rollouts make it surer (--search-traces). Where no value is above 0, no step can lower it: raise --max-tokens, or take other problems or another model.";
-    return R.h("section", null, R.h("div.head", null, R.h("h2", null, title), R.h("a", { href: "#trajectories" }, "all trajectories →")),
+    return R.h("section", null, R.h("div.head", null, R.h("h2", null, title), R.h("a", { href: R.address("trajectories") }, "all trajectories →")),
       !credible.length && R.h("p", null, more),
       R.h("ol.breaks", null, (credible.length ? credible : all).slice(0, 4).map(({ one, r }) => {
         const i = one.critical.index;
-        return R.h("li", null, R.h(`a.break${R.isCredible(one) ? "" : ".unsure"}`, { href: `#trajectories/${r}/${one.row}` },
+        return R.h("li", null, R.h(`a.break${R.isCredible(one) ? "" : ".unsure"}`, { href: R.address("trajectories", r, one.row) },
           R.h("span.where", null, `step ${i} of 0 to ${one.steps.length - 1}`, R.spark(one)),
           R.h("q", null, R.visible(one.steps[i].trim().slice(0, 120)) || "(blank)"),
           R.h("span.change", null, `V ${R.num(one.values[i])} → ${R.num(one.values[i + 1])}`, R.h("small", null, `${R.percent(one.critical.credibility)} credible`))));
