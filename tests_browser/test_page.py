@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,10 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
 from gpo.cli import main
+from gpo.commands.report import reader_of, stamp
+from gpo.report import live
+from gpo.report.reading import read_run, rollouts
+from gpo.report.views import Limits, Sources, page_data
 
 VIEWS = ("overview", "trajectories", "compare")
 IMAGES = Path(__file__).parent.parent / "docs" / "img"
@@ -430,6 +435,80 @@ def test_a_histogram_of_few_counts_marks_every_whole_number_once(browser, tmp_pa
         ' [aria-label="y-axis tick label"] text\')].map(e => e.textContent)'
     )
     assert labels == [str(i) for i in range(num + 1)]
+
+
+def test_an_index_leads_to_each_report_and_back_and_saves_its_table(browser, tmp_path) -> None:
+    folder = tmp_path / "all"
+    folder.mkdir()
+    for name, num in (("first", 1), ("second", 3)):
+        lines = [curve(i, f"{name} {i}", "6", ["a\n", "b\n", "c"]) for i in range(num)]
+        write_run(folder / name, lines, [], model="=1+1", task=f"own-{name}")
+    write_run(folder / "torn", [], [])
+    (folder / "torn" / "curves.jsonl").write_text('{"round": "</script><img src=x>"}\n')
+    browser.open(report(folder))
+    assert [row.find_elements("css selector", "td")[0].text for row in browser.all(".runs tbody tr")] == [
+        "first", "second", "torn",
+    ]  # fmt: skip
+    assert "damaged" in browser.all(".runs tbody tr")[2].text
+    assert "curves.jsonl: row 1" in browser.one(".note").text
+    heads = [head.text for head in browser.all(".runs th")]
+    browser.all(".runs th button")[heads.index("located")].click()
+    assert browser.all(".runs tbody tr")[0].text.startswith("second")
+    saved = list(csv.DictReader(io.StringIO(grabbed(browser, "CSV"), newline="")))
+    assert [(row["run"], row["model"], row["located"]) for row in saved] == [
+        ("second", "'=1+1", "3"), ("first", "'=1+1", "1"), ("torn", "", ""),
+    ]  # fmt: skip
+    browser.all(".runs a")[0].click()
+    browser.wait("document.querySelector('main').className === 'overview'")
+    assert browser.one("#names").text == "second"
+    browser.press("3")
+    assert browser.one("nav a[aria-current]").text == "Trajectories"
+    assert len(browser.all(".item")) == 3
+    browser.press(Keys.ARROW_RIGHT)
+    assert browser.js("return location.hash").startswith("#r1/trajectories/0/")
+    browser.press("1")
+    assert len(browser.all(".runs tbody tr")) == 3
+    assert browser.logs() == []
+
+
+def test_a_live_page_follows_its_run_asks_only_its_server_and_says_when_that_ended(browser, tmp_path) -> None:
+    run = write_run(tmp_path / "run", [curve(0, "q 0", "6", ["a\n", "b\n", "c"])], [])
+
+    def make() -> dict:
+        limits = Limits(100, 1_000_000, 0.9)
+        data = page_data([read_run(run, may_be_empty=True)], Sources(rollouts, reader_of), limits)
+        return data | {"is_running": True}
+
+    server = live.Server(live.Followed(make, lambda: stamp(run)), 0)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        browser.requests()
+        browser.driver.get(server.url)
+        browser.wait("document.querySelector('.tile')")
+        assert browser.one(".live").text == "live"
+        assert browser.one(".tile strong").text == "1"
+        more = [curve(i, f"q {i}", "6", ["a\n", "b\n", "c"]) for i in range(3)]
+        (run / "curves.jsonl").write_text("".join(json.dumps(one) + "\n" for one in more))
+        browser.wait("document.querySelector('.tile strong').textContent === '3'")
+        browser.press("2")
+        assert len(browser.all(".item")) == 3
+        more += [curve(3, "q 3", "6", ["a\n", "b\n", "c"])]
+        (run / "curves.jsonl").write_text("".join(json.dumps(one) + "\n" for one in more))
+        browser.wait("document.querySelector('.live button')")
+        assert len(browser.all(".item")) == 3
+        browser.one(".live button").click()
+        assert len(browser.all(".item")) == 4
+        assert {url.split("#")[0].split("?")[0] for url in browser.requests()} <= {
+            server.url,
+            f"{server.url}data",
+        }
+        assert browser.logs() == []
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    browser.wait("document.querySelector('.live').textContent === 'no longer served'")
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -33,7 +33,7 @@ COMMANDS = {
     "eval": "Measure a model's success rate.",
     "show": "Show a run: its rounds, and a trajectory step by step; or compare several.",
     "runs": "List the runs in a folder: command, model, task, figures and state.",
-    "report": "Write runs as one HTML page: where reasoning broke, and what else was sampled there.",
+    "report": "Write runs, or a folder of runs, as one HTML page that shows where reasoning broke.",
     "watch": "Follow a run live.",
     "doctor": "Show versions, devices and extras, and what is known not to work together.",
     "data": "Check a benchmark (data check TASK), or a training file against it (data overlap FILE).",

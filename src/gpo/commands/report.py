@@ -135,7 +135,7 @@ SOURCES = Sources(rollouts, reader_of)
 
 
 @click.command("report")
-@click.argument("runs", type=UsablePath(), nargs=-1, required=True, metavar="RUN... | FOLDER")
+@click.argument("runs", type=UsablePath(), nargs=-1, required=True)
 @click.option("--output", "-o", type=UsablePath(), default=None, help="File to write  [default: report.html]")
 @click.option(
     "--trajectories",
