@@ -17,11 +17,15 @@
     R.data = data ?? null;
     Object.assign(R.listState, { run: "all", outcome: "all", sure: "all", text: "", at: null });
   };
+  // Those that have something to show: where nothing is located there is an overview alone.
+  const views = () => ({
+    ...(R.all.index ? INDEX : {}),
+    ...(!R.data ? {} : R.data.runs.some((run) => run.trajectories.length) ? VIEWS : { overview: VIEWS.overview }),
+  });
   const about = () => {
     document.getElementById("names").textContent = R.data ? R.data.runs.map((run) => R.visible(run.name)).join(" · ") : "";
     document.getElementById("notes").replaceChildren(...(R.data?.notes ?? []).map((note) => R.h("p.note", null, R.visible(note))));
-    const views = { ...(R.all.index ? INDEX : {}), ...(R.data ? VIEWS : {}) };
-    tabs.replaceChildren(...Object.entries(views).map(([name, [label]]) => {
+    tabs.replaceChildren(...Object.entries(views()).map(([name, [label]]) => {
       const tab = R.h("a", { href: name === "runs" ? "#runs" : R.address(name) }, label);
       tab.dataset.view = name;
       return tab;
@@ -34,12 +38,12 @@
       choose(isRun ? Number(name.slice(1)) : null);
       if (isRun) [name, ...rest] = rest;
     }
-    const shown = !R.data ? "runs" : Object.hasOwn(VIEWS, name) ? name : "overview";
+    const shown = !R.data ? "runs" : name !== "runs" && Object.hasOwn(views(), name) ? name : "overview";
     R.link = R.nextTrajectory = null;
     about();
     view.replaceChildren();
     view.className = shown;
-    (VIEWS[shown] ?? INDEX[shown])[1](view, rest);
+    views()[shown][1](view, rest);
     for (const tab of tabs.children) {
       if (tab.dataset.view === shown) tab.setAttribute("aria-current", "page"); else tab.removeAttribute("aria-current");
     }
@@ -77,12 +81,14 @@
   const toSearch = () => {
     isSearching = false;
     const field = document.getElementById("search");
-    field.closest("details").open = true;
+    const fold = field.closest("details");
+    if (fold) fold.open = true;
     field.focus();
   };
   const search = () => {
     if (view.className === "trajectories") return toSearch();
-    if (!R.data) return;
+    if (view.className === "runs") return toSearch();
+    if (!Object.hasOwn(views(), "trajectories")) return;
     isSearching = true; // until that view is there
     location.hash = R.address("trajectories");
   };
