@@ -177,7 +177,7 @@ def test_a_folder_of_runs_becomes_an_index_with_a_report_of_each(tmp_path, capsy
     (folder / "deep").mkdir()
     write_run(folder / "deep" / "a", [], [], task="math")
     evaluated = write_run(folder / "e", [], [])
-    (evaluated / "run.json").write_text('{"command": "eval", "settings": {"task": "own"}}')
+    (evaluated / "run.json").write_text('{"command": "sample", "settings": {"task": "own"}}')
     write_run(folder / "torn", [curve(0, "q", "6", STEPS)], [])
     (folder / "torn" / "curves.jsonl").write_text('{"round": "x"}\n')
     main(["report", str(folder), "-o", str(tmp_path / "index.html"), "--json"])
@@ -189,10 +189,15 @@ def test_a_folder_of_runs_becomes_an_index_with_a_report_of_each(tmp_path, capsy
     rows = {row["run"]: row for row in data["index"]}
     assert rows["b"] == {
         "run": "b", "command": "locate", "model": "tiny", "task": "gsm8k", "state": "interrupted",
-        "tokens": 30, "problems": 2, "rate": [0.25, 0.25], "located": 1, "credible": 1, "report": 0,
+        "error": None, "tokens": 30, "problems": 2, "rate": [0.25, 0.25],
+        "located": 1, "credible": 1, "report": 0,
     }  # fmt: skip
     assert rows["deep/a"]["report"] == 1
-    assert (rows["e"]["command"], rows["e"]["rate"], rows["e"].get("report")) == ("eval", [0.25, 0.25], None)
+    assert (rows["e"]["command"], rows["e"]["rate"], rows["e"].get("report")) == (
+        "sample",
+        [0.25, 0.25],
+        None,
+    )
     assert rows["torn"]["state"] == "damaged"
     assert "curves.jsonl: row 1" in rows["torn"]["error"]
     assert [one["data"]["runs"][0]["name"] for one in data["reports"]] == ["b", "a"]

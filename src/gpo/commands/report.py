@@ -9,13 +9,15 @@ from pathlib import Path
 
 import click
 
-from gpo import objects, tasks, verifiers
+from gpo import tasks, verifiers
 from gpo.commands import JSON, UsablePath, finish
+from gpo.commands import runs as runs_in
 from gpo.console import Ui
 from gpo.files import write_whole
 from gpo.record import Json, is_running, outputs
-from gpo.report import index, page
+from gpo.report import page
 from gpo.report.figures import Run
+from gpo.report.index import index_data
 from gpo.report.live import Followed, Server
 from gpo.report.reading import read_run, read_runs, rollouts
 from gpo.report.views import Limits, Sources, page_data
@@ -53,11 +55,11 @@ def run(paths: Sequence[Path], output: Path, num_trajectories: int, ui: Ui) -> J
 
 def indexed(folder: Path, output: Path, limits: Limits, ui: Ui) -> Json:
     """Writes the page of all runs in a folder, with a table of them and the report of each."""
-    paths = list(index.found(folder))
+    paths = list(runs_in.found(folder))
     if not paths:
         raise InputError(f"{folder}: holds no run.json, so it is not a run, and no run is in it")
-    rows = (index.row(path, str(path.relative_to(folder)), state_of, CREDIBLE) for path in paths)
-    data = index.index_data(rows, SOURCES, limits)
+    rows = [(runs_in.row(path) | {"run": str(path.relative_to(folder))}, shown(path)) for path in paths]
+    data = index_data(rows, SOURCES, limits)
     num_bytes = write(output, f"runs in {printable(folder.resolve().name)}", data)
     ui.print(
         f"{len(paths)} runs of {folder}, {len(data['reports'])} of them with a report; "
@@ -109,8 +111,12 @@ def is_report(head: bytes) -> bool:
     return head.startswith(b"<!doctype html>") and b"<title>gpo report: " in head
 
 
-def state_of(path: Path) -> str:
-    return objects.read_run(path).state
+def shown(path: Path) -> Run | None:
+    """The run, None where there is nothing to report of it."""
+    try:
+        return read_run(path)
+    except InputError:
+        return None  # its row says what is wrong with it, if it is that
 
 
 def reader_of(run: Run) -> Callable[[str], str | None]:

@@ -12,11 +12,11 @@
     const [first, now] = [row.before, row.after ?? row.rate];
     return now == null ? "" : (first ? `${R.num(100 * first[0], 1)} → ` : "") + share(row.after ? "after" : "rate")(row);
   };
-  const done = (row) => (row.rounds != null ? R.plural(row.rounds, "round") : row.problems != null ? R.plural(row.problems, "problem") : "");
+  const done = (row) => (row.rounds != null ? R.plural(row.rounds, "round") : row.problems != null ? R.plural(row.problems, "problem") : row.rows?.pairs != null ? R.plural(row.rows.pairs, "pair") : "");
   const link = (row) => (row.report == null ? R.visible(row.run) : R.h("a", { href: `#r${row.report}/overview` }, R.visible(row.run)));
   const COLUMNS = [
     { ...text("run"), show: link }, text("command"), { ...text("model"), show: last("model") }, { ...text("task"), show: last("task") }, text("state"),
-    { key: "done", label: "done", value: (row) => row.rounds ?? row.problems, show: done },
+    { key: "done", label: "done", value: (row) => row.rounds ?? row.problems ?? row.rows?.pairs, show: done },
     { key: "success", label: "success", title: "in percent, with its standard error; of a training before and after", value: (row) => (row.after ?? row.rate)?.[0], show: success },
     count("located"), count("credible"), count("tokens"),
   ];
