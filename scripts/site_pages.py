@@ -109,7 +109,10 @@ Every setting of every command: this page is made from the settings classes
 when the site is built. A setting is a key of the YAML file that `--config` names, and a flag
 with hyphens for underscores: `group_size: 8` is `--group-size 8`. Flags win over the file. Yes-or-no
 settings are `--chat` and `--no-chat`; a setting of several values is given as often as wanted.
-`gpo COMMAND --help` prints the same. A dash as default means: not set.
+`gpo COMMAND --help` shows the most used ones, `--help-all` all of them. `--like RUN` takes over the
+settings of a run that this command has, all but its output and what it was allowed (`allow_test`,
+`trust_remote_code`); the seed stays, so that both are on the same problems. A file of another command
+serves too: keys that only others have are ignored, and named. A dash as default means: not set.
 """
 
 
