@@ -115,7 +115,10 @@ FLOORS = {
             "ending",
         ),
     },
-    "trl": {"types", "files", "rope", "paths", "pool", "recipe", "located", "explore", "policies", "tasks"},
+    "trl": {
+        *("types", "files", "rope", "paths", "pool", "recipe", "located", "explore", "policies", "tasks"),
+        "verifiers",
+    },
 }
 GROUND = {"types", "protocols", "seeds"}
 TOP = {"commands", "cli", "__init__", "__main__"}

@@ -24,6 +24,37 @@ def item(text: str = "a", **columns: Any) -> dict[str, Any]:
     return {"question": "q?", "text": text, "answer": "18", "columns": columns}
 
 
+# --- Several functions as one ---
+
+
+def test_several_functions_are_one_whose_reward_is_their_mean() -> None:
+    def short(completions: list[str]) -> list[float]:
+        return [float(len(one) < 3) for one in completions]
+
+    def known(completions: list[str], solution: list[int | None]) -> list[float | None]:
+        return [None if one is None else 1.0 for one in solution]
+
+    def silent(completions: list[str], **_: Any) -> list[float | None]:
+        return [None] * len(completions)
+
+    items = [item("a", solution=1), item("long", solution=1), item("long", solution=None)]
+    assert function.rewards(function.combined([short, known]), items) == [1.0, 0.5, 0.0]
+    assert function.rewards(function.combined([short, known], [3, 1]), items) == [1.0, 0.25, 0.0]
+    assert function.rewards(function.combined([silent, silent]), items) == [None, None, None]
+    assert function.combined([short, known]).__name__ == "short+known"
+
+
+def test_which_of_several_functions_is_at_fault_is_said() -> None:
+    def fine(completions: list[str]) -> list[float]:
+        return [1.0] * len(completions)
+
+    def large(completions: list[str]) -> list[float]:
+        return [2.0] * len(completions)
+
+    with pytest.raises(ValueError, match=r"\(large\) returned a reward of 2.0, which is not in \[0, 1\]"):
+        function.rewards(function.combined([fine, large]), [item()])
+
+
 # --- What a function is given ---
 
 

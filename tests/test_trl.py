@@ -163,7 +163,7 @@ def test_a_prompt_finds_its_row_with_all_columns() -> None:
     found = rows.ask(message, (5, 6))
     assert (found.problem.answer, found.problem.question) == ("2", "1 + 1?")
     assert found.problem.prompt_ids == (5, 6)
-    assert found.problem.columns == {"level": "easy"}
+    assert found.problem.columns == {"prompt": message, "answer": 2.0, "level": "easy"}
     assert found.row["answer"] == 2.0
 
 
@@ -557,12 +557,78 @@ def test_the_default_recipe_is_accepted_and_its_share_is_the_recipes() -> None:
     assert gpo.trl.rollout_func(verifier=AllRight(), reset_share=0.25)._reset_share == 0.25
 
 
-def test_another_version_of_trl_is_refused_and_none_is_an_import_error(monkeypatch) -> None:
+def test_another_version_of_trl_is_checked_on_its_first_batch(tmp_path, number, monkeypatch) -> None:
     monkeypatch.setattr(gpo.trl, "_VERSION", "1.17.0")
-    with pytest.raises(InputError, match=r"with TRL 1.16 and this is 1.17.0: pip install 'trl==1.16.\*'"):
-        gpo.trl.rollout_func(verifier=AllRight())
-    monkeypatch.undo()
+    with pytest.warns(DataWarning, match=r"with TRL 1.16 and this is 1.17.0; its first batch is checked"):
+        trainer = trainer_of(tmp_path, number, max_steps=1)
+    trainer.train()
+    assert trainer.rollout_func.check.is_done
+    assert not trainer.model._forward_pre_hooks
 
+
+def test_a_version_that_trains_other_tokens_is_refused(tmp_path, number, monkeypatch) -> None:
+    monkeypatch.setattr(gpo.trl, "_VERSION", "1.17.0")
+    with pytest.warns(DataWarning, match="its first batch is checked"):
+        trainer = trainer_of(tmp_path, number, max_steps=1)
+    ours = trainer.rollout_func
+
+    def other(prompts, trainer):
+        output = ours(prompts, trainer)
+        return output | {"prompt_ids": [ids[:-1] for ids in output["prompt_ids"]]}
+
+    trainer.rollout_func = other
+    told = r"gpo.trl: TRL 1.17.0 trains other tokens than were sampled; pip install 'trl==1.16.\*'"
+    with pytest.raises(InputError, match=told):
+        trainer.train()
+
+
+def test_a_trainer_without_the_settings_that_are_checked_is_one_line(shared_trainer, monkeypatch) -> None:
+    rollouts = gpo.trl.rollout_func(verifier=AllRight())
+    monkeypatch.delattr(shared_trainer, "top_k")
+    with pytest.raises(InputError, match=r"this version of TRL is not one that it knows .*top_k"):
+        rollouts([], shared_trainer)
+
+
+def right(completions, answer, **columns) -> list[float]:
+    """As in TRL: messages come as messages, and every column under its own name."""
+    return [
+        float(text[0]["content"].strip().endswith(one)) for text, one in zip(completions, answer, strict=True)
+    ]
+
+
+def easy(completions, level) -> list[float | None]:
+    return [None if one > 20 else float(one < 10) for one in level]
+
+
+def test_a_list_of_trl_rewards_is_searched_and_trained_by_its_mean(tmp_path) -> None:
+    trainer = trainer_of(tmp_path, [right, easy], seed=1)
+    _, batch = generated(trainer)
+    known = {str(row["prompt"]): row for row in trainer.train_dataset}
+    for rollout in batch.rollouts:
+        row = known[str(trainer.rollout_func._asked[rollout.state.problem.id].prompt)]
+        says = [float(rollout.text.strip().endswith(row["answer"]))] if rollout.finished else [0.0]
+        says += [float(row["level"] < 10)] if row["level"] <= 20 and rollout.finished else []
+        assert rollout.reward == sum(says) / len(says)
+    assert {rollout.reward for rollout in batch.rollouts} > {0.0}
+
+
+@pytest.mark.parametrize(
+    ("given", "weights", "message"),
+    [
+        ([], None, r"give at least one, and functions alone, not \[\]"),
+        ([right, "math"], None, "give at least one, and functions alone"),
+        ([right, easy], [1.0], r"reward_weights: are \[1.0\] for 2 functions; give a positive one for each"),
+        ([right], [-1.0], "give a positive one for each"),
+        (right, [1.0], "reward_weights: are those of a list of reward functions; leave them out"),
+        ("math", None, "verifier: is 'math'; give gpo.verifiers.load"),
+    ],
+)
+def test_what_is_no_reward_is_refused(given, weights, message) -> None:
+    with pytest.raises(InputError, match=message):
+        gpo.trl.rollout_func(verifier=given, reward_weights=weights)
+
+
+def test_without_trl_there_is_an_import_error(monkeypatch) -> None:
     def missing(name: str) -> str:
         raise importlib.metadata.PackageNotFoundError(name)
 

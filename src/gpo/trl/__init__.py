@@ -1,6 +1,6 @@
 """GPO inside TRL's GRPOTrainer: the rollout function samples, searches and resets; TRL trains.
 
-    rollouts = gpo.trl.rollout_func(verifier=gpo.verifiers.load("math"))
+    rollouts = gpo.trl.rollout_func(verifier=gpo.verifiers.load("math"))  # or your TRL reward functions
     trainer = GRPOTrainer(..., rollout_func=rollouts, reward_funcs=rollouts.reward, train_dataset=...)
 
 The data set has the columns `prompt`, text or messages, and `answer`. Everything else, such as G, temperature
@@ -9,15 +9,19 @@ and completion length, is the trainer's own setting. Only public names of TRL ar
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, cast
 
+from gpo import verifiers
 from gpo.protocols import Verifier
 from gpo.recipe import Recipe
 from gpo.trl.checks import check_recipe
 from gpo.trl.rollouts import Rollouts
-from gpo.types import InputError
+from gpo.trl.selfcheck import SelfCheck
+from gpo.types import DataWarning, InputError
+from gpo.verifiers.function import RewardFunction, combined
 
 __all__ = ["TESTED", "Rollouts", "rloo", "rollout_func"]
 
@@ -32,7 +36,7 @@ except PackageNotFoundError:
 
 def rollout_func(
     *,
-    verifier: Verifier,
+    verifier: Verifier | RewardFunction | Sequence[RewardFunction],
     recipe: Recipe | None = None,
     reset_share: float | None = None,
     answer_column: str = "answer",
@@ -40,9 +44,12 @@ def rollout_func(
     seed: int | None = None,
     thinking_marks: Sequence[Sequence[str]] = (),
     allow_test: bool = False,
+    reward_weights: Sequence[float] | None = None,
 ) -> Rollouts:
     """Pass this as `rollout_func`, and its method `reward` in `reward_funcs`.
 
+    `verifier` is one of gpo.verifiers, or your TRL reward function, or a list of them, whose reward is then
+    their mean by `reward_weights`: 1, a success, only where all say 1. They run in processes of their own.
     `reset_share` (rounded down) is the share of a process's groups that are reset groups, if enough critical
     steps are found: at most 0.5, because a fresh group gives at most one; None means the recipe's
     max_reset_frac. `recipe` says whose trajectories are explored and how; group_size, reset_size and
@@ -53,17 +60,37 @@ def rollout_func(
     without training rows) is refused unless `allow_test`; one without names, as from Dataset.from_dict,
     cannot be checked.
 
-    InputError if TRL's version is not the tested one or a setting is out of range. Trainer settings that do
-    not work are refused when it first asks for rollouts.
+    InputError if a setting is out of range. Trainer settings that do not work are refused when it first asks
+    for rollouts. With another version of TRL than the tested one there is a DataWarning, and the first batch
+    that it trains is compared with what was sampled: InputError if that differs.
     """
-    if not _VERSION.startswith(f"{TESTED}."):
-        raise InputError(
-            f"gpo.trl is tested with TRL {TESTED} and this is {_VERSION}: pip install 'trl=={TESTED}.*'"
-        )
     recipe = recipe or Recipe()
     share = recipe.max_reset_frac if reset_share is None else reset_share
     check_recipe(recipe, share)
-    return Rollouts(recipe, verifier, share, answer_column, batch_tokens, seed, thinking_marks, allow_test)
+    judge = verifier_of(verifier, reward_weights)
+    made = Rollouts(recipe, judge, share, answer_column, batch_tokens, seed, thinking_marks, allow_test)
+    if not _VERSION.startswith(f"{TESTED}."):
+        advice = f"pip install 'trl=={TESTED}.*'"
+        told = f"gpo.trl is tested with TRL {TESTED} and this is {_VERSION}; its first batch is checked"
+        warnings.warn(f"{told}. If it fails: {advice}", DataWarning, stacklevel=2)
+        made.check = SelfCheck(_VERSION, advice)
+    return made
+
+
+def verifier_of(
+    given: Verifier | RewardFunction | Sequence[RewardFunction], weights: Sequence[float] | None
+) -> Verifier:
+    """A verifier as it is, or one made of reward functions; InputError for a list that cannot be one."""
+    is_list = isinstance(given, Sequence) and not isinstance(given, str)
+    if weights is not None and not is_list:
+        raise InputError("reward_weights: are those of a list of reward functions; leave them out")
+    if is_list:
+        return verifiers.load(combined(cast(Sequence[RewardFunction], given), weights))
+    if hasattr(given, "score"):
+        return cast(Verifier, given)
+    if not callable(given):
+        raise InputError(f"verifier: is {given!r:.60}; give gpo.verifiers.load(...) or reward functions")
+    return verifiers.load(given)
 
 
 def rloo(num_generations: int, reward_weights: Sequence[float] = (1.0,)) -> dict[str, Any]:

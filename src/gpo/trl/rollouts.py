@@ -18,6 +18,7 @@ from gpo.seeds import derive_seed
 from gpo.trl.batch import Batch, metrics, sample_batch
 from gpo.trl.checks import check_one_side, check_split, check_trainer, group_starts, num_resets
 from gpo.trl.rows import Asked, Prompt, Rows, prompt_ids
+from gpo.trl.selfcheck import SelfCheck
 from gpo.types import InputError
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Rollouts:
     """All tokens that this process generated for training, by purpose; `untrained` are part of the others."""
     batch: Batch | None
     """What the last call sampled."""
+    check: SelfCheck | None = None
+    """For a version of TRL that no test has run."""
 
     def __init__(
         self,
@@ -104,6 +107,8 @@ class Rollouts:
         which state a row started from.
         """
         batch = self._sampled(completion_ids)
+        if self.check and self._trainer.model.training:
+            self.check.begin(self._trainer.model, batch.rollouts)
         for name, value in metrics(batch).items():
             log_metric(name, value)
         states = [rollout.state for rollout in batch.rollouts]
@@ -153,7 +158,10 @@ class Rollouts:
 
     def _meet(self, trainer: Any) -> None:
         """Checks a trainer that asks for the first time, and reads its data."""
-        check_trainer(trainer)
+        try:
+            check_trainer(trainer)
+        except AttributeError as error:
+            raise InputError(f"gpo.trl: this version of TRL is not one that it knows ({error})") from error
         if isinstance(trainer.train_dataset, Dataset):
             check_split(trainer.train_dataset, is_allowed=self._allow_test)
         if self.reward not in trainer.reward_funcs:

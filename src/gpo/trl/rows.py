@@ -75,7 +75,8 @@ class Rows:
         return row
 
     def _problem(self, where: str, row: Mapping[str, Any], prompt_ids: Ids) -> Problem:
-        columns = {name: value for name, value in row.items() if name not in ("prompt", self._answer_column)}
+        # As TRL hands them to a reward function; a prompt of text is the question already.
+        columns = {key: value for key, value in row.items() if key != "prompt" or not isinstance(value, str)}
         answer = _answer(row, self._answer_column, where)
         return Problem(where, prompt_ids, answer, "trl", question(row["prompt"], where), columns)
 

@@ -15,11 +15,13 @@ from __future__ import annotations
 import difflib
 import errno
 import inspect
+import math
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gpo.named import place_of
+from gpo.types import InputError
 
 RewardFunction = Callable[..., Any]
 
@@ -34,14 +36,8 @@ def rewards(function: RewardFunction, items: Sequence[Mapping[str, Any]]) -> lis
     or returns anything else than a list of numbers in [0, 1] or None. Running out of memory is the answer's
     fault and passes through.
     """
-    positional, named = _chosen(function, arguments(items))
     try:
-        result = function(*positional, **named)
-        if inspect.isawaitable(result):
-            import asyncio
-
-            result = asyncio.run(_awaited(result))
-        return _checked(result, len(items))
+        return _called(function, arguments(items), len(items))
     except _WrongRewardError as error:
         raise ValueError(str(error)) from None
     except Exception as error:
@@ -49,6 +45,55 @@ def rewards(function: RewardFunction, items: Sequence[Mapping[str, Any]]) -> lis
             raise MemoryError(str(error)) from error
         traceback.print_exc()
         raise ValueError(f"raised {type(error).__name__}: {error}{place_of(error)}") from error
+
+
+def combined(functions: Sequence[RewardFunction], weights: Sequence[float] | None = None) -> RewardFunction:
+    """One reward function of several: the mean of their rewards by `weights` (equal without them).
+
+    A function that has no opinion (None) does not count; where none has one, the mean has none. InputError
+    for no function, something that is none, or weights that are not one positive number for each.
+    """
+    if not functions or not all(map(callable, functions)):
+        raise InputError(f"reward functions: give at least one, and functions alone, not {functions!r:.60}")
+    shares = [1.0] * len(functions) if weights is None else [float(weight) for weight in weights]
+    if len(shares) != len(functions) or not all(0 < share < math.inf for share in shares):
+        raise InputError(
+            f"reward_weights: are {shares} for {len(functions)} functions; give a positive one for each"
+        )
+
+    def reward(**given: Any) -> list[float | None]:
+        found = [_named(function, given) for function in functions]
+        return [_mean(some, shares) for some in zip(*found, strict=True)]
+
+    reward.__name__ = reward.__qualname__ = "+".join(
+        getattr(one, "__name__", "function") for one in functions
+    )
+    return reward
+
+
+def _mean(rewards: Sequence[float | None], shares: Sequence[float]) -> float | None:
+    known = [(reward, share) for reward, share in zip(rewards, shares, strict=True) if reward is not None]
+    total = sum(share for _, share in known)
+    return sum(reward * share for reward, share in known) / total if known else None
+
+
+def _named(function: RewardFunction, given: dict[str, Any]) -> list[float | None]:
+    """The rewards of one of several functions, which is named where it is at fault."""
+    try:
+        return _called(function, given, len(given["completions"]))
+    except _WrongRewardError as error:
+        raise _WrongRewardError(f"({getattr(function, '__name__', 'function')}) {error}") from None
+
+
+def _called(function: RewardFunction, given: dict[str, Any], num: int) -> list[float | None]:
+    """The function's checked rewards of `num` completions."""
+    positional, named = _chosen(function, given)
+    result = function(*positional, **named)
+    if inspect.isawaitable(result):
+        import asyncio
+
+        result = asyncio.run(_awaited(result))
+    return _checked(result, num)
 
 
 def arguments(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -72,7 +117,7 @@ def arguments(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _chosen(function: RewardFunction, given: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     """What of the given arguments the function takes, by position and by name.
 
-    ValueError if it needs another one, with the nearest name.
+    _WrongRewardError if it needs another one, with the nearest name.
     """
     try:
         parameters = inspect.signature(function).parameters.values()
@@ -89,7 +134,7 @@ def _chosen(function: RewardFunction, given: dict[str, Any]) -> tuple[list[Any],
             else:
                 named[one.name] = given[one.name]
         elif one.kind is not one.VAR_POSITIONAL and one.default is one.empty:
-            raise ValueError(_missing(one.name, given))
+            raise _WrongRewardError(_missing(one.name, given))
     taken = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]
     return positional, {name: value for name, value in named.items() if name not in taken}
 
