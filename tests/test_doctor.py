@@ -55,6 +55,15 @@ def test_an_extra_that_is_not_installed_is_no_fault_and_one_out_of_range_is() ->
     assert finding.todo == "pip install 'gpo[trl]'"
 
 
+def test_what_everybody_needs_is_measured_by_an_extra_only_where_that_is_in_use() -> None:
+    gpo = Distribution(
+        "0.1.0", (*GPO.requires, "vllm<0.34; extra == 'vllm'", "transformers<5.20; extra == 'vllm'")
+    )
+    assert faults(BASE | {"gpo": gpo}) == []
+    found = faults(BASE | {"gpo": gpo, "vllm": Distribution("0.33.0")})
+    assert found == ["transformers is 5.23.0, and gpo[vllm] needs transformers<5.20"]
+
+
 def test_the_versions_of_developers_tools_are_no_fault() -> None:
     assert doctor.findings(BASE | {"pytest": Distribution("7.0")}) == []
 

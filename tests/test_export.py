@@ -288,7 +288,7 @@ def hub() -> Iterator[ThreadingHTTPServer]:
 
 
 def test_push_uploads_every_file_to_the_hub_and_a_refusal_is_one_line(pairs_run, hub, tmp_path) -> None:
-    def push(token: str, name: str) -> subprocess.CompletedProcess[str]:
+    def run(token: str, *words: str) -> subprocess.CompletedProcess[str]:
         environment = {
             **os.environ,
             "HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}",
@@ -297,6 +297,13 @@ def test_push_uploads_every_file_to_the_hub_and_a_refusal_is_one_line(pairs_run,
             "HF_HOME": str(tmp_path / "home"),
             "HF_HUB_DISABLE_TELEMETRY": "1",
         }
+        command = [sys.executable, *words]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+    def gpo_push(token: str) -> subprocess.CompletedProcess[str]:
+        return run(token, "-c", f"import gpo; print(gpo.push({str(pairs_run)!r}, 'me/pairs'))")
+
+    def push(token: str, name: str) -> subprocess.CompletedProcess[str]:
         words = [
             "export",
             str(pairs_run),
@@ -308,13 +315,7 @@ def test_push_uploads_every_file_to_the_hub_and_a_refusal_is_one_line(pairs_run,
             "--output",
             str(tmp_path / name),
         ]
-        return subprocess.run(
-            [sys.executable, "-m", "gpo", *words],
-            capture_output=True,
-            text=True,
-            env=environment,
-            check=False,
-        )
+        return run(token, "-m", "gpo", *words)
 
     result = push("right", "a")
     assert result.returncode == 0, result.stderr
@@ -325,6 +326,10 @@ def test_push_uploads_every_file_to_the_hub_and_a_refusal_is_one_line(pairs_run,
         *(f"data/{k}.parquet" for k in ("pairs", "sft", "steps", "unpaired")),
     ]
     assert committed["data/pairs.parquet"] == (tmp_path / "a" / "data" / "pairs.parquet").read_bytes()
+    committed.clear()
+    assert gpo_push("right").stdout.strip().endswith("/datasets/me/pairs")
+    assert sorted(committed)[:2] == ["README.md", "data/pairs.parquet"]
+    assert "InputError: --repo me/pairs: cannot be uploaded (" in gpo_push("wrong").stderr
     refused = push("wrong", "b")
     assert refused.returncode == 2
     assert (

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gpo import curve, plot, rules, search, steps, tasks, verifiers
+    from gpo.commands.export import push
     from gpo.evaluation import Evaluation, evaluate
     from gpo.gpo import Round, rounds
     from gpo.learn.policy_gradient import Optimisation, PolicyGradient
@@ -41,6 +42,7 @@ DEMO_MODEL = Path(__file__).parent / "demo_model"
 
 _MODULES = ("curve", "pairs", "plot", "rules", "search", "steps", "tasks", "verifiers")
 _NAMES = {
+    "gpo.commands.export": ("push",),
     "gpo.evaluation": ("Evaluation", "evaluate"),
     "gpo.gpo": ("Round", "rounds"),
     "gpo.pool": ("sample",),
@@ -94,6 +96,7 @@ __all__ = [
     "locate",
     "pairs",
     "plot",
+    "push",
     "read_run",
     "rounds",
     "rules",

@@ -130,7 +130,13 @@ def _metadata(installed: Installed) -> Iterator[Finding]:
 
 def _requirements(installed: Installed) -> Iterator[Finding]:
     """Ranges of gpo, of its extras that are in use, and of all that these need in turn."""
-    used = [extra for extra in extras(installed) if extra.name not in DEVELOPMENT]
+    own = {package.name for package in packages(installed, "gpo")}
+    used = [
+        extra
+        for extra in extras(installed)
+        if extra.name not in DEVELOPMENT
+        and any(one.version is not None for one in extra.packages if one.name not in own)
+    ]
     for extra in used:
         for package in extra.packages:
             if package.version is not None and not package.is_met:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.text import Text
 
@@ -50,6 +51,31 @@ def run(settings: ExportSettings, ui: Ui) -> Json:
         "notes": list(made.notes),
         "address": address,
     }
+
+
+def push(
+    run: str | Path,
+    repo: str,
+    *,
+    private: bool = False,
+    license: str | None = None,
+    allow_test: bool = False,
+) -> str:
+    """Uploads all rows of a finished `gpo pairs` as a data set of the hub; returns its address.
+
+    `repo` is OWNER/NAME, made if it is not there; the card says how the rows were made. Your token is the one
+    that huggingface_hub finds. InputError for a run without rows or with rows for testing (unless
+    `allow_test`), and where the hub says no.
+    """
+    from gpo.export.hub import push as upload
+
+    pairs = Path(run)
+    settings = ExportSettings(run=str(run), to="hub", repo=repo, push=True, private=private, license=license)
+    source = source_of(pairs)
+    check_training_rows(str(pairs), source.settings, is_allowed=allow_test)
+    with TemporaryDirectory() as folder:
+        write(hub_export(settings, pairs, source).files, Path(folder) / "rows")
+        return upload(Path(folder) / "rows", repo, private=private)
 
 
 def one_export(settings: ExportSettings, pairs: Path, source: Source, folder: Path) -> Export:
