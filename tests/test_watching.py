@@ -82,6 +82,29 @@ def test_watch_follows_a_locate_by_its_problems(tmp_path, capsys) -> None:
     assert "ended; 2 problems finished" in out
 
 
+def test_watch_counts_the_rollouts_of_problems_that_are_not_finished(tmp_path, capsys) -> None:
+    run = write_run(tmp_path / "run", [curve(0, "", "", STEPS)], [], limit=8)
+    line = {
+        "round": 0,
+        "purpose": "explore",
+        "answer": "2",
+        "prompt_ids": [1],
+        "prefix_ids": [],
+        "logprobs": [],
+    }
+    line |= {"entropies": [], "text": "x", "finished": True, "reward": 0.0, "policy_version": 0}
+    finished = json.loads((run / "problems.jsonl").read_text().splitlines()[0])["problem"]
+    rows = [{**line, "problem": name, "action_ids": [5] * 20} for name in ("new", "new", "other", finished)]
+    (run / "rollouts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"torn')
+    main(["watch", str(run), "--json"])
+    captured = capsys.readouterr()
+    out = " ".join(captured.err.split())
+    assert "2/8 problems, success rate 25.0 %, 30 tokens; begun: 2 more, 3 rollouts, 60 tokens" in out
+    assert "unfinished problems 60 total 90" in out
+    assert "ended; 2 problems finished, 2 begun" in out
+    assert json.loads(captured.out)["unfinished"] == {"problems": 2, "rollouts": 3, "tokens": 60}
+
+
 @pytest.mark.parametrize("command", ["watch", "show"])
 def test_a_folder_that_is_no_run_and_an_edited_round_are_refused(tmp_path, capsys, command) -> None:
     run = write_run(tmp_path / "run", [], [])

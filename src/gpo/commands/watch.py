@@ -1,11 +1,12 @@
-"""`gpo watch RUN`: a run's rounds live, what they cost, and the time left."""
+"""`gpo watch RUN`: a run live, its rounds or its problems, what they cost, and the time left."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ from gpo.commands import JSON, UsablePath, finish
 from gpo.console import Ui
 from gpo.record import Json, is_running, read_lines, stored_run
 from gpo.record.base import Line
+from gpo.record.begun import Begun
 from gpo.record.rounds import EvaluatedRound, ProblemLine, RoundLine, TrainedLine
 from gpo.record.run_json import check_shown
 from gpo.report import terminal
@@ -31,45 +33,73 @@ def run(path: Path, ui: Ui, *, is_once: bool, every_s: float) -> Json:
     command, settings = about.command, about.settings
     check_shown(path, settings)
     is_live = ui.console.is_terminal and not is_once
-    num_told = 0
-    found: list[Json] = []
+    num_told, last = 0, Seen([], (0, 0, 0), False)
     try:
         with ui.live() if is_live else nullcontext() as live:
-            for found, going in followed(path, command, every_s, is_once):
+            for last in followed(path, command, every_s, is_once):
                 if live:
-                    live.update(view(path, command, settings, found, going))
+                    live.update(view(path, command, settings, last))
                 else:
-                    first = num_told + 1 if command == "train" else len(found)
-                    for end in range(max(1, first), len(found) + 1):
-                        ui.line(told(command, settings, found[:end]))
-                num_told = len(found)
+                    for end in ends(command, num_told, last):
+                        ui.line(told(command, settings, last.upto(end)))
+                num_told = len(last.lines)
     except KeyboardInterrupt:
         pass  # looking away is no error, and the run goes on
-    going = is_running(path)
-    ledger = tokens(found)
+    last = Seen(last.lines, last.begun, is_running(path))
+    ledger = tokens(last)
     if not is_live:
         ui.print(terminal.ledger(ledger))
-    ui.print(standing(path, command, settings, found, going))
-    num = done(found) if has_rounds(path, command) else len(found)
-    unit = "rounds" if has_rounds(path, command) else "problems"
-    return {"run": str(path), "command": command, unit: num, "running": going, "tokens": ledger}
+    ui.print(standing(path, command, settings, last))
+    summary = {"run": str(path), "command": command, "running": last.is_going, "tokens": ledger}
+    if has_rounds(path, command):
+        return summary | {"rounds": done(last.lines)}
+    begun = dict(zip(("problems", "rollouts", "tokens"), last.begun, strict=True))
+    return summary | {"problems": len(last.lines), "unfinished": begun}
 
 
-def followed(path: Path, command: str, every_s: float, is_once: bool) -> Iterator[tuple[list[Json], bool]]:
-    """The complete lines so far and whether more may come, at once and whenever there are more."""
-    size = -1
-    is_round = has_rounds(path, command)
+@dataclass(frozen=True)
+class Seen:
+    """What is on disk: complete lines, problems that are begun with their rollouts and tokens."""
+
+    lines: Sequence[Json]
+    begun: tuple[int, int, int]
+    is_going: bool
+
+    def upto(self, end: int) -> Seen:
+        """As it was when there were so many lines."""
+        return self if end == len(self.lines) else Seen(self.lines[:end], (0, 0, 0), self.is_going)
+
+
+def ends(command: str, num_told: int, seen: Seen) -> Iterable[int]:
+    """The numbers of lines up to which something is told: every round, or how problems stand now."""
+    if command == "train":
+        return range(num_told + 1, len(seen.lines) + 1)
+    return [len(seen.lines)] if seen.lines or any(seen.begun) else []
+
+
+def followed(path: Path, command: str, every_s: float, is_once: bool) -> Iterator[Seen]:
+    """What is there and whether more may come, at once and whenever there is more."""
+    is_round, place = has_rounds(path, command), place_of(path, command)
     kind = KIND_OF.get(command, RoundLine) if is_round else ProblemLine
+    rollouts, sizes = Begun(place), [-1]
+    file = place / ("rounds.jsonl" if is_round else "problems.jsonl")
     while True:
         going = is_running(path)  # before reading: what is written in between is then read too
-        file = path / ("rounds.jsonl" if is_round else "problems.jsonl")
-        found = file.stat().st_size if file.exists() else 0
-        if found != size:
-            size = found
-            yield [line.record() for line in read_lines(file, kind)], going
+        found = [one.stat().st_size if one.exists() else 0 for one in (file, rollouts.file)]
+        if found != sizes and not (is_round and found[0] == sizes[0]):
+            sizes = found
+            lines = [line.record() for line in read_lines(file, kind)]
+            begun = (0, 0, 0) if is_round else rollouts.besides({line["problem"] for line in lines})
+            yield Seen(lines, begun, going)
         if is_once or not going:
             return
         time.sleep(every_s)
+
+
+def place_of(path: Path, command: str) -> Path:
+    """Where the run's problems are: `gpo pairs` locates in a folder of its own."""
+    located = path / "located"
+    return located if command == "pairs" and located.is_dir() else path
 
 
 def has_rounds(path: Path, command: str) -> bool:
@@ -77,47 +107,49 @@ def has_rounds(path: Path, command: str) -> bool:
     return command == "train" or (path / "rounds.jsonl").is_file()
 
 
-def view(path: Path, command: str, settings: Json, lines: Sequence[Json], going: bool) -> RenderableType:
+def view(path: Path, command: str, settings: Json, seen: Seen) -> RenderableType:
     """What a terminal shows: the latest rounds, the ledger, and what is left."""
-    is_training = command == "train"
     parts: list[RenderableType] = [f"{path}: gpo {command}"]
-    if is_training:
-        parts += [terminal.rounds(lines, LATEST), ""]
-    if lines:
-        parts += [told(command, settings, lines), "", terminal.ledger(tokens(lines))]
-    return Group(*parts, "" if going else "ended")
+    if command == "train":
+        parts += [terminal.rounds(seen.lines, LATEST), ""]
+    if seen.lines or any(seen.begun):
+        parts += [told(command, settings, seen), "", terminal.ledger(tokens(seen))]
+    return Group(*parts, "" if seen.is_going else "ended")
 
 
-def told(command: str, settings: Json, lines: Sequence[Json]) -> str:
-    """One line about the last of these rounds."""
-    last = lines[-1]
+def told(command: str, settings: Json, seen: Seen) -> str:
+    """One line about the last of these rounds, or about the problems so far."""
     if command != "train":
-        return terminal.sweep_progress(lines, settings.get("limit"))
+        problems, rollouts, drawn = seen.begun
+        more = f"; begun: {problems} more, {rollouts} rollouts, {drawn:,} tokens" if problems else ""
+        return terminal.sweep_progress(seen.lines, settings.get("limit")) + more
+    last = seen.lines[-1]
     if "time/round_s" not in last["metrics"]:
         rate = last.get("evaluation")
         measured = f": accuracy {terminal.percent(rate['accuracy'], rate['stderr'])}" if rate else ""
         return f"round {last['round']}/{settings.get('rounds', '?')}, evaluation{measured}"
-    return terminal.progress(lines, settings.get("rounds") or last["round"])
+    return terminal.progress(seen.lines, settings.get("rounds") or last["round"])
 
 
 def done(lines: Sequence[Json]) -> int:
     return int(lines[-1]["round"]) if lines else 0
 
 
-def tokens(lines: Sequence[Json]) -> dict[str, int]:
+def tokens(seen: Seen) -> dict[str, int]:
     ledger: Counter[str] = Counter()
-    for line in lines:
+    for line in seen.lines:
         ledger.update(line["tokens"])
-    return dict(ledger)
+    return dict(ledger) | ({"unfinished problems": seen.begun[2]} if seen.begun[0] else {})
 
 
-def standing(path: Path, command: str, settings: Json, lines: Sequence[Json], going: bool) -> str:
+def standing(path: Path, command: str, settings: Json, seen: Seen) -> str:
     """Whether the run is still running, and how far it is."""
-    state = f"{path}: {'running' if going else 'ended'}"
+    state = f"{path}: {'running' if seen.is_going else 'ended'}"
     if not has_rounds(path, command):
-        return f"{state}; {len(lines)} problems finished"
+        begun = f", {seen.begun[0]} begun" if seen.begun[0] else ""
+        return f"{state}; {len(seen.lines)} problems finished{begun}"
     total = f" of {settings['rounds']}" if "rounds" in settings else ""
-    rounds = done(lines) if "rounds" in settings else len(lines)
+    rounds = done(seen.lines) if "rounds" in settings else len(seen.lines)
     return f"{state}; {rounds}{total} rounds complete"
 
 
