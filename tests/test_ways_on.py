@@ -20,9 +20,8 @@ from gpo.setup.ways_on import flags, ways_on
 
 OWN: dict[str, Any] = {"model": "a model", "data": "my rows.jsonl", "verifier": "number", "max_tokens": 96}
 SUM: dict[str, Any] = {"task": "chain_sum", "max_tokens": 64}
-FLAGS = "--data 'my rows.jsonl' --model 'a model' --verifier number --max-tokens 96"
 CASES = [
-    ("sample", SampleSettings(**OWN, num=2), {}, [f"gpo locate {FLAGS}", "gpo show 'runs/a b'"]),
+    ("sample", SampleSettings(**OWN, num=2), {}, ["gpo locate --like 'runs/a b'", "gpo show 'runs/a b'"]),
     (
         "locate",
         LocateSettings(**OWN),
@@ -40,7 +39,7 @@ CASES = [
         "eval",
         EvalSettings(**SUM, num=2, seed=5),
         {},
-        ["gpo eval --model ANOTHER --against 'runs/a b' --task chain_sum --seed 5 --max-tokens 64 --num 2"],
+        ["gpo eval --like 'runs/a b' --model ANOTHER --against 'runs/a b'"],
     ),
     ("eval", EvalSettings(**SUM, against="demo"), {}, ["gpo show 'runs/a b'"]),
     (

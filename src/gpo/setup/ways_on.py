@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gpo.command_settings import EvalSettings, LocateSettings, PreferenceSettings
+from gpo.command_settings import EvalSettings, PreferenceSettings
 from gpo.policies.settings import ModelSettings
 from gpo.settings import Settings, default_of, flag_of
 from gpo.tasks.splits import held_out_rows
@@ -39,9 +39,8 @@ def flags(cls: type[Settings], values: Mapping[str, Any], *left_out: str) -> str
     return " ".join(words)
 
 
-def after_sample(path: str, settings: Mapping[str, Any], _: Mapping[str, Any]) -> list[Way]:
-    again = flags(LocateSettings, settings)
-    return [(f"gpo locate {again}", "where failed answers break"), (f"gpo show {path}", "this run again")]
+def after_sample(path: str, _settings: Mapping[str, Any], _summary: Mapping[str, Any]) -> list[Way]:
+    return [(f"gpo locate --like {path}", "where answers break"), (f"gpo show {path}", "this run again")]
 
 
 def after_locate(path: str, settings: Mapping[str, Any], summary: Mapping[str, Any]) -> list[Way]:
@@ -59,8 +58,9 @@ def after_locate(path: str, settings: Mapping[str, Any], summary: Mapping[str, A
 def after_eval(path: str, settings: Mapping[str, Any], _: Mapping[str, Any]) -> list[Way]:
     if settings["against"] is not None:
         return [(f"gpo show {path}", "this run again")]
-    same = flags(EvalSettings, settings, "model", "adapter", "export")
-    return [(f"gpo eval --model ANOTHER --against {path} {same}".rstrip(), "another model on the same")]
+    return [
+        (f"gpo eval --like {path} --model ANOTHER --against {path}", "another model on the same problems")
+    ]
 
 
 def after_pairs(path: str, settings: Mapping[str, Any], summary: Mapping[str, Any]) -> list[Way]:
