@@ -216,6 +216,36 @@ def test_no_ids_have_no_texts():
     assert steps.token_texts([], Characters()) == []
 
 
+# auto
+
+
+@pytest.mark.parametrize(
+    ("num_sentences", "num_steps", "shortest"),
+    [
+        (2, 2, 10),  # 20 characters: at least 5
+        (6, 6, 10),
+        (12, 6, 20),  # 120: an eighth is 15, so two sentences
+        (40, 13, 30),  # 400: 30 are enough
+        (300, 30, 100),  # 3,000: a thirtieth
+        (301, 27, 110),
+    ],
+)
+def test_auto_has_several_steps_of_short_text_and_reaches_the_end_of_long_text(
+    num_sentences, num_steps, shortest
+):
+    found = parts(steps.auto(), "It is so.\n" * num_sentences)
+    assert len(found) == num_steps
+    assert min(map(len, found)) == shortest
+    assert max(map(len, found)) < 2 * shortest + 10
+
+
+def test_auto_with_a_least_number_of_tokens_is_sentence():
+    text = "One. Two.\nThree and four. Five.\n"
+    for least in (1, 5, 30):
+        assert parts(steps.auto(least), text) == parts(steps.sentence(least), text)
+    assert parts(steps.auto(), text) == ["One. Two.\n", "Three and four.", " Five.\n"]
+
+
 # newline
 
 
@@ -489,7 +519,7 @@ def test_empty_ids_are_refused(name):
 
 @pytest.mark.parametrize(
     ("name", "nearest"),
-    [("new-line", "'newline'"), ("as_released", "'as-released'"), ("zzz", "'newline' or 'as-released' or")],
+    [("new-line", "'newline'"), ("as_released", "'as-released'"), ("zzz", "'auto' or 'newline' or 'as-released' or")],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(name, nearest):
     with pytest.raises(InputError, match=f"splitter: '{name}' is unknown: did you mean {nearest}"):

@@ -21,7 +21,7 @@ SHORTER_STEPS = {
         ("newline", "as-released"),
         "a smaller --min-step-tokens, or --splitter sentence for text without line breaks",
     ),
-    "sentence": "a smaller --min-step-tokens",
+    **dict.fromkeys(("auto", "sentence"), "a smaller --min-step-tokens"),
 }
 """What makes more steps of the same text, by the splitter that is set."""
 

@@ -21,7 +21,7 @@ EXPLORED = (
     "of all-wrong groups (unsolved); a successful one of groups that also failed (succeeded); any one (all)"
 )
 Search = Literal["adaptive", "uniform", "bisect"]
-SplitterName = Literal["newline", "as-released", "sentence", "fixed"]
+SplitterName = Literal["auto", "newline", "as-released", "sentence", "fixed"]
 ProposalName = Literal["entropy", "surprisal", "forced-answer", "none"]
 
 
@@ -32,12 +32,16 @@ class Locating(Reading, Success):
 
     group_size: int = Field(8, ge=1, description="Rollouts from every prompt")
     splitter: Annotated[SplitterName | str | Callable[..., Any], FirstIn("locate", "pairs")] = Field(
-        "newline",
-        description="How completions are cut into steps; your own module:function or file.py:function takes "
-        "a text and returns the character offsets at which steps begin",
+        "auto",
+        description="How completions are cut into steps: `auto` cuts at sentences and lines, merged as "
+        "suits the text's length; your own module:function or file.py:function takes a text and returns the "
+        "character offsets at which steps begin",
     )
-    min_step_tokens: Annotated[int, FirstIn("locate", "pairs")] = Field(
-        steps.MIN_TOKENS, ge=1, description="Steps shorter than this are merged with the next one"
+    min_step_tokens: Annotated[int | None, FirstIn("locate", "pairs")] = Field(
+        None,
+        ge=1,
+        description="Steps shorter than this are merged with the next one; by default 30, and for `auto` "
+        "5 to 30 or, in a long text, more",
     )
     max_steps: int = Field(
         steps.MAX_STEPS, ge=1, description="Maximum number of steps; the remaining text becomes the last one"
@@ -225,6 +229,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "rule": "signed",
         "search": "uniform",
         "explored": "all",
+        "splitter": "newline",
         "max_located": 16,
         "archived": 0,
         "share": "fixed",

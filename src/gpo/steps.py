@@ -20,7 +20,7 @@ from gpo.protocols import Splitter, Tokenizer
 from gpo.sentences import line_ends, sentence_ends
 from gpo.types import InputError
 
-NAMES = ("newline", "as-released", "sentence", "fixed")
+NAMES = ("auto", "newline", "as-released", "sentence", "fixed")
 """Names that `by_name` accepts."""
 
 MIN_TOKENS = 30
@@ -30,10 +30,22 @@ MAX_STEPS = 30
 NUM_TOKENS = 64
 """Default length of a `fixed` step: about two minimum-length steps of the other rules."""
 
+_SHORTEST, _SEVERAL = 5, 8
+"""The steps of `auto`: tokens that one has at least, and how many a short text should have."""
 _TRIED = "First 3 + 4 = 7. Then 7 - 2 = 5.\n\nThe answer is 5.\n"
 _REPLACEMENT = "\ufffd"
 _MAX_PENDING = 32
 """Tokens that may wait for the text they complete; a character takes 4, a clean-up of spaces a few."""
+
+
+def auto(min_tokens: int | None = None, max_steps: int = MAX_STEPS, thinking_marks: Pairs = ()) -> Splitter:
+    """Cut where `sentence` does, into steps whose length suits the text's.
+
+    A step has at least an eighth of the text's tokens, between 5 and 30, so that a short answer has several
+    steps. In a long text it has at least a `max_steps`-th, so that the steps reach its end. With `min_tokens`
+    this is `sentence`. Thinking and errors as in `newline`.
+    """
+    return _at_positions(sentence_ends, min_tokens, max_steps, thinking_marks)
 
 
 def newline(min_tokens: int = MIN_TOKENS, max_steps: int = MAX_STEPS, thinking_marks: Pairs = ()) -> Splitter:
@@ -155,12 +167,14 @@ def _with_text(bounds: list[int], texts: Sequence[str], thinking_marks: Pairs) -
 def by_name(
     name: str,
     *,
-    min_tokens: int = MIN_TOKENS,
+    min_tokens: int | None = None,
     max_steps: int = MAX_STEPS,
     num_tokens: int = NUM_TOKENS,
     thinking_marks: Pairs = (),
 ) -> Splitter:
     """The splitter called `name`, one of `NAMES`, with the settings that it takes.
+
+    With `min_tokens` None its own default holds.
 
     Or `from_text` of the function that 'module:function' or 'file.py:function' names, whose cuts stand,
     however short the steps are. `thinking_marks` adds pairs to those of gpo.marks.
@@ -168,10 +182,12 @@ def by_name(
     InputError for an unknown name (it names the nearest ones), a function that cannot be imported or fails on
     a line of text, or a setting below 1.
     """
+    least = MIN_TOKENS if min_tokens is None else min_tokens
     makers: dict[str, Callable[[], Splitter]] = {
-        "newline": lambda: newline(min_tokens, max_steps, thinking_marks),
-        "as-released": lambda: as_released(min_tokens, max_steps),
-        "sentence": lambda: sentence(min_tokens, max_steps, thinking_marks),
+        "auto": lambda: auto(min_tokens, max_steps, thinking_marks),
+        "newline": lambda: newline(least, max_steps, thinking_marks),
+        "as-released": lambda: as_released(least, max_steps),
+        "sentence": lambda: sentence(least, max_steps, thinking_marks),
         "fixed": lambda: fixed(num_tokens, max_steps, thinking_marks),
     }
     if name in makers:
@@ -224,20 +240,26 @@ def token_texts(ids: Sequence[int], tokenizer: Tokenizer) -> list[str]:
 
 
 def _at_positions(
-    find: Callable[[str], Iterable[int]], min_tokens: int, max_steps: int, thinking_marks: Pairs
+    find: Callable[[str], Iterable[int]], min_tokens: int | None, max_steps: int, thinking_marks: Pairs
 ) -> Splitter:
     """The splitter that cuts where `find` says in the text, and merges and caps the steps."""
-    _at_least_one(min_tokens=min_tokens, max_steps=max_steps)
+    _at_least_one(min_tokens=1 if min_tokens is None else min_tokens, max_steps=max_steps)
 
     def split(ids: Sequence[int], tokenizer: Tokenizer) -> list[int]:
         texts = token_texts(ids, tokenizer)
+        least = _suiting(len(ids), max_steps) if min_tokens is None else min_tokens
         cuts = [0]
         for cut in _offsets(find("".join(texts)), texts):
-            if cuts[-1] + min_tokens <= cut <= len(ids) - min_tokens:
+            if cuts[-1] + least <= cut <= len(ids) - least:
                 cuts.append(cut)
         return _bounds(cuts, len(ids), max_steps)
 
     return think_aware(split, thinking_marks)
+
+
+def _suiting(num_tokens: int, max_steps: int) -> int:
+    """Least tokens of a step, for a text of so many; see `auto`."""
+    return max(min(MIN_TOKENS, max(_SHORTEST, num_tokens // _SEVERAL)), -(-num_tokens // max_steps))
 
 
 def _offsets(positions: Iterable[int], texts: Sequence[str]) -> list[int]:
