@@ -2,10 +2,11 @@
 
     python benchmarks/real_curves.py [--model build/models/smollm2-problems] [--wanted 40] [--part 0/1]
 
-Problems of the test split are taken in order, one trajectory each, until half of those wanted are right and
-half are wrong; one whose half is full is passed over. Each trajectory is a line of
-`benchmarks/data/real_curves.jsonl`, written as soon as it is measured, and what is there is not measured
-again. A trajectory takes about 30,000 tokens. Several processes can share the work, each with its `--part`.
+Problems of the test split are taken in order. Where 8 rollouts of one are neither all right nor all wrong,
+the first right or the first wrong one is measured, whichever there are fewer of. Each trajectory is a line
+of `benchmarks/data/real_curves.jsonl`, written as soon as it is measured; what is there is not measured
+again. Problems 1 to 4 were taken before there was this rule, by their first rollouts: their values are near
+0 throughout. A trajectory takes about 30,000 tokens. Several processes can share the work (`--part`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from word_problems import word_problems
 DATA = Path(__file__).parent / "data" / "real_curves.jsonl"
 TRIALS = 128
 """Rollouts at every boundary: a standard error of at most .044."""
+GROUP = 8
 MAX_TOKENS = 160
 TEMPERATURE = 0.7
 PROPOSALS = ("entropy", "surprisal", "forced-answer")
@@ -35,8 +37,8 @@ def recorded(path: Path = DATA) -> list[dict[str, Any]]:
     return sorted(lines, key=lambda line: line["problem"])
 
 
-def measure(policy: Any, verifier: Any, problem: Any, skipped: set[bool]) -> dict[str, Any] | None:
-    """One trajectory of the problem and its values; None if its outcome is one of `skipped`."""
+def measure(policy: Any, verifier: Any, problem: Any, outcome: bool) -> dict[str, Any] | None:
+    """The problem's first trajectory of this outcome, and its values; None unless its group has both."""
     import gpo
     from gpo.located import bounds_of
     from gpo.pool import Pool
@@ -45,14 +47,16 @@ def measure(policy: Any, verifier: Any, problem: Any, skipped: set[bool]) -> dic
     from gpo.types import State
 
     pool = Pool(policy, verifier, derive_seed(0, "real curves"))
-    pool.fill({State(problem): 1}, "explore")
-    trace = pool.at(State(problem))[0]
-    if (trace.reward == 1) in skipped:
+    pool.fill({State(problem): GROUP}, "explore")
+    group = pool.at(State(problem))
+    first = {one.reward == 1: one for one in reversed(group)}
+    if len(first) < 2:
         return None
+    trace = first[outcome]
     bounds = bounds_of(trace, gpo.steps.newline(min_tokens=1), policy)
-    # The first rollout at the prompt is the trajectory itself, which its values must not count.
-    pool.fill({trace.state_at(bound): TRIALS + (bound == 0) for bound in bounds[:-1]}, "values")
-    rollouts = [pool.at(trace.state_at(bound))[bound == 0 :] for bound in bounds[:-1]]
+    # The trajectory was chosen from the group, whose rollouts therefore do not count.
+    pool.fill({trace.state_at(bound): TRIALS + GROUP * (bound == 0) for bound in bounds[:-1]}, "values")
+    rollouts = [pool.at(trace.state_at(bound))[GROUP * (bound == 0) :] for bound in bounds[:-1]]
     empty = gpo.ValueCurve(tuple(bounds), (0,) * len(bounds), (0,) * len(bounds), trace)
     scores = {name: by_name(name)(policy, [empty])[0] for name in PROPOSALS}
     return {
@@ -60,7 +64,8 @@ def measure(policy: Any, verifier: Any, problem: Any, skipped: set[bool]) -> dic
         "question": problem.question,
         "answer": problem.answer,
         "completion": policy.text(trace.action_ids),
-        "outcome": int(trace.reward == 1),
+        "group": [sum(one.reward == 1 for one in group), GROUP],
+        "outcome": int(outcome),
         "finished": trace.finished,
         "bounds": bounds,
         "successes": [sum(one.reward == 1 for one in some) for some in rollouts],
@@ -97,8 +102,7 @@ def main() -> None:
     for index in count(part, parts):
         done = recorded(args.data)
         outcomes = Counter(line["outcome"] == 1 for line in done)
-        full = {outcome for outcome in (True, False) if outcomes[outcome] >= args.wanted / 2}
-        if len(full) == 2:
+        if len(done) >= args.wanted:
             return
         if any(line["problem"] == index for line in done):
             continue
@@ -111,7 +115,7 @@ def main() -> None:
             one.question,
         )
         started = time.perf_counter()
-        found = measure(policy, verifier, problem, full)
+        found = measure(policy, verifier, problem, outcome=outcomes[True] <= outcomes[False])
         if found is not None:
             with args.data.open("a") as file:
                 file.write(json.dumps(found) + "\n")

@@ -519,7 +519,11 @@ def test_empty_ids_are_refused(name):
 
 @pytest.mark.parametrize(
     ("name", "nearest"),
-    [("new-line", "'newline'"), ("as_released", "'as-released'"), ("zzz", "'auto' or 'newline' or 'as-released' or")],
+    [
+        ("new-line", "'newline'"),
+        ("as_released", "'as-released'"),
+        ("zzz", "'auto' or 'newline' or 'as-released' or"),
+    ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(name, nearest):
     with pytest.raises(InputError, match=f"splitter: '{name}' is unknown: did you mean {nearest}"):

@@ -6,7 +6,9 @@ the cursor, colour or link anything, reverse what stands beside it, or forge a l
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -95,6 +97,15 @@ class _Console(Console):
                 yield segment
             else:
                 yield Segment(printable_lines(secrets().mask(segment.text)), segment.style)
+
+
+def printed(shown: RenderableType) -> str:
+    """What a terminal as wide as the one that is there shows, as plain text."""
+    width = shutil.get_terminal_size((110, 24)).columns
+    console = _Console(file=io.StringIO(), width=width, color_system=None)
+    with console.capture() as captured:
+        console.print(shown)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
 class Ui:

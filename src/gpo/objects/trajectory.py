@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+from gpo.console import printed
 from gpo.curve import Estimate
 from gpo.objects.frames import Cells, frame
 from gpo.record.base import number
@@ -71,7 +72,7 @@ class Trajectory:
         return [*map(number, self.line.probabilities)]
 
     def __str__(self) -> str:
-        return terminal.printed(terminal.trajectory(self.line))
+        return printed(terminal.trajectory(self.line))
 
     def __repr__(self) -> str:
         name, num = self.line.problem, len(self.steps)

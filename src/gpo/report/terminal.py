@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import math
-import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -17,15 +15,6 @@ from gpo.types import CriticalStep, spent_tokens
 from gpo.visible import printable
 
 Json = Mapping[str, Any]
-
-
-def printed(shown: RenderableType) -> str:
-    """What a terminal shows, as plain text as wide as the one that is there."""
-    width = shutil.get_terminal_size((110, 24)).columns
-    console = Console(file=io.StringIO(), width=width, color_system=None, markup=False, highlight=False)
-    with console.capture() as captured:
-        console.print(shown)
-    return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
 def percent(mean: float, stderr: float | None) -> str:
