@@ -1,7 +1,7 @@
-"""Fetches the libraries that a report page embeds: `python scripts/vendor_assets.py`, or `make vendor`.
+"""Fetches the libraries that a report page embeds and the site needs: `make vendor`.
 
-Each is the published npm package of the version in vendor/versions.json, checked against the hash there; with
-`--update NAME VERSION` that version's hash is written down instead. Needs npm and a network.
+Each is the published npm package of the version in a folder's versions.json, checked against the hash there;
+with `--update NAME VERSION` that version's hash is written down instead. Needs npm and a network.
 """
 
 from __future__ import annotations
@@ -16,13 +16,20 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-VENDOR = Path(__file__).parent.parent / "src" / "gpo" / "report" / "assets" / "vendor"
-VERSIONS = VENDOR / "versions.json"
+ROOT = Path(__file__).parent.parent
+FOLDERS = ROOT / "src" / "gpo" / "report" / "assets" / "vendor", ROOT / "docs" / "js"
 
 
 def main(arguments: list[str]) -> None:
-    known = json.loads(VERSIONS.read_text(encoding="utf-8"))
-    if arguments[:1] == ["--update"]:
+    for folder in FOLDERS:
+        fetch_all(folder, arguments)
+
+
+def fetch_all(home: Path, arguments: list[str]) -> None:
+    """Everything that the folder's versions.json names."""
+    versions = home / "versions.json"
+    known = json.loads(versions.read_text(encoding="utf-8"))
+    if arguments[:1] == ["--update"] and arguments[1] in known:
         known[arguments[1]] |= {"version": arguments[2], "sha512": None}
     for name, about in known.items():
         with tempfile.TemporaryDirectory() as folder:
@@ -33,8 +40,8 @@ def main(arguments: list[str]) -> None:
             about["sha512"] = found
             with tarfile.open(archive) as content:
                 for source, target in about["files"].items():
-                    (VENDOR / target).write_bytes(bundled(content, source))
-    VERSIONS.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+                    (home / target).write_bytes(bundled(content, source))
+    versions.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
 
 
 def fetch(name: str, version: str, folder: Path) -> Path:
