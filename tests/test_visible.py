@@ -273,7 +273,7 @@ def test_hostile_files_are_one_harmless_line(kind, monkeypatch, capsys, tmp_path
         *(["sample", "--data", f"{i}.jsonl", *data] for i in (0, 2)),
         ["sample", "--data", "1.jsonl", "--verifier", "number", "--prompt-column", text],
         ["sample", "--task", "chain_sum", "--config", "settings.yaml"],
-        ["sample", "--config", "other.yaml"],
+        ["locate", "--config", "other.yaml"],
     ):
         with pytest.raises(SystemExit) as stopped:
             main(arguments)
