@@ -42,7 +42,7 @@ FLOORS = {
     "located": {"types", "curve", "rules", "paths", "search", "proposals", "pool", "recipe"},
     "explore": {"types", "curve", "rules", "paths", "search", "proposals", "pool", "recipe", "located"},
     "outlook": {"types", "recipe", "located", "explore"},
-    "cost": {"types", "rules", "recipe", "explore", "curriculum"},
+    "cost": {"types", "rules", "recipe", "explore", "curriculum", "steps"},
     "archive": {"types", "curve", "paths"},
     "share": {"types"},
     "credit": {"types", "curve", "rules", "pool", "recipe", "located"},

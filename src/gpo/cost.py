@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gpo import steps
 from gpo.curriculum import most_resets
 from gpo.explore.events import Drawn, Event, Finished
 from gpo.recipe import Recipe
@@ -48,10 +49,26 @@ def of_search(recipe: Recipe, max_tokens: int) -> int:
     if recipe.rule not in VALUE_RULES:
         return 0
     if recipe.search == "uniform":
-        least = {"fixed": recipe.fixed_step_tokens}.get(str(recipe.splitter), recipe.min_step_tokens)
-        starts = [0, *(least * step for step in range(recipe.max_steps))]  # a short answer is a step too
-        return recipe.values * sum(max_tokens - start for start in starts if start < max_tokens)
+        steps_of = _shortest(recipe, max_tokens).items()
+        return recipe.values * max(_at_starts(least, num, max_tokens) for least, num in steps_of)
     return math.ceil(recipe.search_traces * max_tokens)
+
+
+def _at_starts(least: int, num: int, max_tokens: int) -> int:
+    """Tokens of one rollout at the start of each of `num` steps of `least` tokens."""
+    starts = [0, *(least * step for step in range(num))]  # a short answer is a step too
+    return sum(max_tokens - start for start in starts if start < max_tokens)
+
+
+def _shortest(recipe: Recipe, max_tokens: int) -> dict[int, int]:
+    """The least tokens that a step may have, and the most such steps; several where the length decides."""
+    most = recipe.max_steps
+    if recipe.splitter == "fixed":
+        return {recipe.fixed_step_tokens: most}
+    if recipe.splitter == "auto" and recipe.min_step_tokens is None:
+        leasts = ((steps.suiting(length, most), length) for length in range(1, max_tokens + 1))
+        return {least: min(most, length // least + 1) for least, length in leasts}
+    return {steps.MIN_TOKENS if recipe.min_step_tokens is None else recipe.min_step_tokens: most}
 
 
 def of_searches(recipe: Recipe, num: int, max_tokens: int) -> dict[str, Part]:

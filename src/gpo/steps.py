@@ -247,7 +247,7 @@ def _at_positions(
 
     def split(ids: Sequence[int], tokenizer: Tokenizer) -> list[int]:
         texts = token_texts(ids, tokenizer)
-        least = _suiting(len(ids), max_steps) if min_tokens is None else min_tokens
+        least = suiting(len(ids), max_steps) if min_tokens is None else min_tokens
         cuts = [0]
         for cut in _offsets(find("".join(texts)), texts):
             if cuts[-1] + least <= cut <= len(ids) - least:
@@ -257,7 +257,7 @@ def _at_positions(
     return think_aware(split, thinking_marks)
 
 
-def _suiting(num_tokens: int, max_steps: int) -> int:
+def suiting(num_tokens: int, max_steps: int) -> int:
     """Least tokens of a step, for a text of so many; see `auto`."""
     return max(min(MIN_TOKENS, max(_SHORTEST, num_tokens // _SEVERAL)), -(-num_tokens // max_steps))
 
