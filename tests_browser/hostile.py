@@ -22,6 +22,7 @@ ATTACKS = (
     r"$\def\x{\x\x}\x$ $\gdef\frac#1#2{<script>window.pwned=11</script>}$ $\frac12$",
     r"$\text{</span><script>window.pwned=12</script>}$ $\unicode{0}$ $\char`\<script>$",
     "\u2028window.pwned = 13\u2029 \u202edlrow olleh\u202c \u0000\u0007 \x1b[31m",
+    "\x1b]0;pwned\x07\x1b[2J\x1b[1;31m" + "no space in it" * 2000 + "W" * 20_000,
     "__proto__",
     "constructor",
 )

@@ -37,6 +37,7 @@ def choose(browser: Browser, label: str, value: str) -> None:
     for field in browser.all(".field"):
         if field.text.startswith(label):
             Select(field.find_element("tag name", "select")).select_by_value(value)
+            break  # what is chosen may draw the fields again
     browser.settle()
 
 
@@ -74,6 +75,13 @@ def test_hostile_text_is_shown_as_text_and_nothing_runs(browser, tmp_path) -> No
             is False
         )
         assert browser.logs() == []
+    browser.open(page, "trajectories", width=360)
+    for button in ("isWide", "isGrouped"):
+        browser.js("document.querySelector('.side-list').open = true")
+        browser.js("document.getElementById(arguments[0]).click()", button)
+        assert browser.js("return document.documentElement.scrollWidth") <= 360
+    assert browser.js("return window.pwned === undefined")
+    assert browser.logs() == []
     assert {url.partition("#")[0] for url in browser.requests()} == {page.as_uri()}
 
 
@@ -571,7 +579,8 @@ def test_in_print_the_page_is_light_and_without_controls_whatever_the_theme(brow
     assert browser.js("return document.documentElement.dataset.theme") == "dark"
     browser.media("print", is_dark=True)
     assert browser.js("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert not any(element.is_displayed() for element in browser.all("nav, .tools, .side-list, .choice"))
+    controls = "nav, .tools, .side-list, .choice, .verdict button"
+    assert not any(element.is_displayed() for element in browser.all(controls))
     assert browser.one(".step.critical").is_displayed()
     pdf = browser.driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"]
     assert len(pdf) > 10_000

@@ -31,6 +31,8 @@ def index_data(rows: Sequence[tuple[Json, Run | None]], sources: Sources, limits
         number = None
         if run:
             number = len(data["reports"])
-            data["reports"].append({"data": page_data([run], sources, share)})
+            data["reports"].append({"data": (found := page_data([run], sources, share))})
+            if run.curves:
+                row = row | {"located": len(run.curves), "credible": found["runs"][0]["credible"]}
         data["index"].append(row | {"report": number})
     return data

@@ -9,16 +9,17 @@
     return null;
   };
 
-  // The line with what differs from the other's marked: all but their common beginning and end, in whole words and numbers.
+  // The line with the word or number marked at which it leaves the other, as it differs from there on.
   const isWord = (c) => c != null && /[\p{L}\p{N}]/u.test(c);
   const marked = (line, other) => {
     const [a, b] = [line.trim(), (other ?? "").trim()];
-    let [start, end] = [0, 0];
+    let start = 0;
     while (start < Math.min(a.length, b.length) && a[start] === b[start]) start++;
-    while (end < Math.min(a.length, b.length) - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end++;
     while (start > 0 && isWord(a[start - 1]) && (isWord(a[start]) || isWord(b[start]))) start--;
-    while (end > 0 && isWord(a[a.length - end]) && (isWord(a[a.length - end - 1]) || isWord(b[b.length - end - 1]))) end--;
-    return [R.visible(a.slice(0, start)), R.h("mark", null, R.visible(a.slice(start, a.length - end)) || "∅"), R.visible(a.slice(a.length - end))];
+    let stop = start;
+    while (stop < a.length && !isWord(a[stop])) stop++;
+    while (isWord(a[stop])) stop++;
+    return [R.visible(a.slice(0, start)), R.h("mark", null, R.visible(a.slice(start, stop)) || "∅"), R.visible(a.slice(stop))];
   };
 
   const side = (kind, choices, at, other, choose) => {
