@@ -223,7 +223,7 @@ def test_the_hubs_folder_loads_as_a_data_set_and_its_card_says_how_it_was_made(
     metadata = yaml.safe_load(card.split("---")[1])
     assert metadata["license"] == "mit"
     summary = json.loads((pairs_run / "summary.json").read_text())
-    stated = {"model": "demo_model", "task": "chain_sum", "splitter": "newline", "rule": "drop",
+    stated = {"model": "demo_model", "task": "chain_sum", "splitter": "auto", "rule": "drop",
               "search": "adaptive", "search_traces": "8.0", "verifier": "gym",
               "total": f"{sum(summary['tokens'].values()):,}"}  # fmt: skip
     for name, value in stated.items():
