@@ -43,7 +43,7 @@ def test_the_step_that_lost_the_answer_is_found_and_printed_as_the_command_does(
     assert found.curve.num_steps == len(found.steps) == len(found.probabilities)
     assert [one.rollouts for one in seen] == list(range(1, len(seen) + 1))
     assert [one.purpose for one in seen[:9]] == ["explore"] * 8 + ["values"]
-    assert str(seen[0]) == "1 rollouts, 104 tokens: completions of the question"  # a wave of 8 times 13
+    assert str(seen[0]) == "1 rollouts, 104 of at most 624 tokens: completions of the question"
     lines = str(found).splitlines()
     assert lines[0] == "which?  (answer: r)"
     assert [line.split()[:2] for line in lines if line.startswith("▶")] == [["▶", str(first)]]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gpo import tasks
+from gpo.cost import Bound, Cost, of_searches, of_sweep
 from gpo.explore import Drawn, Explorer, Found, Task
 from gpo.objects.trajectory import Trajectory
 from gpo.protocols import Policy, Verifier
@@ -16,7 +17,7 @@ from gpo.rules import Rule
 from gpo.seeds import derive_seed, json_digest
 from gpo.setup.engine import check_room, suited
 from gpo.setup.given import given_rollout
-from gpo.types import InputError
+from gpo.types import InputError, Rollout
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,12 @@ class Progress:
     """Sampled so far."""
     tokens: int
     """Generated so far."""
+    most: int
+    """That may be generated in all, as far as that is known by now."""
 
     def __str__(self) -> str:
         what = "completions of the question" if self.purpose == "explore" else "continuations of its steps"
-        return f"{self.rollouts} rollouts, {self.tokens:,} tokens: {what}"
+        return f"{self.rollouts} rollouts, {self.tokens:,} of at most {self.most:,} tokens: {what}"
 
 
 def locate(
@@ -71,7 +74,7 @@ def locate(
     check_room(policy, [problem])
     given = () if trace is None else (given_rollout(problem, trace, reward, policy, verifier),)
     explorer = Explorer(policy, verifier, suited(recipe, policy), seed=derive_seed(seed, "locate"))
-    found = _searched(explorer, Task(0, problem, given), progress)
+    found = _searched(explorer, Task(0, problem, given), _bound(recipe, policy, given), progress)
     if found is None:
         raise InputError(
             f"explored: {recipe.explored!r} applies to none of the {recipe.group_size} sampled completions; "
@@ -89,14 +92,24 @@ def _check(rule: str, trace: object, reward: float | None) -> None:
         raise InputError("reward: is that of a trace; give the trace, or leave it out")
 
 
-def _searched(explorer: Explorer, task: Task, progress: Callable[[Progress], object] | None) -> Found | None:
+def _bound(recipe: Recipe, policy: Policy, given: Sequence[Rollout]) -> Bound:
+    """What the search costs at most, and the completions before it where there is no trace."""
+    most = policy.max_tokens
+    cost = Cost(of_searches(recipe, 1, most)) if given else of_sweep(recipe, 1, most)
+    return Bound(recipe, most, cost)
+
+
+def _searched(
+    explorer: Explorer, task: Task, bound: Bound, progress: Callable[[Progress], object] | None
+) -> Found | None:
     """Works through the task; None where it had no trajectory to search."""
     found, num = None, 0
     for event in explorer.run([task]):
+        most = bound.after(event)
         if isinstance(event, Found):
             found = event
         elif isinstance(event, Drawn):
             num += 1
             if progress:
-                progress(Progress(event.ask.purpose, num, explorer.tokens))
+                progress(Progress(event.ask.purpose, num, explorer.tokens, most))
     return found
