@@ -149,7 +149,7 @@ def test_an_empty_set_of_pairs_says_which_filter_removed_how_many(pairs_run, cap
     ],
 )  # fmt: skip
 def test_a_run_that_would_end_alike_is_not_offered_to_be_resumed(
-    flags, said, code, capsys, tmp_path, monkeypatch
+    flags, said, capsys, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stopped:

@@ -118,16 +118,15 @@ def of_round(recipe: Recipe, num_problems: int, max_tokens: int) -> Cost:
 
 
 def of_training(
-    a_round: Cost, rounds: int, budget: int | None, evaluation: int, num_evaluations: int
+    a_round: Cost, rounds: int, budget: int | None, evaluation: Part, num_evaluations: int
 ) -> Cost:
     """Of so many rounds, of which a budget leaves as many as fit, and so many evaluations."""
     sampled, how = rounds * a_round.total, f"{rounds:,} x {a_round.total:,}"
     if budget is not None and budget < sampled:
         sampled, how = budget, "--budget-tokens"
     parts = {"rounds": (sampled, how)}
-    return Cost(
-        parts | {"evaluations": (num_evaluations * evaluation, f"{num_evaluations:,} x {evaluation:,}")}
-    )
+    tokens, each = evaluation
+    return Cost(parts | {"evaluations": (num_evaluations * tokens, f"{num_evaluations:,} x {each}")})
 
 
 def num_evaluations(rounds: int, every: int) -> int:

@@ -13,8 +13,8 @@ from gpo.types import Group, Rollout, State
 ENOUGH, PROBLEMS = 16, 2
 """Completions, and problems that they answer, before anything is said: of problems that one answer in ten
 solves, 16 are all wrong once in five times, so what is said are counts and not a verdict."""
-NEARLY = 0.9
-"""Share of completions from which all is said to be so."""
+NEARLY, MOSTLY = 0.9, 0.5
+"""Share of completions from which all is said to be so; the lower one where none is right, for being cut."""
 SHORTER_STEPS = {
     "fixed": "a smaller --fixed-step-tokens",
     **dict.fromkeys(
@@ -36,10 +36,11 @@ def of_groups(groups: Sequence[Group], recipe: Recipe, max_tokens: int, *, is_me
     rollouts = [one for group in groups for one in group.rollouts]
     num, cut = len(rollouts), sum(not one.finished for one in rollouts)
     right = sum(one.reward >= recipe.success_at for one in rollouts)
-    if cut >= NEARLY * num:
+    if cut >= (NEARLY if right else MOSTLY) * num:
+        none = "" if right else ", and none is right"
         return [
             f"{cut} of the first {num} completions were cut by --max-tokens {max_tokens}, which counts as "
-            "wrong: raise it, or ask for shorter answers with --system-prompt"
+            f"wrong{none}: raise it, or ask for shorter answers with --system-prompt"
         ]
     if right == 0:
         skip = "" if is_measured else "; --explored mixed searches only where some are right"

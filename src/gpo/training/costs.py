@@ -14,7 +14,7 @@ def costs(settings: AnySettings, recipe: Recipe, num: int, num_held_out: int) ->
         most = min(settings.problems_per_round, num)
         filled = of_rollouts(most, "state", fill, settings.max_tokens)
         a_round = Cost({**a_round.parts, "missing sides": filled})
-    evaluation = num_held_out * settings.eval_num * settings.max_tokens
+    evaluation = of_rollouts(num_held_out, "held-out problem", settings.eval_num, settings.max_tokens)
     times = num_evaluations(settings.rounds, settings.eval_every)
     return a_round, of_training(a_round, settings.rounds, settings.budget_tokens, evaluation, times)
 
