@@ -600,7 +600,7 @@ def test_without_scripts_the_page_says_so(browser, page) -> None:
 @pytest.mark.parametrize(
     ("name", "view", "image", "width", "height", "is_dark"),
     [
-        ("page", "trajectories", "trajectory.png", 1280, 800, False),
+        ("page", "trajectories", "trajectory.png", 1280, 1000, False),
         ("trained", "overview", "overview.png", 1280, 900, False),
         ("two", "compare", "compare.png", 1280, 900, True),
         ("page", "trajectories", "phone.png", 360, 900, False),

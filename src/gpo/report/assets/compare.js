@@ -22,11 +22,13 @@
   const comparable = (row) => row.columns.filter((column) => !column.isApart);
   const isSame = (row, column) => column.step === row.columns[row.reference].step;
   const numDifferent = (row) => new Set(comparable(row).map((column) => column.step ?? -1)).size;
-  // How surely they differ: the chance that both of two are right where they name two steps, summed over all pairs.
-  const disagreement = (row) => comparable(row).reduce((sum, a, i, all) =>
-    all.slice(i + 1).reduce((more, b) => more + (a.step === b.step ? 0 : (a.probability ?? 0) * (b.probability ?? 0)), sum), 0);
+  // What the step of a column changed, as its own run has it.
+  const effect = (row, column) => Math.abs((row.curves[row.columns.indexOf(column)] ?? row.one).advantages[column.step] ?? 0);
+  // How surely and by how much they differ: where two name two steps, the chance that both are right by what is at stake, over all pairs.
+  const disagreement = (row) => comparable(row).reduce((sum, a, i, all) => all.slice(i + 1).reduce((more, b) =>
+    more + (a.step === b.step ? 0 : (a.probability ?? 0) * (b.probability ?? 0) * Math.max(effect(row, a), effect(row, b))), sum), 0);
   // The step that opens: the one that changed most of those that are named.
-  const widest = (row) => d3.greatest(comparable(row), (column) => (column.step == null ? -1 : Math.abs(row.one.advantages[column.step] ?? 0)))?.step ?? 0;
+  const widest = (row) => d3.greatest(comparable(row), (column) => (column.step == null ? -1 : effect(row, column)))?.step ?? 0;
 
   const overlay = (row, link, isRuns) => {
     const num = row.one.steps.length;
@@ -62,7 +64,7 @@
       [`${R.visible(column.label)} in ${R.count(rows.filter((row) => isSame(row, row.columns[i])).length)}`]));
     const aside = columns.find((column) => column.isApart)?.label;
     return `The same step as ${R.visible(columns[reference].label)}, of ${R.plural(rows.length, "trajectory")}: ${others.join(", ")}.` +
-      (aside ? ` ${aside} looks for ${aside === "signed" ? "a rise" : "a fall"} and is not counted.` : "") + " Those that differ most surely come first.";
+      (aside ? ` ${aside} looks for ${aside === "signed" ? "a rise" : "a fall"} and is not counted.` : "") + " The surest and largest differences come first.";
   };
 
   const show = (place, row, isRuns) => {
