@@ -77,6 +77,10 @@ def test_a_located_trajectory_has_its_critical_step_marked_and_its_probabilities
     assert "▶ 1" in shown.text
     assert shown.tags.count("rect") == 1
     assert "critical step 1" in Checker(notebook.html(found.critical)).text
+    title, *lines = str(found).splitlines()
+    assert title.split() == ["step", "tokens", "V", "n", "A", "95", "%"]
+    assert [line[0] for line in lines] == [" ", "▶", " "]
+    assert lines[1].split()[1:5] == ["1", "2", f"{found.estimate.values[1]:.2f}", "20"]
 
 
 def test_a_group_lists_its_rollouts_escaped_and_not_all_of_a_thousand() -> None:

@@ -33,6 +33,17 @@ class Located:
     tokens: int = 0
     """That its search took, a rollout that it shares with another search counted in both."""
 
+    def __str__(self) -> str:
+        """A line a step: V before it, rollouts there, what it changed with its 95 % interval; ▶ marks it."""
+        lines = ["  step tokens     V     n      A           95 %"]
+        for i, (start, end) in enumerate(pairwise(self.curve.bounds)):
+            mark = "▶" if self.critical is not None and self.critical.index == i else " "
+            value, change = self.estimate.values[i], self.estimate.advantages[i]
+            low, high = self.estimate.intervals[i]
+            counts = f"{mark} {i:>4} {end - start:>6} {value:>5.2f} {self.curve.trials[i]:>5}"
+            lines.append(f"{counts} {change:>+6.2f} {low:>+6.2f} .. {high:+.2f}")
+        return "\n".join(lines)
+
     @property
     def step_values(self) -> StepValues | None:
         """What the search believes of the trajectory's values; None where a value is missing."""
