@@ -38,8 +38,12 @@ class ColumnSettings(Settings):
 
     section = "Data and verifier"
 
-    prompt_column: str = Field("prompt", description="Column with the question")
-    answer_column: str = Field("answer", description="Column with the known answer")
+    prompt_column: Annotated[str, FirstIn("sample", "eval", "locate", "pairs")] = Field(
+        "prompt", description="Column with the question"
+    )
+    answer_column: Annotated[str, FirstIn("sample", "eval", "locate", "pairs")] = Field(
+        "answer", description="Column with the known answer"
+    )
 
 
 class DataSettings(BenchmarkSettings, ColumnSettings):
