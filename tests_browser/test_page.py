@@ -422,12 +422,16 @@ def offline_run(folder: Path) -> Path:
     return run
 
 
-def test_an_offline_run_shows_loss_and_margin_and_no_axis_is_nan(browser, tmp_path) -> None:
-    browser.open(report(offline_run(tmp_path / "dpo")))
+@pytest.mark.parametrize("width", [360, 1400])
+def test_an_offline_run_shows_loss_and_margin_and_no_axis_is_nan(browser, tmp_path, width) -> None:
+    browser.open(report(offline_run(tmp_path / "dpo")), width=width)
     assert "0.70 → 0.31" in browser.one(".tiles").text
     assert [one.text.split("\n")[0] for one in browser.all("figcaption")] == [
         "Accuracy on held-out problems", "Loss", "Margin", "Pairs in order", "Where the tokens went",
     ]  # fmt: skip
+    assert browser.js(
+        "return [...document.querySelectorAll('.tile')].every(e => e.scrollWidth <= e.offsetWidth)"
+    )
     labels = browser.js("return [...document.querySelectorAll('.plot svg text')].map(e => e.textContent)")
     assert labels
     assert not [label for label in labels if "NaN" in label]
