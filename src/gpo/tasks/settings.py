@@ -38,10 +38,10 @@ class ColumnSettings(Settings):
 
     section = "Data and verifier"
 
-    prompt_column: Annotated[str, FirstIn("sample", "eval", "locate", "pairs")] = Field(
+    prompt_column: Annotated[str, FirstIn("sample", "eval", "locate")] = Field(
         "prompt", description="Column with the question"
     )
-    answer_column: Annotated[str, FirstIn("sample", "eval", "locate", "pairs")] = Field(
+    answer_column: Annotated[str, FirstIn("sample", "eval", "locate")] = Field(
         "answer", description="Column with the known answer"
     )
 
