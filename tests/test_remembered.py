@@ -64,7 +64,7 @@ def test_what_wraps_a_policy_forwards_all_that_a_policy_has(tmp_path) -> None:
         for name in {*vars(kind), *kind.__annotations__}
         if name[0] != "_"
     }
-    assert len(names) == 14
+    assert len(names) == 15
     assert names <= vars(ForwardingPolicy).keys()
     poor = Poor([0.5, 0.5])
     with RunFolder.create(tmp_path / "run", "pairs", {}) as folder:
