@@ -30,7 +30,7 @@ NOT_RUN = "<!-- not run by the tests: "
 
 def blocks(page: Path, language: str) -> list[str]:
     text = re.sub(
-        rf"^{NOT_RUN}\S.*-->\n```\w+\n.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL
+        rf"^{NOT_RUN}\S[^\n]*-->\n```\w+\n.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL
     )
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
