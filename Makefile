@@ -15,7 +15,7 @@ demo-real: $(VENV)/installed
 	$(BIN)/python scripts/real_models.py smollm2
 	$(BIN)/gpo locate --model build/models/smollm2 --data tests_real/problems.jsonl --prompt-column story \
 	  --answer-column result --verifier number --limit 2 --explored mixed --temperature 0.5 --max-tokens 96 \
-	  --splitter sentence --min-step-tokens 10 --rule drop --search-traces 40 $(ARGS)
+	  --rule drop --search-traces 40 $(ARGS)
 
 # In as many processes as there are cores, at most 4; a file's tests stay together, for what they share.
 test: $(VENV)/installed-test

@@ -19,7 +19,7 @@ from gpo.cli import main
 HERE = Path(__file__).parent
 ROWS = ["--data", str(HERE / "problems.jsonl"), "--prompt-column", "story", "--answer-column", "result",
         "--verifier", "number", "--max-tokens", "96", "--temperature", "0.5"]  # fmt: skip
-STEPS = ["--splitter", "sentence", "--min-step-tokens", "10", "--rule", "drop", "--explored", "mixed"]
+STEPS = ["--rule", "drop", "--explored", "mixed"]
 SMALL = ["--rounds", "1", "--problems-per-round", "2", "--group-size", "4", "--reset-size", "4",
          "--max-located", "1", "--eval-problems", "2", "--search-traces", "4", "--eval-data", str(HERE / "problems.jsonl")]  # fmt: skip
 
