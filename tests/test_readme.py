@@ -20,7 +20,16 @@ import site_pages  # noqa: E402
 
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
-WITHOUT_COMMANDS = {"faq.md", "index.md", "limits.md", "measured.md", "rules.md", "study.md", "trl.md"}
+WITHOUT_COMMANDS = {
+    "faq.md",
+    "index.md",
+    "limits.md",
+    "measured.md",
+    "rules.md",
+    "study.md",
+    "trl.md",
+    "your-model.md",
+}
 """Pages with nothing to run here: text, Python, or what takes hours."""
 
 
