@@ -82,6 +82,31 @@ def test_sample_writes_every_rollout_and_a_summary(capsys) -> None:
     assert json.loads(Path("out/summary.json").read_text()) == summary
 
 
+def test_show_prints_an_answer_of_each_kind_of_a_run_that_located_nothing(capsys) -> None:
+    gpo(capsys, "sample", *SMALL, "--limit", "4", "--num", "4", "--max-tokens", "24", "--output", "out")
+    rows = [json.loads(line) for line in Path("out/rollouts.jsonl").read_text().splitlines()]
+    main(["show", "out"])
+    shown = capsys.readouterr().out
+    kinds = {
+        "right": lambda row: row["reward"] == 1,
+        "cut by the token limit": lambda row: not row["finished"],
+    }
+    for kind, fits in kinds.items():
+        first = next((row for row in rows if fits(row)), None)
+        assert (f"{kind}: " in shown) == (first is not None)
+        assert first is None or first["text"].strip("\n") in shown
+    assert "cut by the token limit: " in shown
+
+
+def test_locate_says_how_many_rollouts_of_its_searches_were_cut(capsys) -> None:
+    summary = gpo(capsys, "locate", *SMALL, "--limit", "3", "--max-tokens", "24", "--output", "out")
+    values = [json.loads(line) for line in Path("out/rollouts.jsonl").read_text().splitlines()]
+    values = [row for row in values if row["purpose"] == "values"]
+    num_cut = sum(not row["finished"] for row in values)
+    assert (summary["value_rollouts"], summary["value_rollouts_cut"]) == (len(values), num_cut)
+    assert num_cut > 0.1 * len(values)
+
+
 def test_eval_gives_a_rate_with_its_standard_error_and_the_same_seed_the_same_rate(capsys) -> None:
     first = gpo(capsys, "eval", *SMALL, "--limit", "12", "--num", "2", "--output", "a")
     again = gpo(capsys, "eval", *SMALL, "--limit", "12", "--num", "2", "--output", "b")

@@ -138,7 +138,7 @@ def like(tmp_path: Path, command: str, stored: dict, **given) -> dict:
     (run / "run.json").write_text(json.dumps({"command": "train", "settings": stored}))
     cls = CLASSES[command][0]
     made = settings_of(command, cls, None, None, given, run)
-    return {key: getattr(made, key, "none") for key in (*SETTINGS, "data", "limit", "method")}
+    return {key: getattr(made, key, "none") for key in (*SETTINGS, "data", "limit", "method", "verifier")}
 
 
 def test_the_settings_of_a_run_are_taken_over_but_where_it_wrote_and_what_it_was_allowed(tmp_path) -> None:
@@ -158,6 +158,7 @@ def test_the_settings_of_a_run_are_taken_over_but_where_it_wrote_and_what_it_was
         ("eval", {"limit": 5}, {}, {"task": "chain_sum", "limit": 5, "rule": "none"}),
         ("eval", {"limit": 5}, {"task": "modchain"}, {"task": "modchain", "limit": None}),
         ("eval", {}, {"data": "f.jsonl"}, {"task": None, "data": "f.jsonl", "max_tokens": 64}),
+        ("eval", {"verifier": "number"}, {"data": "f.jsonl"}, {"data": "f.jsonl", "verifier": "number"}),
     ],
 )
 def test_what_is_given_wins_and_takes_what_goes_with_it(tmp_path, command, stored, given, expected) -> None:

@@ -77,7 +77,7 @@ FLOORS = {
     "plot": {"types", "curve", "record", "report"},
     "objects": {
         *("types", "files", "curve", "rules", "pool", "recipe", "explore", "evaluation", "tasks"),
-        *("pairs", "record", "report", "setup", "console", "cost"),
+        *("pairs", "record", "report", "setup", "console", "verifiers", "cost"),
     },
     "command_settings": {"settings", "recipe", "learn", "pairs", "policies", "tasks"},
     "setup": {

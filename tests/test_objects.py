@@ -70,6 +70,19 @@ def test_a_trace_is_searched_as_it_stands(demo) -> None:
     assert list(frame["trials"]) == list(found.curve.trials[:-1])
 
 
+def test_a_verifier_may_be_named_and_an_answer_a_number(demo) -> None:
+    asked = {"rule": "drop", "min_step_tokens": 1, "search_traces": 1.0}
+    found = gpo.locate(demo[0], "number", QUESTION, -2, TRACE, **asked)
+    assert found.line == gpo.locate(*demo, QUESTION, "-2", TRACE, **asked).line
+    for answer, message in (
+        (True, "is true; write the text"),
+        (None, "give a string or a number"),
+        (" ", "is empty"),
+    ):
+        with pytest.raises(InputError, match=f"gpo.locate: answer 'answer' .*{message}"):
+            gpo.locate(demo[0], "number", QUESTION, answer, TRACE)
+
+
 @pytest.mark.parametrize(
     ("given", "settings", "message"),
     [

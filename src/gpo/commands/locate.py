@@ -11,13 +11,15 @@ from gpo.console import Ui
 from gpo.outlook import shorter_steps
 from gpo.recipe import Recipe
 from gpo.record import Json, read_lines, write_json
-from gpo.record.lines import CurveLine
+from gpo.record.lines import CurveLine, RolloutLine
 from gpo.report import terminal
 from gpo.search import CREDIBLE
 from gpo.setup.start import output_folder
 from gpo.setup.ways_on import ways_on
 
 FIFTHS = 5
+MANY_CUT = 0.1
+"""Share of cut value rollouts from which a run says what they do to V."""
 
 
 def run(
@@ -38,6 +40,7 @@ def run(
         return sweep.rehearse("locate", settings, recipe, ui, path)
     summary = sweep.sweep("locate", settings, recipe, ui, path, is_resumed=resume is not None)
     summary |= found(read_lines(path / "curves.jsonl", CurveLine), summary["tokens"])
+    summary |= cut(read_lines(path / "rollouts.jsonl", RolloutLine))
     write_json(path / "summary.json", summary)
     curves = read_lines(path / "curves.jsonl", CurveLine)
     named = ((one.critical.credibility, one) for one in curves if one.critical)
@@ -73,6 +76,15 @@ def found(curves: Iterable[CurveLine], tokens: Json) -> Json:
     }
 
 
+def cut(rollouts: Iterable[RolloutLine]) -> Json:
+    """How many rollouts of the searches there are, and how many of them the token limit cut."""
+    num = num_cut = 0
+    for one in rollouts:
+        if one.purpose == "values":
+            num, num_cut = num + 1, num_cut + (not one.finished)
+    return {"value_rollouts": num, "value_rollouts_cut": num_cut}
+
+
 def _found(summary: Json, recipe: Recipe) -> list[str]:
     lines = [
         f"explored {summary['trajectories']} trajectories; a critical step named in {summary['critical']}, "
@@ -82,6 +94,12 @@ def _found(summary: Json, recipe: Recipe) -> list[str]:
         lines.append(
             f"trajectories with only one step, so nothing to compare: {summary['one_step']}; give "
             + shorter_steps(recipe)
+        )
+    num, num_cut = summary["value_rollouts"], summary["value_rollouts_cut"]
+    if num_cut > MANY_CUT * num:
+        lines.append(
+            f"the token limit cut {num_cut:,} of {num:,} rollouts of the searches, which count as wrong: V "
+            "is also the chance to finish in time; raise --max-tokens"
         )
     if summary["credible"]:
         fifths = " ".join(map(str, summary["credible_starts_by_fifth"]))

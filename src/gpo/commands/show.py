@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import click
+from rich.console import RenderableType
+from rich.text import Text
 
 from gpo.commands import JSON, UsablePath, finish
 from gpo.console import Ui
 from gpo.record import Json, read_lines, stored_run
-from gpo.record.lines import CurveLine
+from gpo.record.lines import CurveLine, RolloutLine
 from gpo.record.rounds import ProblemLine, RoundLine, TrainedLine
 from gpo.record.run_json import check_shown
 from gpo.report import terminal
@@ -19,6 +21,9 @@ from gpo.report.reading import read_runs
 from gpo.report.unjudged import counted, told
 from gpo.search import CREDIBLE
 from gpo.types import InputError
+from gpo.visible import printable_lines
+
+KINDS = ("right", "wrong", "cut by the token limit")
 
 
 def run(paths: Sequence[Path], ui: Ui, trajectory: int | None = None) -> Json:
@@ -53,6 +58,8 @@ def show(path: Path, ui: Ui, trajectory: int | None = None) -> Json:
     shown = curves[trajectory] if trajectory is not None else most_credible(curves)
     if shown:
         ui.print(terminal.trajectory(shown))
+    elif not curves:
+        ui.print(*examples(read_lines(path / "rollouts.jsonl", RolloutLine)))
     return {
         "command": command,
         "settings": settings,
@@ -63,6 +70,25 @@ def show(path: Path, ui: Ui, trajectory: int | None = None) -> Json:
         "trajectories": len(curves),
         "trajectory": shown.record() if shown else None,
     }
+
+
+def examples(rollouts: Iterable[RolloutLine]) -> list[RenderableType]:
+    """The first rollout of each kind, as it was written: right, wrong, and cut by the token limit."""
+    found: dict[str, RolloutLine] = {}
+    for one in rollouts:
+        kind = "right" if one.reward >= 1 else "wrong" if one.finished else "cut by the token limit"
+        found.setdefault(kind, one)
+        if len(found) == len(KINDS):
+            break
+    parts: list[RenderableType] = []
+    for kind in (kind for kind in KINDS if kind in found):
+        line = found[kind]
+        parts += [
+            f"{kind}: {line.problem} (answer: {line.answer})",
+            Text(printable_lines(line.text.strip("\n"))),
+            "",
+        ]
+    return parts
 
 
 def most_credible(curves: Sequence[CurveLine]) -> CurveLine | None:

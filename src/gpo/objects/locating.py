@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gpo import tasks
+from gpo import tasks, verifiers
 from gpo.cost import Bound, Cost, of_searches, of_sweep
 from gpo.explore import Drawn, Explorer, Found, Task
 from gpo.objects.trajectory import Trajectory
@@ -17,7 +17,8 @@ from gpo.rules import Rule
 from gpo.seeds import derive_seed, json_digest
 from gpo.setup.engine import check_room, suited
 from gpo.setup.given import given_rollout
-from gpo.types import InputError, Rollout
+from gpo.tasks.rows import answer_of
+from gpo.types import InputError, Problem, Rollout
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,9 @@ class Progress:
 
 def locate(
     policy: Policy,
-    verifier: Verifier,
+    verifier: Verifier | str,
     question: str,
-    answer: str,
+    answer: str | float,
     trace: str | Mapping[str, Any] | list[int] | None = None,
     *,
     rule: Rule = "absolute",
@@ -57,11 +58,11 @@ def locate(
         found = gpo.locate(policy, gpo.verifiers.load("math"), question, answer, trace=text, rule="drop")
         print(found)
 
-    `trace` is a completion that you have: its text, one assistant message or its token ids. Its outcome is
-    what the verifier says, or `reward`, from 0 to 1. Without a trace, `group_size` completions are sampled
-    and the first failed one is searched (`explored` chooses another kind). `columns` are what the verifier
-    needs beside question and answer. `settings` are those of `gpo.recipe.Locating`, such as splitter,
-    min_step_tokens and search_traces: a search generates about search_traces times the trace's tokens.
+    A verifier may be named, as in `gpo.verifiers.load`. `trace` is a completion that you have: its text, one
+    assistant message or its token ids. Its outcome is what the verifier says, or `reward`, from 0 to 1.
+    Without a trace, `group_size` completions are sampled and the first failed one is searched (`explored`
+    chooses another kind). `columns` are what the verifier needs beside question and answer. `settings` are
+    those of `gpo.recipe.Locating`: a search generates about search_traces times the trace's tokens.
     `progress` is called in this thread after each rollout. Equal seeds give equal results.
 
     InputError, before anything is sampled, for a setting, trace or answer that cannot be used; and where the
@@ -69,8 +70,8 @@ def locate(
     """
     recipe = Locating(rule=rule, **settings).part(Recipe, resets=False, archived=0)
     _check(rule, trace, reward)
-    row = tasks.Row(f"asked/{json_digest([question, answer])}", question, answer, columns or {})
-    [problem] = tasks.problems([row], policy.prompt_ids, check=verifier.check)
+    verifier = verifiers.load(verifier) if isinstance(verifier, str) else verifier
+    problem = _problem(policy, verifier, question, answer, columns or {})
     check_room(policy, [problem])
     given = () if trace is None else (given_rollout(problem, trace, reward, policy, verifier),)
     explorer = Explorer(policy, verifier, suited(recipe, policy), seed=derive_seed(seed, "locate"))
@@ -82,6 +83,15 @@ def locate(
         )
     labels = {"round": 0, "fingerprint": json_digest(policy.fingerprint), "proposal": found.scores}
     return Trajectory(curve_line(found.located, policy, **labels))
+
+
+def _problem(
+    policy: Policy, verifier: Verifier, question: str, answer: object, columns: Mapping[str, Any]
+) -> Problem:
+    """The question as the policy is asked it; InputError for an answer that a file could not hold either."""
+    known = answer_of({"answer": answer}, "answer", "gpo.locate")
+    row = tasks.Row(f"asked/{json_digest([question, known])}", question, known, columns)
+    return tasks.problems([row], policy.prompt_ids, check=verifier.check)[0]
 
 
 def _check(rule: str, trace: object, reward: float | None) -> None:

@@ -32,7 +32,7 @@ NOT_TAKEN = ("output", "allow_test", "trust_remote_code", "push")
 
 EXCLUSIVE: Mapping[str, tuple[str, ...]] = {
     "task": ("data", "verifier", "prompt_column", "answer_column", "limit"),
-    "data": ("task", "verifier", "task_options", "split", "size", "limit", "prompt", "shots"),
+    "data": ("task", "task_options", "split", "size", "limit", "prompt", "shots"),
     "eval_task": ("eval_data",),
     "eval_data": ("eval_task",),
     "run": ("task", "data"),

@@ -53,7 +53,7 @@ def row_of(id_: str, where: str, record: Record, prompt: str, answer: str) -> Ro
     return Row(
         id=id_,
         question=_prompt(record, prompt, where),
-        answer=_answer(record, answer, where),
+        answer=answer_of(record, answer, where),
         columns={key: value for key, value in record.items() if key not in (prompt, answer)},
         named={key: column_of(record, key, where) for key in (prompt, answer)},
         source=where,
@@ -123,7 +123,8 @@ def _prompt(record: Record, column: str, where: str) -> str:
     return value
 
 
-def _answer(record: Record, column: str, where: str) -> str:
+def answer_of(record: Record, column: str, where: str) -> str:
+    """The known answer of a row, as text; InputError, which names the row by `where`, if it is none."""
     value = column_of(record, column, where, "--answer-column")
     if isinstance(value, bool):
         raise InputError(
