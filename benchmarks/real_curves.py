@@ -77,6 +77,24 @@ def measure(policy: Any, verifier: Any, problem: Any, outcome: bool) -> dict[str
     }
 
 
+def record(policy: Any, verifier: Any, index: int, outcome: bool, path: Path) -> None:
+    """Measures a trajectory of this outcome of a problem, where it has one, and appends it to the file."""
+    import gpo
+
+    one = word_problems("test", index + 1, seed=0)[index]
+    prompt_ids = policy.prompt_ids(one.question)
+    problem = gpo.Problem(f"word_problems/{index}", prompt_ids, one.answer, "word_problems", one.question)
+    started = time.perf_counter()
+    found = measure(policy, verifier, problem, outcome)
+    if found is None:
+        return
+    with path.open("a") as file:
+        file.write(json.dumps(found) + "\n")
+    values = [round(s / t, 2) for s, t in zip(found["successes"], found["trials"], strict=True)]
+    seconds = time.perf_counter() - started
+    print(index, int(outcome), values, f"{sum(found['tokens']):,} tokens, {seconds:.0f} s", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -96,38 +114,15 @@ def main() -> None:
     policy = gpo.TransformersPolicy.load(
         args.model, max_tokens=MAX_TOKENS, temperature=TEMPERATURE, batch_tokens=2**15
     )
-    verifier = gpo.verifiers.load("number")
     args.data.parent.mkdir(exist_ok=True)
-    problems = word_problems("test", 1000, seed=0)
-    for index in count(part, parts):
-        done = recorded(args.data)
-        outcomes = Counter(line["outcome"] == 1 for line in done)
-        if len(done) >= args.wanted:
-            return
-        if any(line["problem"] == index for line in done):
-            continue
-        one = problems[index]
-        problem = gpo.Problem(
-            f"word_problems/{index}",
-            policy.prompt_ids(one.question),
-            one.answer,
-            "word_problems",
-            one.question,
-        )
-        started = time.perf_counter()
-        found = measure(policy, verifier, problem, outcome=outcomes[True] <= outcomes[False])
-        if found is not None:
-            with args.data.open("a") as file:
-                file.write(json.dumps(found) + "\n")
-            seconds = time.perf_counter() - started
-            values = [round(s / t, 2) for s, t in zip(found["successes"], found["trials"], strict=True)]
-            print(
-                index,
-                found["outcome"],
-                values,
-                f"{sum(found['tokens']):,} tokens, {seconds:.0f} s",
-                flush=True,
-            )
+    with gpo.verifiers.load("number") as verifier:
+        for index in count(part, parts):
+            done = recorded(args.data)
+            if len(done) >= args.wanted:
+                return
+            outcomes = Counter(line["outcome"] == 1 for line in done)
+            if all(line["problem"] != index for line in done):
+                record(policy, verifier, index, outcomes[True] <= outcomes[False], args.data)
 
 
 if __name__ == "__main__":
