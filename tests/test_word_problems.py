@@ -1,4 +1,4 @@
-"""The word problems of benchmarks/ are right, differ between splits, and stay as they are."""
+"""The word problems of benchmarks are right, differ between splits, and are those of the recorded curves."""
 
 import hashlib
 import re
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+from real_curves import recorded
 from word_problems import NUMBERS, word_problems
 
 EQUATION = re.compile(r"(\d+)([+-])(\d+)=(\d+)")
@@ -39,3 +40,18 @@ def test_the_splits_share_no_question_and_a_seed_gives_the_recorded_problems():
     assert not {one.question for one in train} & {one.question for one in test}
     whole = hashlib.sha256(repr(test).encode()).hexdigest()
     assert whole[:16] == "411466ebc4561f9a"
+
+
+def test_the_recorded_curves_are_of_these_problems_and_add_up():
+    lines = recorded()
+    problems = word_problems("test", 1 + max(line["problem"] for line in lines), seed=0)
+    assert len({line["problem"] for line in lines}) == len(lines) >= 13
+    for line in lines:
+        problem, num = problems[line["problem"]], len(line["bounds"]) - 1
+        assert (line["question"], line["answer"]) == (problem.question, problem.answer)
+        assert line["bounds"][0] == 0 < line["bounds"][-1] == len(line["entropies"]) == len(line["logprobs"])
+        assert line["trials"] == [128] * num
+        assert all(0 <= one <= 128 for one in line["successes"])
+        assert {len(line["successes"]), len(line["tokens"]), *map(len, line["scores"].values())} == {num}
+        is_right = line["completion"].endswith(f"The answer is {line['answer']}.")
+        assert is_right == bool(line["outcome"])
