@@ -10,10 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
+import reported
 from safetensors.torch import load_file, save_file
 
 from gpo import DEMO_MODEL
 from gpo.cli import COMMANDS, main
+from gpo.commands import locate
+from gpo.record import read_lines
+from gpo.record.lines import CurveLine
 
 DATA = Path(os.environ.get("GPO_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -105,6 +109,19 @@ def test_locate_says_how_many_rollouts_of_its_searches_were_cut(capsys) -> None:
     num_cut = sum(not row["finished"] for row in values)
     assert (summary["value_rollouts"], summary["value_rollouts_cut"]) == (len(values), num_cut)
     assert num_cut > 0.1 * len(values)
+
+
+@pytest.mark.parametrize(("cut", "is_late"), [((False, False, True), False), ((False, True, True), True)])
+def test_a_step_after_which_most_rollouts_are_cut_is_not_to_be_believed(
+    cut, is_late, capsys, tmp_path
+) -> None:
+    file = tmp_path / "curves.jsonl"
+    file.write_text(json.dumps(reported.curve(7, "which?", "5", ["first", "second", "third"])) + "\n")
+    [line] = read_lines(file, CurveLine)
+    after = line.completion_ids[: line.bounds[line.critical.index + 1]]
+    states = {(line.problem, after): (len(cut), sum(cut)), ("another", after): (3, 3)}
+    assert locate.runs_out(line, states) == is_late
+    assert locate.cut(states, [line])["credible_cut"] == is_late
 
 
 def test_eval_gives_a_rate_with_its_standard_error_and_the_same_seed_the_same_rate(capsys) -> None:

@@ -32,6 +32,11 @@ def group(rewards: str, num_cut: int = 0) -> Group:
             [group("0000", 4), group("0000")],
             "4 of the first 8 completions were cut by --max-tokens 96, which counts as wrong, and none is right: raise",
         ),
+        ([group("0100", 1), group("0001", 2)], ""),
+        (
+            [group("1001", 3), group("1111", 1)],
+            "4 of the first 8 completions were cut by --max-tokens 96, which counts as wrong: raise",
+        ),
         ([group("0000"), group("0000", 2)], "the first 8 completions are all wrong: "),
         ([group("1111"), group("1111")], "the first 8 completions are all right: take harder problems"),
         ([group("1111"), group("0000")], "each of the first 2 problems got 4 answers of one kind: raise"),

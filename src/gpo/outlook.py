@@ -14,7 +14,7 @@ ENOUGH, PROBLEMS = 16, 2
 """Completions, and problems that they answer, before anything is said: of problems that one answer in ten
 solves, 16 are all wrong once in five times, so what is said are counts and not a verdict."""
 NEARLY, MOSTLY = 0.9, 0.5
-"""Share of completions from which all is said to be so; the lower one where none is right, for being cut."""
+"""Share of completions from which all are said to be single steps, and most to be cut."""
 SHORTER_STEPS = {
     "fixed": "a smaller --fixed-step-tokens",
     **dict.fromkeys(
@@ -36,7 +36,7 @@ def of_groups(groups: Sequence[Group], recipe: Recipe, max_tokens: int, *, is_me
     rollouts = [one for group in groups for one in group.rollouts]
     num, cut = len(rollouts), sum(not one.finished for one in rollouts)
     right = sum(one.reward >= recipe.success_at for one in rollouts)
-    if cut >= (NEARLY if right else MOSTLY) * num:
+    if cut >= MOSTLY * num:
         none = "" if right else ", and none is right"
         return [
             f"{cut} of the first {num} completions were cut by --max-tokens {max_tokens}, which counts as "

@@ -16,8 +16,15 @@ from gpo.report import terminal
 from gpo.search import CREDIBLE
 from gpo.setup.start import output_folder
 from gpo.setup.ways_on import ways_on
+from gpo.types import Ids
 
 FIFTHS = 5
+States = dict[tuple[str, Ids], tuple[int, int]]
+"""By problem and given completion tokens."""
+RUNS_OUT = (
+    "after this step most rollouts were cut by the token limit, which counts as wrong: it may have cost time "
+    "and nothing else; raise --max-tokens"
+)
 MANY_CUT = 0.1
 """Share of cut value rollouts from which a run says what they do to V."""
 
@@ -40,12 +47,13 @@ def run(
         return sweep.rehearse("locate", settings, recipe, ui, path)
     summary = sweep.sweep("locate", settings, recipe, ui, path, is_resumed=resume is not None)
     summary |= found(read_lines(path / "curves.jsonl", CurveLine), summary["tokens"])
-    summary |= cut(read_lines(path / "rollouts.jsonl", RolloutLine))
+    states = cut_at(read_lines(path / "rollouts.jsonl", RolloutLine))
+    summary |= cut(states, read_lines(path / "curves.jsonl", CurveLine))
     write_json(path / "summary.json", summary)
     curves = read_lines(path / "curves.jsonl", CurveLine)
     named = ((one.critical.credibility, one) for one in curves if one.critical)
     if best := max(named, key=lambda one: one[0], default=None):
-        ui.print(terminal.trajectory(best[1]), "")
+        ui.print(terminal.trajectory(best[1]), *([RUNS_OUT] if runs_out(best[1], states) else []), "")
     notes = [*_signal(settings, summary), *_found(summary, recipe)]
     ui.print(sweep.rate(summary), *sweep.costs(summary, notes))
     if not is_part:
@@ -76,13 +84,35 @@ def found(curves: Iterable[CurveLine], tokens: Json) -> Json:
     }
 
 
-def cut(rollouts: Iterable[RolloutLine]) -> Json:
-    """How many rollouts of the searches there are, and how many of them the token limit cut."""
-    num = num_cut = 0
+def cut_at(rollouts: Iterable[RolloutLine]) -> States:
+    """How many rollouts of the searches begin at each state, and how many of them the token limit cut."""
+    found: States = {}
     for one in rollouts:
         if one.purpose == "values":
-            num, num_cut = num + 1, num_cut + (not one.finished)
-    return {"value_rollouts": num, "value_rollouts_cut": num_cut}
+            num, num_cut = found.get((one.problem, one.prefix_ids), (0, 0))
+            found[one.problem, one.prefix_ids] = num + 1, num_cut + (not one.finished)
+    return found
+
+
+def runs_out(curve: CurveLine, states: States) -> bool:
+    """Whether most of what was sampled after the critical step was cut, so that time may be all it lost."""
+    if curve.critical is None:
+        return False
+    if curve.critical.index == curve.num_steps - 1:
+        return not curve.finished
+    after = curve.completion_ids[: curve.bounds[curve.critical.index + 1]]
+    num, num_cut = states.get((curve.problem, after), (0, 0))
+    return 2 * num_cut > num
+
+
+def cut(states: States, curves: Iterable[CurveLine]) -> Json:
+    """How many rollouts of the searches the token limit cut, and how many credible steps that concerns."""
+    credible = (one for one in curves if one.critical and one.critical.credibility >= CREDIBLE)
+    return {
+        "value_rollouts": sum(num for num, _ in states.values()),
+        "value_rollouts_cut": sum(num_cut for _, num_cut in states.values()),
+        "credible_cut": sum(runs_out(one, states) for one in credible),
+    }
 
 
 def _found(summary: Json, recipe: Recipe) -> list[str]:
@@ -100,6 +130,11 @@ def _found(summary: Json, recipe: Recipe) -> list[str]:
         lines.append(
             f"the token limit cut {num_cut:,} of {num:,} rollouts of the searches, which count as wrong: V "
             "is also the chance to finish in time; raise --max-tokens"
+        )
+    if summary["credible_cut"]:
+        lines.append(
+            f"after {summary['credible_cut']} of the {summary['credible']} credible steps most rollouts were "
+            "cut: raise --max-tokens before you believe these"
         )
     if summary["credible"]:
         fifths = " ".join(map(str, summary["credible_starts_by_fifth"]))
