@@ -169,6 +169,6 @@ def command(
             raise InputError("--port: has no effect without --live; leave it out")
         return finish(run(runs, output or Path("report.html"), trajectories, ui), as_json)
     if output is not None or len(runs) > 1:
-        what = f"--output {output}" if output is not None else f"{len(runs)} runs"
-        raise InputError(f"--live: serves the page of one run and writes no file, and {what} is given")
+        what = f"--output {output} is" if output is not None else f"{len(runs)} runs are"
+        raise InputError(f"--live: serves the page of one run and writes no file, and {what} given")
     return finish(live(runs[0], trajectories, port or 0, ui), as_json)
