@@ -187,6 +187,14 @@ class StreamingPolicy(Policy, Protocol):
         ...
 
 
+class ValueModel(Protocol):
+    """Predicts V, the chance that a continuation of a state ends right, without a rollout."""
+
+    def read(self, given: Sequence[tuple[State, Ids]]) -> list[list[float]]:
+        """[T+1] values in [0, 1] for each state and T ids after it: at the state, then after each id."""
+        ...
+
+
 class Verifier(Protocol):
     """Judges answers. Never raises on model text; a timeout scores 0 and is counted."""
 
