@@ -305,6 +305,16 @@ def test_one_limit_covers_prefix_and_continuation_and_a_cut_sample_is_unfinished
     assert sampled[3][0] == Sample((), (), (), finished=False)
 
 
+def test_a_request_with_a_limit_of_its_own_draws_the_first_tokens_of_one_without():
+    policy = policy_of(max_tokens=12)
+    whole, cut, wide = flat(
+        policy.sample([Request(state(policy, "so"), 1, 0, most) for most in (None, 5, 99)])
+    )
+    assert cut.action_ids == whole.action_ids[:5]
+    assert not cut.finished
+    assert wide == whole
+
+
 @pytest.mark.parametrize("kind", ["llama", "gpt2, learned positions"])
 def test_the_context_limits_prompt_and_completion_even_beside_longer_rows(kind):
     policy = policy_of(kind, max_tokens=100)

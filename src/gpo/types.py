@@ -75,15 +75,15 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Ask a policy for `num` continuations of `state`.
+    """Ask a policy for `num` continuations of `state`, of at most `most` new tokens each if that is given.
 
-    Row i draws from its own stream, derived from (seed, i), so samples do not depend on the rest of the
-    batch. The same seed gives the same samples.
+    Row i draws from its own stream, derived from (seed, i), so samples depend on nothing else in the batch.
     """
 
     state: State
     num: int
     seed: int
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,27 @@
         ...                                  # Drawn, Found, Finished
 
 A trajectory's search is a generator (`work`) that depends on nothing but what it is given. A round drives
-many in waves on its pool (`waves`). For a whole set of problems a scheduler (`stream`) merges what all of
-them need, on an engine (`engine`) that takes requests one at a time or in waves; what finished searches
-teach the later ones is fixed by their places in the queue (`lessons`).
+many in waves on its pool (`waves`). For a whole set of problems a `scheduler`, of which `stream` is the one
+that searches, merges what all of them need, on an `engine` that takes requests singly or in waves. What
+finished searches teach the later ones is fixed by their places in the queue (`lessons`).
 """
 
 from gpo.explore.engine import Engine, engine_of
 from gpo.explore.events import Drawn, Event, Finished, Found, Task
 from gpo.explore.lessons import Lessons
+from gpo.explore.scheduler import Active, Scheduler
 from gpo.explore.stream import Explorer
 
-__all__ = ["Drawn", "Engine", "Event", "Explorer", "Finished", "Found", "Lessons", "Task", "engine_of"]
+__all__ = [
+    "Active",
+    "Drawn",
+    "Engine",
+    "Event",
+    "Explorer",
+    "Finished",
+    "Found",
+    "Lessons",
+    "Scheduler",
+    "Task",
+    "engine_of",
+]

@@ -44,6 +44,8 @@ class Ask:
     purpose: str
     baseline: float | None = None
     """The state's current estimated value; None if rewards do not decide how many are requested."""
+    most: int | None = None
+    """Maximum number of new tokens, where that is less than the policy's own limit leaves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,11 +177,12 @@ class PromptedPolicy(Capabilities):
         """A completion that somebody else wrote; see gpo.policies.traces."""
         return trace_of(self, problem, completion)
 
-    def room(self, state: State) -> int:
-        """Tokens that may follow the state, 0 or less if none; InputError for an unusable prompt."""
+    def room(self, state: State, most: int | None = None) -> int:
+        """Tokens that may follow, at most `most`, 0 or less if none; InputError for an unusable prompt."""
         self._checked(state.problem.prompt_ids, state.problem.question)
         room = self.max_tokens - len(state.prefix_ids)
-        return room if self.context is None else min(room, self.context - len(state.ids))
+        room = room if self.context is None else min(room, self.context - len(state.ids))
+        return room if most is None else min(room, most)
 
     def described(self, weights: Any) -> dict[str, Any]:
         """The fingerprint of a policy with these weights: vocabulary, template, sampling settings."""

@@ -143,7 +143,7 @@ class ServerPolicy(PromptedPolicy):
         return samples
 
     def _answer(self, request: Request) -> list[Sample]:
-        room = self.room(request.state)
+        room = self.room(request.state, request.most)
         if room < 1:
             return [Sample((), (), (), finished=False)] * request.num
         # Greedy rows are all alike, and vLLM refuses to draw one twice.

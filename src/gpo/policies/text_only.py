@@ -55,7 +55,7 @@ class TextOnlyPolicy(ServerPolicy):
         return tuple(self.tokenizer.encode(self.tokenizer.decode(ids))) == ids
 
     def _answer(self, request: Request) -> list[Sample]:
-        state, room = request.state, self.room(request.state)
+        state, room = request.state, self.room(request.state, request.most)
         if room < 1:
             return [Sample((), (), (), finished=False)] * request.num
         if not self._keeps(state.ids):

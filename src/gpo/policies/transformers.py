@@ -133,7 +133,7 @@ class TransformersPolicy(PromptedPolicy):
         self.num_drawn += num
 
     def _row(self, request: Request, index: int) -> Row:
-        return Row(request.state.ids, self.room(request.state), request.seed, index)
+        return Row(request.state.ids, self.room(request.state, request.most), request.seed, index)
 
 
 @contextmanager

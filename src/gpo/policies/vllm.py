@@ -139,7 +139,7 @@ class VllmPolicy(PromptedPolicy):
         """A future of this request's `num` samples."""
         done: Future[list[Sample]] = Future()
         try:
-            room = self.room(request.state)
+            room = self.room(request.state, request.most)
         except InputError as error:
             done.set_exception(error)
             return done
