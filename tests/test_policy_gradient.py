@@ -219,6 +219,40 @@ def test_the_divergence_from_a_reference_is_part_of_the_loss_of_every_rollout() 
     assert learn.accumulate(rows)["kl"] == pytest.approx(divergence.item() / num_tokens, rel=1e-4)
 
 
+def test_the_bottleneck_keeps_up_the_entropy_of_tokens_with_an_advantage() -> None:
+    model = llama().eval()
+    data = groups(model)
+    learn = learner(model, ib_coef=0.3, microbatch_tokens=20)
+    rows = examples(learn, data)
+    assert len(rows) == 7  # without an advantage there is nothing to weigh
+    ours = gradient(learn, rows)
+    gain = 0.0
+    for row in rows:
+        start, ids = len(row.rollout.state.ids), row.rollout.state.ids + row.rollout.action_ids
+        logprobs = model(input_ids=torch.tensor([ids])).logits[0, start - 1 : -1].log_softmax(-1)
+        entropies = -(logprobs.exp() * logprobs).sum(-1)
+        gain = gain + (row.advantages_T * (plain_logprobs(model, row.rollout) + 0.3 * entropies)).sum()
+    num_tokens = sum(len(row.rollout.action_ids) for row in rows)
+    assert torch.allclose(ours, plain_gradient(model, -gain / num_tokens), rtol=1e-4, atol=1e-6)
+    chunked = ActionLogprobs(model, chunk_elements=3 * 40)
+    hidden = chunked.hidden(chunked.batch([rows[1].rollout]))
+    expected = -(chunked._logits(hidden).softmax(-1) * chunked._logits(hidden).log_softmax(-1)).sum(-1)
+    assert torch.allclose(chunked.entropies(hidden), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("advantage", [0.5, -0.25])
+def test_the_bottleneck_of_a_uniform_policy_is_its_advantage_times_the_log_of_the_vocabulary(
+    advantage,
+) -> None:
+    model = llama().eval()
+    with torch.no_grad():
+        model.lm_head.weight.zero_()
+    one = rollout(model, (1, 2), (), (5, 6), 1.0)
+    measured = learner(model, ib_coef=0.1).accumulate([example(one, advantage)])
+    assert measured["loss"] == pytest.approx(-advantage - 0.1 * advantage * math.log(40), rel=1e-5)
+    assert learner(model).accumulate([example(one, advantage)])["loss"] == pytest.approx(-advantage)
+
+
 def test_the_divergence_in_the_reward_changes_advantages() -> None:
     model, reference = llama().eval(), llama(seed=1).eval()
     data = groups(model)

@@ -61,15 +61,16 @@ def value_losses(new_N: Tensor, old_N: Tensor, targets_N: Tensor, clip: float | 
 
 
 class ActorCritic(nn.Module):
-    """A policy's log-probabilities [N] of sampled tokens, and the values [N] before each, in one call.
+    """A policy's log-probabilities [N] of sampled tokens, the values and the entropies [N] before each.
 
-    `critic` is None, `head` (a linear head on the policy's last hidden states, which it does not train) or
-    `model` (a copy of the policy with a head of its own: twice the memory).
+    All in one call; `has_entropies` says whether these are wanted. `critic` is None, `head` (a linear head on
+    the policy's last hidden states, which it does not train) or `model` (a copy of the policy with a head of
+    its own: twice the memory).
     """
 
-    def __init__(self, policy: ActionLogprobs, critic: str | None) -> None:
+    def __init__(self, policy: ActionLogprobs, critic: str | None, *, has_entropies: bool = False) -> None:
         super().__init__()
-        self.policy = policy
+        self.policy, self.has_entropies = policy, has_entropies
         # What accelerate reads to know the layers to shard.
         self._no_split_modules = getattr(policy.model, "_no_split_modules", None)
         self.head: nn.Linear | None = None
@@ -98,13 +99,15 @@ class ActorCritic(nn.Module):
         if self.head is not None and not self.head.weight.any():
             self.head.bias.fill_(mean)
 
-    def forward(self, rollouts: Sequence[Rollout]) -> tuple[Tensor, Tensor | None]:
+    def forward(self, rollouts: Sequence[Rollout]) -> tuple[Tensor, Tensor | None, Tensor | None]:
         batch = self.policy.batch(rollouts)
         hidden_NH = self.policy.hidden(batch)
         logprobs_N = self.policy.score(hidden_NH, batch.actions_N)
+        entropies_N = self.policy.entropies(hidden_NH) if self.has_entropies else None
         if self.head is None:
-            return logprobs_N, None
+            return logprobs_N, None, entropies_N
         seen_NH = hidden_NH.detach()
         if self.decoder is not None:
             seen_NH = self.policy.hidden(batch, self.decoder)
-        return logprobs_N, self.head(seen_NH.to(self.head.weight.dtype)).float().sum(dim=1)
+        values_N = self.head(seen_NH.to(self.head.weight.dtype)).float().sum(dim=1)
+        return logprobs_N, values_N, entropies_N

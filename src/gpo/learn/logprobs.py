@@ -6,7 +6,7 @@ and the backward pass computes their logits again. So no [B,T,V] tensor ever exi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -111,19 +111,28 @@ class ActionLogprobs(nn.Module):
 
     def score(self, hidden_NH: Tensor, actions_N: Tensor) -> Tensor:
         """[N] log-probabilities of the tokens that the hidden states predict."""
+        return self._in_chunks(self._chunk, hidden_NH, actions_N)
+
+    def entropies(self, hidden_NH: Tensor) -> Tensor:
+        """[N] entropies of the distributions that the hidden states predict, in nats, at the temperature."""
+        return self._in_chunks(self._entropy_chunk, hidden_NH)
+
+    def _in_chunks(self, function: Callable[..., Tensor], *parts: Tensor) -> Tensor:
+        """The function of a few thousand rows at a time, whose logits the backward pass computes again."""
         rows = max(1, self.chunk_elements // self.head.weight.shape[0])
-        if len(actions_N) <= rows:
-            return self._chunk(hidden_NH, actions_N)
-        parts = [
-            checkpoint(self._chunk, hidden_NH[i : i + rows], actions_N[i : i + rows], use_reentrant=False)
-            for i in range(0, len(actions_N), rows)
-        ]
-        return torch.cat(parts)
+        if len(parts[0]) <= rows:
+            return function(*parts)
+        chunks = zip(*(torch.split(part, rows) for part in parts), strict=True)
+        return torch.cat([checkpoint(function, *chunk, use_reentrant=False) for chunk in chunks])
 
     def _chunk(self, hidden_NH: Tensor, actions_N: Tensor) -> Tensor:
         logits_NV = self._logits(hidden_NH) / self.temperature
         chosen_N = logits_NV.gather(1, actions_N[:, None])[:, 0]
         return chosen_N - logits_NV.logsumexp(dim=1)
+
+    def _entropy_chunk(self, hidden_NH: Tensor) -> Tensor:
+        logprobs_NV = (self._logits(hidden_NH) / self.temperature).log_softmax(dim=1)
+        return -(logprobs_NV.exp() * logprobs_NV).sum(dim=1)
 
     def _logits(self, hidden: Tensor) -> Tensor:
         """float32 logits, with the scalings that some architectures put behind their head."""

@@ -41,7 +41,7 @@ class Network:
             check_sharded(model.config)
         policy = ActionLogprobs(deepcopy(model) if ranks.is_sharded else model, temperature)
         critic = settings.critic if settings.algorithm == "ppo" else None
-        self.module: Any = ActorCritic(policy, critic)
+        self.module: Any = ActorCritic(policy, critic, has_entropies=settings.ib_coef > 0)
         self.reference = self._reference(reference, temperature)
         self._place()
 
@@ -90,12 +90,12 @@ class Network:
         with self.module.policy.model.disable_adapter():
             return self.read(rollouts)[0]
 
-    def read(self, rollouts: Sequence[Rollout]) -> tuple[Tensor, Tensor | None]:
-        """Log-probabilities [N] of the sampled tokens of these rollouts, and the critic's values [N]."""
+    def read(self, rollouts: Sequence[Rollout]) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Log-probabilities [N] of these rollouts' sampled tokens, the critic's values, and entropies."""
         device = self.model.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.settings.mixed_precision == "bf16"):
-            logprobs_N, values_N = self.module(rollouts)
-        return logprobs_N, values_N
+            found: tuple[Tensor, Tensor | None, Tensor | None] = self.module(rollouts)
+        return found
 
     def shares(self, lengths: Sequence[int]) -> Iterator[tuple[list[int], bool]]:
         """This process's batches of rows with these lengths; whether each is its own or only for company.

@@ -73,6 +73,12 @@ class Optimisation(Updates):
     kl_in: Literal["loss", "reward"] = Field(
         "loss", description="Apply the KL penalty in the loss (k3 per token) or in the reward (k1)"
     )
+    ib_coef: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of the information-bottleneck regulariser (IBRO): each token's entropy times its "
+        "advantage; 0 leaves it out",
+    )
     mask_truncated: bool = Field(
         False, description="Do not train on rollouts that the limit cut off; they still count as failures"
     )

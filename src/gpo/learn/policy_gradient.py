@@ -1,6 +1,7 @@
 """Groups to weights: policy gradient with clipped importance ratios (PPO, GRPO, Dr. GRPO, RLOO, REINFORCE).
 
-    loss = - sum over sampled tokens of (w min(ratio A, clip(ratio, 1 - c, 1 + c') A) - beta ratio k3) / Z
+    loss = - sum over sampled tokens of
+        (w min(ratio A, clip(ratio, 1 - c, 1 + c') A) - beta ratio k3 + alpha A H) / Z
 
     ratio = pi / pi_old    pi_old is the trainer's own, before the round's first update (arXiv 1707.06347)
     w = min(pi_old / pi_sampler, cap), times the group's weight: truncated importance sampling for an engine
@@ -8,6 +9,8 @@
     Z: tokens of the minibatch, or as `normalisation` says
     k3 = pi_ref / pi - log(pi_ref / pi) - 1, GRPO's estimate of the divergence from the reference; only with
         the ratio is its gradient that of the divergence (DeepSeek-V3.2, arXiv 2512.02556; TRL's default)
+    H: the entropy at a token; A H keeps it up where the advantage is positive, and lowers it where it is
+        negative: the information-bottleneck regulariser (IBRO, arXiv 2507.18391, listing 1)
 
 Only sampled tokens are trained: the prompt and a given prefix are context. A rollout whose loss is constant
 is left out: one without an advantage, unless a divergence is part of the loss.
@@ -167,7 +170,7 @@ class PolicyGradient:
     ) -> tuple[Tensor, dict[str, float]]:
         """The summed loss of a few rows, and sums of what is measured on the way."""
         settings = self.settings
-        new_N, values_N = self.network.read([example.rollout for example in rows])
+        new_N, values_N, entropies_N = self.network.read([example.rollout for example in rows])
         flat = Flat.of(rows, new_N)
         ratio_N = torch.exp(new_N - flat.old_N)
         bounded_N = ratio_N.clamp(*settings.ratio_bounds)
@@ -188,6 +191,8 @@ class PolicyGradient:
             measured["kl"] = divergence_N.detach().sum()
             if settings.kl_in == "loss":
                 loss_N = loss_N + settings.kl_coef * divergence_N
+        if entropies_N is not None:
+            loss_N = loss_N - settings.ib_coef * flat.advantages_N * entropies_N
         loss = (loss_N * flat.spread(scales)).sum()
         measured["loss"] = loss.detach()
         if values_N is not None and flat.values_N is not None and flat.targets_N is not None:

@@ -115,7 +115,7 @@ def _k1(example: Example) -> Tensor:
 
 def _read_old(examples: Sequence[Example], network: Network) -> None:
     def read(rollouts: Sequence[Rollout]) -> Tensor:
-        logprobs_N, values_N = network.read(rollouts)
+        logprobs_N, values_N, _ = network.read(rollouts)
         return torch.stack([logprobs_N] if values_N is None else [logprobs_N, values_N])
 
     unread = [example for example in examples if example.old_T is None]
