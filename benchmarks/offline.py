@@ -32,9 +32,8 @@ import torch
 
 import gpo
 from gpo import pairs, steps
-from gpo.curriculum import Memory
 from gpo.evaluation import evaluate
-from gpo.gpo import run_round
+from gpo.gpo import Memory, run_round
 from gpo.learn.preference import NLL_METHODS, PreferenceOptimisation, train
 from gpo.pairs.filling import filled
 from gpo.pairs.trajectories import of_round
@@ -90,7 +89,6 @@ def collect(policy: Any, verifier: Any, problems: list[Any], at: str, seed: int,
         max_located=CHUNK,
         explored="failed",
         resets=False,
-        archived=0,
         search_traces=args.search_traces,
         splitter=steps.newline(min_tokens=1),
     )

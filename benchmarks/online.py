@@ -135,9 +135,6 @@ def signal(data) -> dict[str, Any]:
         "fresh": float(np.mean([g.has_signal for g in data.explored])),
         "all": float(np.mean([g.has_signal for g in data.groups])) if data.groups else 0.0,
         "reset_value": float(np.mean(values)) if (values := reset_values(data)) else None,
-        "share": dict(data.memory.share.levels),
-        "archive": len(data.memory.archive.traces),
-        "archive_value": float(np.mean([g.value for g in data.archived])) if data.archived else None,
     }
 
 

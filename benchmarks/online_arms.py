@@ -30,8 +30,6 @@ ARMS: dict[str, dict[str, Any]] = {
     "pivot, surprisal": {"recipe": "pivot", "told": "surprisal"},
     "pivot, oracle": {"recipe": "pivot", "told": "decision"},
     "pivot, half the rate": {"recipe": "pivot"},
-    "search, no archive": {"recipe": "search", "archived": 0},
-    "search, no archive, fixed share": {"recipe": "search", "archived": 0, "share": "fixed"},
     "srpo, oracle": {"recipe": "rrpo", "rule": "entropy", "told": "first wrong line"},
     "base, 8 prompts a round": {"recipe": "base", "problems_per_round": 8},
 }
@@ -44,7 +42,6 @@ VARIANTS = {
     "tree": "pivot",
     **dict.fromkeys(("rrpo", "srpo, oracle"), "pivot, suffixes only"),
     "base, 8 prompts a round": "base",
-    **dict.fromkeys(("search, no archive", "search, no archive, fixed share"), "search"),
 }
 """Arms that take another arm's learning rate. With 8 prompts a round base updates about as often as pivot."""
 LEARNING_RATES = defaultdict(lambda: (1.5e-4, 3e-4, 6e-4), rare=(3e-4, 6e-4, 1.2e-3))

@@ -143,17 +143,16 @@ def saved(pairs: list[tuple[Run, Run]]) -> str:
 
 
 def spent(runs: list[Run]) -> list[str]:
-    """What the tokens bought: shares by purpose, groups with signal, values of reset and archived states."""
-    purposes = ("explore", "values", "resets", "archive")
+    """What the tokens bought: shares by purpose, groups with signal, values of reset states."""
+    purposes = ("explore", "values", "resets")
     heads = ["task", "arm", "tokens of a run", *purposes, "groups with signal", "V at resets"]
-    heads.append("V at archived")
     lines = table_head(heads)
     for task, arm in dict.fromkeys((run["task"], run["arm"]) for run in runs):
         some = [run for run in runs if (run["task"], run["arm"]) == (task, arm)]
         total = sum(sum(run["ledger"].values()) for run in some)
         cells = [task, arm, f"{total / len(some):,.0f}"]
         cells += [f"{sum(run['ledger'].get(p, 0) for run in some) / total:.2f}" for p in purposes]
-        for key in ("all", "reset_value", "archive_value"):
+        for key in ("all", "reset_value"):
             values = [s[key] for run in some for s in run["signals"] if s[key] is not None]
             cells.append(f"{np.mean(values):.2f}" if values else "")
         lines.append(f"| {' | '.join(cells)} |")

@@ -55,7 +55,7 @@ class Section:
 ABLATIONS = ("pivot, suffixes only", "pivot, random step", "pivot 2 + 6", "pivot, oracle")
 BOTH = ("chain_sum", "pivotlate")
 RIVALS = ("pivot", "rrpo", "srpo, oracle")
-WAYS = ("pivot, suffixes only", "search", "search, no archive", "search, no archive, fixed share")
+WAYS = ("pivot, suffixes only", "search")
 SECTIONS = (
     Section("Pivot against base", "base", ("pivot",), tuple(TASKS), range(60, 68)),
     Section("Ablations", "pivot", ABLATIONS, BOTH, (*range(62, 67), *range(70, 73))),

@@ -203,13 +203,13 @@ def test_train_learns_records_and_is_reproducible(capsys) -> None:
     first = gpo(capsys, "train", *TRAIN, "--rounds", "2", "--output", "a")
     again = gpo(capsys, "train", *TRAIN, "--rounds", "2", "--output", "b")
     assert first["rounds"] == 2
-    assert set(first["tokens"]) == {"explore", "values", "resets", "archive", "evaluation"}
+    assert set(first["tokens"]) == {"explore", "values", "resets", "evaluation"}
     assert all(first["tokens"][purpose] > 0 for purpose in ("explore", "values", "evaluation"))
     assert first | {"run": ""} == again | {"run": ""}
     before, after = load_file(DEMO_MODEL / "model.safetensors"), load_file("a/model/model.safetensors")
     assert any((before[name] != after[name]).any() for name in before)
     purposes = {json.loads(line)["purpose"] for line in Path("a/rollouts.jsonl").read_text().splitlines()}
-    assert {"explore", "values"} <= purposes <= {"explore", "values", "resets", "archive"}
+    assert {"explore", "values"} <= purposes <= {"explore", "values", "resets"}
     rate = gpo(capsys, "eval", *SMALL, "--model", "a/model", "--limit", "4", "--output", "c")["accuracy"]
     assert 0 <= rate <= 1
 

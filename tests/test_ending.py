@@ -31,8 +31,6 @@ TRAIN += (
     "2",
     "--group-size",
     "2",
-    "--archived",
-    "0",
 )
 OFFLINE = (*TRAIN[:7], "--method", "dpo", "--max-tokens", "64", "--min-step-tokens", "1", *TRAIN[9:15])
 OFFLINE += ("--problems-per-round", "32", "--group-size", "4")

@@ -42,12 +42,9 @@ FLOORS = {
     "located": {"types", "curve", "rules", "paths", "search", "proposals", "pool", "recipe"},
     "explore": {"types", "curve", "rules", "paths", "search", "proposals", "pool", "recipe", "located"},
     "outlook": {"types", "recipe", "located", "explore"},
-    "cost": {"types", "rules", "recipe", "explore", "curriculum", "steps"},
-    "archive": {"types", "curve", "paths"},
-    "share": {"types"},
+    "cost": {"types", "rules", "recipe", "explore", "steps"},
     "credit": {"types", "curve", "rules", "pool", "recipe", "located"},
-    "curriculum": {"types", "paths", "pool", "recipe", "located", "archive", "share"},
-    "gpo": {"types", "paths", "pool", "recipe", "located", "explore", "credit", "curriculum"},
+    "gpo": {"types", "paths", "pool", "recipe", "located", "explore", "credit"},
     "pairs": {"types", "curve", "rules", "pool", "settings", "gpo", "record"},
     "export": {"types", "files"},
     "doctor": set(),
@@ -98,7 +95,7 @@ FLOORS = {
         *("settings", "command_settings"),
     },
     "training": {
-        *("types", "pool", "curriculum", "gpo", "evaluation", "recipe", "pairs", "ranks", "checksums"),
+        *("types", "pool", "gpo", "evaluation", "recipe", "pairs", "ranks", "checksums"),
         *(
             "learn",
             "policies",

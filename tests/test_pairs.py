@@ -283,7 +283,6 @@ def located(rule: str = "drop"):
         rule=rule,
         explored="failed",
         resets=False,
-        archived=0,
         splitter=steps.newline(min_tokens=1),
     )
     return run_round(policy, AllRight(), problems(8), recipe, index=0, seed=5)

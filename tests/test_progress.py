@@ -144,12 +144,11 @@ def test_a_cost_says_how_it_was_reckoned() -> None:
 @pytest.mark.parametrize(
     ("changes", "num", "tokens"),
     [
-        ({}, 100, {"prompts": 16 * 8 * 96, "searches": 8 * 8 * 96, "states": 16 * 8 * 96}),
-        ({"archived": 0}, 100, {"prompts": 12288, "searches": 6144, "states": 8 * 8 * 96}),
+        ({}, 100, {"prompts": 16 * 8 * 96, "searches": 8 * 8 * 96, "states": 8 * 8 * 96}),
         ({}, 4, {"prompts": 4 * 8 * 96, "searches": 4 * 8 * 96, "states": 4 * 8 * 96}),
-        ({"rule": "base", "archived": 0}, 100, {"prompts": 12288}),
-        ({"rule": "entropy", "archived": 0}, 100, {"prompts": 12288, "states": 6144}),
-        ({"resets": False, "archived": 0}, 100, {"prompts": 12288, "searches": 6144}),
+        ({"rule": "base"}, 100, {"prompts": 12288}),
+        ({"rule": "entropy"}, 100, {"prompts": 12288, "states": 6144}),
+        ({"resets": False}, 100, {"prompts": 12288, "searches": 6144}),
     ],
 )
 def test_a_round_costs_at_most_its_prompts_searches_and_states(changes, num, tokens) -> None:

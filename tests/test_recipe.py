@@ -47,7 +47,6 @@ def test_an_unknown_recipe_is_refused() -> None:
             {"credit": "split", "rule": "entropy", "explored": "all", "trained": ("resets",)},
             "'split' trains explore and resets; name both in trained",
         ),
-        ({"share": "signal", "rule": "base", "archived": 0}, "but both are off"),
     ],
 )
 def test_settings_out_of_range_or_without_a_meaning_are_refused(changes, message) -> None:

@@ -230,11 +230,6 @@ def test_settings_that_have_an_effect_are_taken(command: str, flags: dict[str, A
             "--proposal: has no effect without --search adap",
         ),
         (
-            "train",
-            {"archived": "0", "archive_decay": "0.5"},
-            "--archive-decay: has no effect with --archived 0",
-        ),
-        (
             "locate",
             {"splitter": "fixed", "min_step_tokens": "3"},
             "--min-step-tokens: has no effect with --spl",
@@ -287,10 +282,3 @@ def test_values_of_a_settings_file_are_what_one_reads(tmp_path: Path) -> None:
     expected = {"learning_rate": 1e-6, "round": "010", "ratio": "1:30", "day": "2020-01-01", "long": 1000}
     expected |= {"x": 16, "none": None, "half": 0.5, "big": 1000.0, "version": "1.2.3", "minus": -3}
     assert read_yaml(path) == expected | {"is_off": False}
-
-
-@pytest.mark.parametrize("num", ["8", "4"])
-def test_an_archive_that_stays_empty_is_refused_though_its_size_is_the_usual_one(num) -> None:
-    told = refusal("train", {"archived": num})
-    assert (told or "").startswith("--archived: has no effect with --group-size 1")
-    assert refusal("train", {"archived": num, "recipe": "search"}) is None

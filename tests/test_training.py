@@ -9,9 +9,13 @@ from safetensors.torch import load_file
 
 from gpo import DEMO_MODEL, Optimisation, PolicyGradient, Recipe, TransformersPolicy, rounds, tasks, verifiers
 from gpo.cli import main
+from gpo.command_settings import TrainSettings
 from gpo.learn.watchdog import warnings
+from gpo.recipe import RECIPES
+from gpo.settings import check_stored
 from gpo.training.loop import is_stale
 from gpo.training.metrics import Clock
+from gpo.types import InputError
 
 TRAIN = ["train", "--task", "chain_sum", "--max-tokens", "64", "--min-step-tokens", "1", "--size", "32"]
 TRAIN += ["--problems-per-round", "4", "--group-size", "4", "--recipe", "base", "--eval-problems", "4"]
@@ -229,6 +233,35 @@ def test_a_run_whose_recipe_stood_for_other_settings_then_goes_on_with_those(cap
     Path("old/run.json").write_text(json.dumps(run))
     gpo(capsys, "train", "--resume", "old", "--rounds", "2")
     assert [line["round"] for line in lines("old")] == [0, 1, 2]
+
+
+STORED = {"model": "m", "task": "chain_sum", "output": "runs/x", "archived": 0, "share": "fixed"}
+
+
+@pytest.mark.parametrize(
+    ("older", "told"),
+    [
+        ({"archived": 8}, "settings.archived is 8"),
+        ({"share": "signal"}, "settings.share is 'signal'"),
+        ({"share": "auto", "budget_tokens": 50_000}, "settings.share is 'auto'"),
+    ],
+)
+def test_an_older_run_that_did_what_is_gone_is_not_resumed(older, told) -> None:
+    with pytest.raises(InputError, match=f"^old/run.json: {told}, which this version of gpo no longer has"):
+        check_stored(TrainSettings, Path("old"), STORED | older)
+
+
+@pytest.mark.parametrize(
+    "older",
+    [
+        {},
+        {"archived": 8, **RECIPES["pivot"]},
+        {"share": "auto", "archive_of": "succeeded"},
+        {"share": "auto", "budget_tokens": 50_000, "rule": "base"},
+    ],
+)
+def test_an_older_run_goes_on_where_what_is_gone_had_no_effect(older) -> None:
+    assert check_stored(TrainSettings, Path("old"), STORED | older).model == "m"
 
 
 def test_the_default_recipe_resumes_with_equal_rollouts_and_weights(capsys) -> None:

@@ -510,7 +510,6 @@ def test_groups_that_do_not_fit_are_refused(shared_trainer, monkeypatch) -> None
         ({"recipe": Recipe(trained=("resets",))}, "trained: lacks 'explore'"),
         ({"recipe": Recipe(splice=True)}, "splice is True in the recipe, which only `gpo train` can do"),
         ({"recipe": Recipe.named("pivot")}, "credit is 'split' in the recipe, which only `gpo train` can do"),
-        ({"recipe": Recipe(share="signal")}, "share is 'signal' in the recipe"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings, message) -> None:

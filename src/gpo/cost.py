@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gpo import steps
-from gpo.curriculum import most_resets
 from gpo.explore.events import Drawn, Event, Finished
 from gpo.recipe import Recipe
 from gpo.rules import VALUE_RULES
@@ -112,7 +111,7 @@ def of_round(recipe: Recipe, num_problems: int, max_tokens: int) -> Cost:
     parts = {"prompts": of_rollouts(num, "problem", recipe.group_size, max_tokens)}
     located = min(recipe.max_located, num) * (recipe.rule != "base")
     parts |= of_searches(recipe, located, max_tokens)
-    if groups := min(located * recipe.resets + recipe.archived, most_resets(num, recipe)):
+    if groups := min(located * recipe.resets, recipe.most_resets(num)):
         parts["states"] = of_rollouts(groups, "group", recipe.reset_size, max_tokens)
     return Cost(parts)
 

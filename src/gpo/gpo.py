@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from gpo.credit import spliced, split, with_beliefs
-from gpo.curriculum import Memory, from_archive, into_archive, limits, measured_by_arm, most_resets
 from gpo.explore.waves import locate
 from gpo.located import Located, choose, reset_state
 from gpo.paths import PathPrior
@@ -28,7 +28,25 @@ from gpo.pool import Pool, Watch
 from gpo.protocols import Policy, Verifier, unjudged
 from gpo.recipe import Recipe
 from gpo.seeds import derive_seed
-from gpo.types import Group, Problem, State, StepValues
+from gpo.types import Group, InputError, Problem, State, StepValues
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What one round leaves to the next, besides the policy's weights."""
+
+    prior: PathPrior = field(default_factory=PathPrior)
+    ease: Mapping[str, float] = field(default_factory=dict)
+    """Each problem's ease by id, for the baseline of split trajectories; see gpo.credit."""
+
+    @classmethod
+    def from_json(cls, content: Any) -> Memory:
+        """What `dataclasses.asdict` took apart; InputError for anything else."""
+        try:
+            ease = {problem: float(ease) for problem, ease in content.get("ease", {}).items()}
+            return cls(PathPrior.from_json(content["prior"]), ease)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"memory: is not what a run writes ({error!r}); start a new run") from None
 
 
 @dataclass(frozen=True)
@@ -40,8 +58,6 @@ class Round:
     explored: list[Group]
     """The groups at the prompts, the base algorithm's own data."""
     located: list[Located]
-    archived: list[Group]
-    """The groups at states of earlier rounds."""
     memory: Memory
     """What the next round starts from."""
     unjudged: dict[str, int]
@@ -68,30 +84,24 @@ def run_round(
     index: int,
     seed: int,
     memory: Memory | None = None,
-    known: Mapping[str, Problem] | None = None,
     budget_tokens: float = math.inf,
     watch: Watch | None = None,
 ) -> Round:
     """Explore, locate, reset: one round's data for `problems`; `memory` is what the previous round left.
 
-    `known` holds all training problems by id, including those of archived states. A token budget reduces the
-    number of problems, so that even the longest completions stay within it; none is sampled in part.
+    A token budget reduces the number of problems, so that even the longest completions stay within it; none
+    is sampled in part.
     """
     memory = memory or Memory()
     pool = Pool(policy, verifier, derive_seed(seed, "round", index), watch, budget_tokens)
     before = unjudged(verifier)
     explored = explore(pool, problems, recipe)
-    most = limits(explored, recipe, memory.share, index, has_budget=budget_tokens < math.inf)
-    located, prior = find(pool, explored, recipe, memory.prior, most["search"])
+    located, prior = find(pool, explored, recipe, memory.prior)
     if recipe.resets:
-        reset(pool, located, recipe, most_resets(len(explored), recipe))
-    archive, archived = from_archive(pool, located, recipe, memory.archive, known or {}, most["archive"])
-    archive = into_archive(archive, explored, located, recipe, policy) if recipe.archived else archive
+        reset(pool, located, recipe, recipe.most_resets(len(explored)))
     groups, ease = learnable(pool, explored, located, recipe, memory.ease)
-    share = memory.share.after(measured_by_arm(pool, recipe))
     missed = {kind: num - before[kind] for kind, num in unjudged(verifier).items()}
-    left = Memory(prior, archive, share, ease)
-    return Round(index, groups, explored, located, archived, left, missed, pool)
+    return Round(index, groups, explored, located, Memory(prior, ease), missed, pool)
 
 
 def explore(pool: Pool, problems: Sequence[Problem], recipe: Recipe) -> list[Group]:
@@ -102,12 +112,12 @@ def explore(pool: Pool, problems: Sequence[Problem], recipe: Recipe) -> list[Gro
 
 
 def find(
-    pool: Pool, explored: Sequence[Group], recipe: Recipe, prior: PathPrior, most: int
+    pool: Pool, explored: Sequence[Group], recipe: Recipe, prior: PathPrior
 ) -> tuple[list[Located], PathPrior]:
-    """At most `most` trajectories with their critical steps, and what the searches taught."""
+    """At most `max_located` trajectories with their critical steps, and what the searches taught."""
     if recipe.rule == "base":
         return [], prior
-    return locate(pool, choose(explored, recipe, pool.seed, most), recipe, prior)
+    return locate(pool, choose(explored, recipe, pool.seed, recipe.max_located), recipe, prior)
 
 
 def reset(pool: Pool, located: Sequence[Located], recipe: Recipe, most: int) -> None:
@@ -163,7 +173,6 @@ def rounds(
     each epoch. Round i depends only on the seed, i, the policy's weights and what the previous round left, so
     a resumed run continues as an uninterrupted one would.
     """
-    known = {problem.id: problem for problem in problems}
     index = start
     while budget_tokens >= recipe.group_size * policy.max_tokens:
         batch = [
@@ -177,7 +186,6 @@ def rounds(
             index=index,
             seed=seed,
             memory=memory,
-            known=known,
             budget_tokens=budget_tokens,
             watch=watch,
         )

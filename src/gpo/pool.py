@@ -15,7 +15,7 @@ from gpo.protocols import Policy, Verifier
 from gpo.seeds import derive_seed
 from gpo.types import Group, Request, Rollout, Sample, State
 
-Purpose = Literal["explore", "values", "resets", "archive"]
+Purpose = Literal["explore", "values", "resets"]
 PURPOSES: tuple[str, ...] = get_args(Purpose)
 """What a rollout was sampled for, in the order of a round; evaluation is counted separately."""
 
@@ -131,7 +131,7 @@ class Pool:
         wanted, groups = set(purposes), []
         for state, kept in self.rollouts.items():
             chosen = [one for one in kept if one.purpose in wanted]
-            for purposes_of in (("explore",), ("values", "resets"), ("archive",)):
+            for purposes_of in (("explore",), ("values", "resets")):
                 fixed = tuple(o.rollout for o in chosen if o.purpose in purposes_of and o.baseline is None)
                 if fixed:
                     groups.append(Group(state, fixed))

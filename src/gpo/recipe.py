@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal, Self
+import math
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -12,7 +13,7 @@ from gpo.pool import Purpose
 from gpo.proposals import Proposal
 from gpo.protocols import Splitter
 from gpo.rules import ADVANTAGE_RULES, FREE_RULES, VALUE_RULES, Rule
-from gpo.settings import FirstIn, Reading, Success
+from gpo.settings import FirstIn, HadEffect, Reading, Success
 from gpo.types import InputError
 
 Explored = Literal["failed", "mixed", "unsolved", "succeeded", "all"]
@@ -98,6 +99,17 @@ class Locating(Reading, Success):
         return proposals.by_name(self.proposal, template=self.forced_answer)
 
 
+def _followed_signal(run: Mapping[str, Any]) -> bool:
+    """Whether a run of an older version gave a search tokens by the signal that it brought."""
+    is_asked = run["share"] == "signal" or (run["share"] == "auto" and run.get("budget_tokens") is not None)
+    return is_asked and run.get("rule") != "base"
+
+
+def _used_archive(run: Mapping[str, Any]) -> bool:
+    """Whether a run of an older version sampled at states of earlier rounds."""
+    return bool(run["archived"]) and int(run.get("group_size", 8)) > 1
+
+
 class Recipe(Locating):
     """The settings of the algorithm; see `RECIPES` for the combinations that have a name.
 
@@ -105,10 +117,11 @@ class Recipe(Locating):
     """
 
     section = "Recipe"
+    removed: ClassVar[Mapping[str, HadEffect]] = {"archived": _used_archive, "share": _followed_signal}
 
     explored: Explored = Field("succeeded", description=EXPLORED)
     """Rare successes teach most per token; to see where reasoning breaks, explore failed ones."""
-    reset_size: int = Field(8, ge=1, description="Rollouts from every reset state and every archived state")
+    reset_size: int = Field(8, ge=1, description="Rollouts from every reset state")
     problems_per_round: int = Field(16, ge=1, description="Fresh prompts per round")
     max_located: int = Field(
         8, ge=1, description="Maximum number of trajectories explored per round, one per problem"
@@ -120,32 +133,10 @@ class Recipe(Locating):
         "critical", description="Reset to before the critical step, or near it where V(1 - V) is highest"
     )
     max_reset_frac: float = Field(
-        0.5, ge=0, lt=1, description="Maximum share of a round's groups at reset and archived states"
-    )
-    archived: int = Field(
-        8,
-        ge=0,
-        description="Maximum number of groups per round at states of earlier rounds; 0 keeps none",
-    )
-    archive_of: Literal["succeeded", "all"] = Field(
-        "succeeded", description="Keep states of successful trajectories, or of all explored ones"
-    )
-    archive_at: Literal["backward", "signal"] = Field(
-        "backward",
-        description="Sample a kept trajectory at its last state that is not mastered, so that resets move "
-        "backward, or where V(1 - V) is highest",
-    )
-    archive_per_problem: int = Field(2, ge=1, description="Trajectories kept per problem")
-    archive_decay: float = Field(
-        0.7, ge=0, le=1, description="Factor on old counts each round, because the policy changes"
-    )
-    share: Literal["auto", "signal", "fixed"] = Field(
-        "auto",
-        description="Give tokens to search, resets and archive while they bring more signal than fresh "
-        "prompts (signal), or always (fixed); auto is `signal` with a token budget and `fixed` without",
+        0.5, ge=0, lt=1, description="Maximum share of a round's groups at reset states"
     )
     trained: tuple[Purpose, ...] = Field(
-        ("explore", "values", "resets", "archive"),
+        ("explore", "values", "resets"),
         description="Purposes whose rollouts train; the paper's value rollouts do not",
     )
     credit: Literal["group", "split"] = Field(
@@ -175,10 +166,6 @@ class Recipe(Locating):
                 f"{', '.join(VALUE_RULES)}"
             )
         self._check_split()
-        if self.share == "signal" and self.rule == "base" and not self.archived:
-            raise ValueError(
-                "share: 'signal' weighs search and archive against prompts, but both are off; use fixed"
-            )
         return self
 
     def _check_split(self) -> None:
@@ -203,6 +190,10 @@ class Recipe(Locating):
                 "credit: 'split' trains explore and resets; name both in trained, or use the credit 'group'"
             )
 
+    def most_resets(self, num_prompts: int) -> int:
+        """Groups at reset states that keep to their share of a round's groups."""
+        return math.floor(num_prompts * self.max_reset_frac / (1 - self.max_reset_frac))
+
     @classmethod
     def named(cls, name: str, **changes: Any) -> Recipe:
         """The recipe of that name in `RECIPES`, with changes; InputError for an unknown one."""
@@ -215,14 +206,12 @@ RecipeName = Literal["default", "base", "random", "paper", "as-released", "rrpo"
 
 RECIPES: dict[str, dict[str, Any]] = {
     # The base algorithm: groups at prompts and nothing else.
-    "base": {"rule": "base", "archived": 0},
+    "base": {"rule": "base"},
     # Satori's restart: a step drawn at random, no value rollouts.
     "random": {
         "rule": "random",
         "explored": "all",
         "max_located": 16,
-        "archived": 0,
-        "share": "fixed",
     },
     # The text of arXiv 2509.16456: the largest advantage by 4 rollouts a boundary, which are thrown away.
     "paper": {
@@ -231,8 +220,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "explored": "all",
         "splitter": "newline",
         "max_located": 16,
-        "archived": 0,
-        "share": "fixed",
         "trained": ("explore", "resets"),
     },
     # The authors' code: the failed trajectory's best state by 4 rollouts, the best of which replaces it.
@@ -242,8 +229,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "explored": "failed",
         "splitter": "as-released",
         "max_located": 16,
-        "archived": 0,
-        "share": "fixed",
         "reset_size": 4,
         "splice": True,
         "trained": ("explore",),
@@ -253,8 +238,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "rule": "random",
         "explored": "failed",
         "max_located": 1_000_000,
-        "archived": 0,
-        "share": "fixed",
         "group_size": 1,
         "reset_size": 7,
         "trained": ("resets",),
@@ -264,20 +247,16 @@ RECIPES: dict[str, dict[str, Any]] = {
         "rule": "entropy",
         "explored": "all",
         "max_located": 16,
-        "archived": 0,
-        "share": "fixed",
         "group_size": 4,
         "reset_size": 4,
     },
-    # Critical steps of successes in groups that also failed, and states of earlier successes.
+    # Critical steps of successes in groups that also failed, by the adaptive search.
     "search": {},
     # One trajectory a prompt, and all else from its highest-entropy step.
     "pivot": {
         "rule": "entropy",
         "explored": "all",
         "max_located": 1_000_000,
-        "archived": 0,
-        "share": "fixed",
         "group_size": 1,
         "reset_size": 7,
         "credit": "split",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar, get_args
@@ -29,6 +29,9 @@ Pair = Annotated[list[str], Field(min_length=2, max_length=2)]
 
 S = TypeVar("S", bound="Settings")
 
+HadEffect = Callable[[Mapping[str, Any]], bool]
+"""Whether a setting, among all those of a run, changed what the run did."""
+
 
 class Settings(BaseModel):
     """Frozen, and refuses unknown keys; InputError names the first wrong setting and its value."""
@@ -41,6 +44,9 @@ class Settings(BaseModel):
     """Settings that are arguments on the command line, not flags."""
     renamed: ClassVar[Mapping[str, tuple[str, Mapping[Any, Any]]]] = {}
     """Names of the minor version before: the name today, and values that are spelled differently today."""
+
+    removed: ClassVar[Mapping[str, HadEffect]] = {}
+    """Settings that older runs have and this version does not."""
 
     def __init__(self, /, **values: Any) -> None:
         fill(self, with_new_names(type(self), values, {key: key for key in values}), {})
@@ -135,6 +141,13 @@ def checked(cls: type[S], values: Mapping[str, Any], origin: Mapping[str, str]) 
 
 def check_stored(cls: type[S], run: Path, stored: Mapping[str, Any]) -> S:
     """The settings in a run's run.json that are of this kind; InputError names file, setting and value."""
+    for key, had_effect in cls.removed.items():
+        if key in stored and had_effect(stored):
+            raise InputError(
+                f"{run / 'run.json'}: settings.{key} is {stored[key]!r}, which this version of gpo no "
+                "longer has; resume it with the version that began it, or begin a new run with --like "
+                f"{run}"
+            )
     stored = with_new_names(cls, stored, {})
     origin = {key: f"{run / 'run.json'}: settings.{key}" for key in stored}
     return checked(cls, {key: value for key, value in stored.items() if key in cls.model_fields}, origin)

@@ -48,7 +48,6 @@ def training(settings: DemoSettings, path: Path) -> TrainSettings:
         min_step_tokens=1,
         rule="drop",
         explored="failed",
-        archived=0,
         max_located=4,
         learning_rate=1e-4,
         eval_problems=400,

@@ -41,7 +41,7 @@ def run(
 
     Where it `is_part` of another command, that one says what comes next.
     """
-    recipe = settings.part(Recipe, resets=False, archived=0)
+    recipe = settings.part(Recipe, resets=False)
     path = resume or output_folder(settings.output, "locate", settings.seed)
     if is_dry:
         return sweep.rehearse("locate", settings, recipe, ui, path)

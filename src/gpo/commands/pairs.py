@@ -99,7 +99,7 @@ def rehearse(settings: PairsSettings, source: Path, path: Path, ui: Ui) -> Json:
     if wanted.maker is None:
         found = locate.run(locating(settings, source), ui, is_dry=True)
     else:
-        kept, recipe = wanted.maker.kept, settings.part(Recipe, resets=False, archived=0)
+        kept, recipe = wanted.maker.kept, settings.part(Recipe, resets=False)
         first = [one.rollout for one in kept[:1]]
         found = example(wanted.asking, None, first[0].state.problem, first, recipe)
         ui.print(*shown(found, settings.success_at))

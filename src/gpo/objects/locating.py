@@ -68,7 +68,7 @@ def locate(
     InputError, before anything is sampled, for a setting, trace or answer that cannot be used; and where the
     sampled completions have none of the kind that is explored.
     """
-    recipe = Locating(rule=rule, **settings).part(Recipe, resets=False, archived=0)
+    recipe = Locating(rule=rule, **settings).part(Recipe, resets=False)
     _check(rule, trace, reward)
     verifier = verifiers.load(verifier) if isinstance(verifier, str) else verifier
     problem = _problem(policy, verifier, question, answer, columns or {})

@@ -79,16 +79,6 @@ USES: tuple[tuple[tuple[str, ...], Used, str], ...] = (
     ),
     (("device", "dtype", "threads"), lambda s: getattr(s, "engine", "") != "server", "with --engine server"),
     (("against_adapter",), lambda s: s.against is not None, "without --against"),
-    (
-        ("archive_of", "archive_at", "archive_per_problem", "archive_decay"),
-        lambda s: s.archived > 0,
-        "with --archived 0",
-    ),
-    (
-        ("archived",),
-        lambda s: s.group_size > 1 or s.archived == 0,
-        "with --group-size 1, as a problem counts as solved when its only trajectory succeeds",
-    ),
     (("patience",), lambda s: s.eval_every > 0, "with --eval-every 0"),
     (("eval_data",), lambda s: s.eval_task is None, "beside --eval-task; give one of them"),
     (("eval_num", "eval_every", "patience"), lambda s: s.eval_problems > 0, "with --eval-problems 0"),
@@ -110,10 +100,7 @@ USES: tuple[tuple[tuple[str, ...], Used, str], ...] = (
 )
 
 
-NOTED = {
-    *("values", "search_traces", "proposal", "min_step_tokens"),
-    *("archive_of", "archive_at", "archive_per_problem", "archive_decay"),
-}
+NOTED = {"values", "search_traces", "proposal", "min_step_tokens"}
 """Settings of the algorithm that only some recipes use: one file serves several, so these are only noted."""
 
 

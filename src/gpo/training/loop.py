@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, cast
 
 from gpo.console import Ui
 from gpo.cost import of_round
-from gpo.curriculum import Memory
 from gpo.evaluation import evaluate
-from gpo.gpo import Round, problem_order, run_round
+from gpo.gpo import Memory, Round, problem_order, run_round
 from gpo.outlook import of_groups
 from gpo.protocols import Tally, Verifier
 from gpo.ranks import Ranks, SharedVerifier
@@ -109,7 +108,6 @@ class Training:
         # Where nothing is verified nobody asks it.
         self.verifier = SharedVerifier(cast(Verifier, parts.verifier), self.ranks)
         self.recipe = suited(learner.recipe, weights.engine or weights.policy)
-        self.known = {problem.id: problem for problem in parts.problems}
         self.memory, self.tally = parts.memory, Tally(self.verifier)
 
     def complete(self) -> Json:
@@ -188,7 +186,6 @@ class Training:
             index=index,
             seed=settings.seed,
             memory=self.memory,
-            known=self.known,
             budget_tokens=self.left()["tokens"],
             watch=self.log.watch,
         )

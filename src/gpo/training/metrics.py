@@ -53,7 +53,6 @@ def sampling_metrics(data: Round) -> dict[str, float]:
     rollouts = [rollout for group in data.explored for rollout in group.rollouts]
     named = [one for one in data.located if one.critical]
     resets = [one.estimate.values[one.critical.index] for one in named if one.critical]
-    share = data.memory.share
     return {
         "sample/reward": _mean([r.reward for r in rollouts]),
         "sample/truncated_frac": _mean([not r.finished for r in rollouts]),
@@ -63,12 +62,6 @@ def sampling_metrics(data: Round) -> dict[str, float]:
         "locate/critical": float(len(named)),
         "locate/one_step_frac": _mean([one.curve.num_steps == 1 for one in data.located]),
         "reset/value": _mean([value for value in resets if value is not None and math.isfinite(value)]),
-        "archive/traces": float(len(data.memory.archive.traces)),
-        "archive/groups": float(len(data.archived)),
-        "archive/value": _mean([group.value for group in data.archived]),
-        "archive/signal_groups_frac": _mean([g.has_signal for g in data.archived]),
-        **{f"share/{arm}": level for arm, level in share.levels.items()},
-        **{f"share/{arm}_signal": share.rate(arm) for arm in ("fresh", *share.levels)},
         **{f"verify/{kind}": float(num) for kind, num in data.unjudged.items()},
     }
 

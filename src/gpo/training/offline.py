@@ -172,6 +172,4 @@ def recipe_of(settings: PreferenceSettings) -> Recipe:
         rule=rule_for(settings.at, settings.rule),
         max_located=settings.problems_per_round,
         resets=False,
-        archived=0,
-        share="fixed",
     )

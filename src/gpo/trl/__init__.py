@@ -53,7 +53,7 @@ def rollout_func(
     `reset_share` (rounded down) is the share of a process's groups that are reset groups, if enough critical
     steps are found: at most 0.5, because a fresh group gives at most one; None means the recipe's
     max_reset_frac. `recipe` says whose trajectories are explored and how; group_size, reset_size and
-    problems_per_round are the trainer's, and states of earlier calls (`archived`) are not used. Without
+    problems_per_round are the trainer's. Without
     "values" in `trained` a reset group has none of the rollouts that chose its state. `batch_tokens` bounds
     the key-value cache while sampling. `seed` None means the trainer's. `thinking_marks` adds pairs of
     thinking marks to those of gpo.marks. A train_dataset named as test data (by its split, or as a benchmark

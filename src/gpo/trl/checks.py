@@ -35,7 +35,6 @@ def check_recipe(recipe: Recipe, reset_share: float) -> None:
         )
     only_trained = {
         "splice": recipe.splice,
-        "share": recipe.share == "signal",
         "credit": recipe.credit == "split",
     }
     for name, is_asked in only_trained.items():
