@@ -36,6 +36,7 @@ FLOORS = {
     "search": {"types", "curve", "rules", "paths", "pooled"},
     "pool": {"types"},
     "proposals": {"types", "curve", "named"},
+    "step_rewards": {"types", "named", "settings", "proposals", "located", "learn"},
     "settings": {"types", "files", "limits", "yaml_text"},
     "flags": {"types", "settings", "yaml_text"},
     "recipe": {"types", "steps", "curve", "rules", "pool", "proposals", "settings"},
@@ -76,7 +77,7 @@ FLOORS = {
         *("types", "files", "curve", "rules", "pool", "recipe", "explore", "evaluation", "tasks"),
         *("pairs", "record", "report", "setup", "console", "verifiers", "cost"),
     },
-    "command_settings": {"settings", "recipe", "learn", "pairs", "policies", "tasks"},
+    "command_settings": {"settings", "recipe", "step_rewards", "learn", "pairs", "policies", "tasks"},
     "setup": {
         *(
             "types",
@@ -96,6 +97,7 @@ FLOORS = {
     },
     "training": {
         *("types", "pool", "gpo", "evaluation", "recipe", "pairs", "ranks", "checksums"),
+        *("proposals", "step_rewards"),
         *(
             "learn",
             "policies",

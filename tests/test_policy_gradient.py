@@ -11,6 +11,7 @@ from transformers import Gemma2Config, Gemma2ForCausalLM, LlamaConfig, LlamaForC
 from gpo.learn.examples import Example
 from gpo.learn.logprobs import ActionLogprobs
 from gpo.learn.policy_gradient import Optimisation, PolicyGradient, k3
+from gpo.learn.process import StepRewards
 from gpo.learn.reading import complete, credited
 from gpo.types import Group, InputError, Problem, Rollout, State, StepValues
 
@@ -71,10 +72,10 @@ def learner(model, reference=None, **changes) -> PolicyGradient:
     return PolicyGradient(model, settings, temperature=1.0, seed=0, reference=reference)
 
 
-def examples(learn: PolicyGradient, data, step_values=()) -> list[Example]:
+def examples(learn: PolicyGradient, data, step_values=(), step_rewards=()) -> list[Example]:
     """Ready to be trained, all in one minibatch."""
     with learn.network.training():
-        found = credited(data, step_values, learn.settings, learn.network)
+        found = credited(data, step_values, learn.settings, learn.network, step_rewards)
         complete(found, range(len(found)), step_values, learn.settings, learn.network)
     return found
 
@@ -217,6 +218,24 @@ def test_the_divergence_from_a_reference_is_part_of_the_loss_of_every_rollout() 
     expected = plain_gradient(model, (0.3 * divergence - surrogate) / num_tokens)
     assert torch.allclose(ours, expected, rtol=1e-4, atol=1e-6)
     assert learn.accumulate(rows)["kl"] == pytest.approx(divergence.item() / num_tokens, rel=1e-4)
+
+
+@pytest.mark.parametrize("changes", [{}, {"algorithm": "ppo"}])
+def test_rewards_of_steps_are_added_to_what_the_outcome_gives(changes) -> None:
+    model = llama().eval()
+    learn = learner(model, step_reward_weight=0.5, **changes)
+    data = groups(model)
+    before = {id(row.rollout): row.advantages_T for row in examples(learn, data)}
+    flat = data[2].rollouts  # two right answers of one and two tokens
+    rewarded = [StepRewards(flat[0], (0, 1), (0.0,)), StepRewards(flat[1], (0, 1, 2), (1.0, 2.0))]
+    rows = {id(row.rollout): row.advantages_T for row in examples(learn, data, step_rewards=rewarded)}
+    assert len(rows) == 9  # an advantage of its own makes an equal outcome worth training
+    # 0, 1 and 2 have the mean 1 and the deviation 1: -1 on the first, and 0 + 1 and then 1 on the second.
+    for one, added in zip(flat, ([-0.5], [0.5, 0.5]), strict=True):
+        start = before.get(id(one), torch.zeros(len(added)))
+        assert (rows[id(one)] - start).tolist() == pytest.approx(added, abs=1e-3)
+    assert all(torch.equal(rows[key], before[key]) for key in before if key not in map(id, flat))
+    assert learn.update(data, step_rewards=rewarded)["train/step_reward"] == pytest.approx(1.0)
 
 
 def test_the_bottleneck_keeps_up_the_entropy_of_tokens_with_an_advantage() -> None:

@@ -19,6 +19,7 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 TRAIN = ["train", "--task", "chain_sum", "--max-tokens", "64", "--min-step-tokens", "1", "--size", "32"]
 TRAIN += ["--problems-per-round", "4", "--group-size", "4", "--max-located", "2", "--eval-problems", "4"]
 TRAIN += ["--eval-every", "0", "--learning-rate", "1e-4", "--warmup-updates", "1", "--rounds", "2"]
+TRAIN += ["--step-reward", "repro", "--ib-coef", "0.01"]
 
 
 def torchrun(*args: str, cwd: Path) -> str:

@@ -62,6 +62,24 @@ def test_ppo_with_an_adapter_resumes_with_equal_weights_and_its_folder_loads(cap
     assert {"train/value_loss", "train/padding_frac", "time/sample_s", "time/train_s"} <= measured.keys()
 
 
+def next_line(steps, columns) -> list[float]:
+    return [float(bool(set(step.split("\n")) & set(columns["steps"]))) for step in steps]
+
+
+@pytest.mark.parametrize(("reward", "recipe"), [("repro", "base"), ("test_training:next_line", "pivot")])
+def test_rewards_of_steps_resume_with_equal_weights(capsys, reward, recipe) -> None:
+    args = [*TRAIN[:-2], "--recipe", recipe, "--step-reward", reward, "--step-reward-weight", "0.3"]
+    args += ["--group-size", "2", "--splitter", "newline"]
+    gpo(capsys, *args, "--rounds", "2", "--output", "straight")
+    gpo(capsys, *args, "--rounds", "1", "--output", "halves")
+    gpo(capsys, "train", "--resume", "halves", "--rounds", "2")
+    ours, theirs = (load_file(f"{run}/model/model.safetensors") for run in ("straight", "halves"))
+    assert all((ours[name] == theirs[name]).all() for name in ours)
+    rewards = [line["metrics"]["train/step_reward"] for line in lines("straight")[1:]]
+    assert rewards == [line["metrics"]["train/step_reward"] for line in lines("halves")[1:]]
+    assert all(0 < one < 1 for one in rewards)
+
+
 def test_full_weights_are_held_to_where_they_started_and_so_they_are_after_resuming(capsys) -> None:
     args = [*TRAIN, "--recipe", "base", "--kl-coef", "0.1", "--schedule", "linear"]
     gpo(capsys, *args, "--rounds", "2", "--output", "straight")
@@ -159,6 +177,10 @@ def test_a_run_says_a_line_a_round_where_no_bar_is_shown(capsys) -> None:
         (["--gae-lambda", "0.5"], "--gae-lambda: only ppo has a critic"),
         (["--dtype", "bfloat16"], "weights in bfloat16 round small updates away"),
         (["--track", "trackio"], "--track trackio: is not installed"),
+        (["--step-reward", "reward"], "--step-reward: 'reward' is unknown; give repro, or module:function"),
+        (["--step-reward", "math:sqrt"], "step_reward: the function raised TypeError: math.sqrt()"),
+        (["--step-reward-weight", "2"], "--step-reward-weight: has no effect without --step-reward"),
+        (["--method", "dpo", "--step-reward", "repro"], "--step-reward: is for online training"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_anything_is_written(capsys, args, message) -> None:

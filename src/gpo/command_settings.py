@@ -12,6 +12,7 @@ from gpo.pairs.parts import Options
 from gpo.policies.settings import ActorSettings, AdapterSettings, EngineSettings, check_entropies
 from gpo.recipe import RECIPES, Locating, Recipe, RecipeName
 from gpo.settings import First, FirstIn, S, Settings, Success, checked, with_new_names
+from gpo.step_rewards import StepRewardSettings
 from gpo.tasks.settings import NO_TEST, DataSettings, LearningDataSettings, SplitSettings
 
 
@@ -122,6 +123,7 @@ class TrainSettings(
     RunSettings,
     Recipe,
     Optimisation,
+    StepRewardSettings,
     EvaluatingSettings,
 ):
     """Settings of `gpo train`."""

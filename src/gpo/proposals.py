@@ -7,16 +7,17 @@ and none ever enters a value.
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 from gpo.curve import mean_over_steps
-from gpo.named import user_function
+from gpo.named import place_of, user_function
 from gpo.protocols import Policy
-from gpo.types import Ids, InputError, Rollout, State, ValueCurve
+from gpo.types import Ids, InputError, Problem, Rollout, State, ValueCurve
 
 Scores = list[float] | None
 """[S] finite scores; None if a proposal has none."""
@@ -71,25 +72,31 @@ def forced_answer(template: str = FORCED_ANSWER) -> Proposal:
     boundary costs one forward pass over its prefix, or one in all if the engine shares prefixes. The last
     step, whose effect the outcome shows, gets the mean score.
     """
+    check_template(template)
+
+    def scores(policy: Policy, traces: Sequence[ValueCurve]) -> list[Scores]:
+        read = answer_logprobs(policy, traces, template)
+        return [None if one is None else _changes([math.exp(x) for x in one]) for one in read]
+
+    return scores
+
+
+def check_template(template: str) -> None:
+    """InputError unless the text has one place for the answer."""
     if template.count("{answer}") != 1:
         raise InputError(f"forced_answer: {template!r} must hold {{answer}} once")
 
-    def scores(policy: Policy, traces: Sequence[ValueCurve]) -> list[Scores]:
-        asked: list[tuple[State, Ids]] = []
-        for trace in traces:
-            if trace.rollout is not None:
-                forced = template.replace("{answer}", trace.rollout.state.problem.answer)
-                ids = tuple(policy.tokenizer.encode(forced))
-                asked += [(trace.rollout.state_at(bound), ids) for bound in trace.bounds[:-1]]
-        likelihoods = iter(
-            [math.exp(sum(one.logprobs) / max(1, len(one.logprobs))) for one in policy.read(asked)]
-        )
-        return [
-            None if trace.rollout is None else _changes([next(likelihoods) for _ in trace.bounds[:-1]])
-            for trace in traces
-        ]
 
-    return scores
+def answer_logprobs(policy: Policy, traces: Sequence[ValueCurve], template: str) -> list[Scores]:
+    """[S] mean log-likelihoods of the known answer's tokens, in nats, were it given before each step."""
+    asked: list[tuple[State, Ids]] = []
+    for trace in traces:
+        if trace.rollout is not None:
+            forced = template.replace("{answer}", trace.rollout.state.problem.answer)
+            ids = tuple(policy.tokenizer.encode(forced))
+            asked += [(trace.rollout.state_at(bound), ids) for bound in trace.bounds[:-1]]
+    read = iter([sum(one.logprobs) / max(1, len(one.logprobs)) for one in policy.read(asked)])
+    return [None if trace.rollout is None else [next(read) for _ in trace.bounds[:-1]] for trace in traces]
 
 
 def _changes(values: Sequence[float]) -> list[float]:
@@ -99,36 +106,62 @@ def _changes(values: Sequence[float]) -> list[float]:
 
 
 Judge = Callable[..., Any]
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
-def judge(function: Judge) -> Proposal:
+def judge(function: Judge, setting: str = "proposal") -> Proposal:
     """The user's own scores: `function(question, answer, steps)` gives a number for each step's text.
 
-    InputError if it gives anything else; its own exceptions pass through.
+    A function that names some of `question`, `answer`, `steps` and `columns` (the row's other columns) is
+    given these. InputError, in one line that begins with the `setting`, if it raises or gives anything else.
     """
 
     def scores(policy: Policy, traces: Sequence[ValueCurve]) -> list[Scores]:
-        return [None if trace.rollout is None else _judged(function, policy, trace) for trace in traces]
+        return [_judged(function, policy, trace, setting) for trace in traces]
 
     return scores
 
 
-def _judged(function: Judge, policy: Policy, trace: ValueCurve) -> list[float]:
-    rollout = trace.rollout
-    assert rollout is not None  # noqa: S101 - for the type checker
-    ids, bounds = rollout.completion_ids, trace.bounds
-    steps = [policy.text(ids[a:b]) for a, b in pairwise(bounds)]
-    found = function(rollout.state.problem.question, rollout.state.problem.answer, steps)
+def _judged(function: Judge, policy: Policy, trace: ValueCurve, setting: str) -> Scores:
+    if trace.rollout is None:
+        return None
+    ids = trace.rollout.completion_ids
+    steps = [policy.text(ids[a:b]) for a, b in pairwise(trace.bounds)]
+    return judged(function, trace.rollout.state.problem, steps, setting)
+
+
+def judged(function: Judge, problem: Problem, steps: Sequence[str], setting: str) -> list[float]:
+    """[S] what the user's function gives for a problem's steps; InputError unless all are finite numbers."""
     try:
+        found = _called(function, problem, list(steps))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}{place_of(error)}"
+        raise InputError(f"{setting}: the function raised {reason} for problem {problem.id}") from error
+    try:
+        if isinstance(found, str | bytes | Mapping):
+            raise TypeError
         scores = [float(score) for score in found]
     except (TypeError, ValueError):
         scores = []
     if len(scores) != len(steps) or not all(map(math.isfinite, scores)):
         raise InputError(
-            f"proposal: the judge gave {str(found)[:60]!r} for the {len(steps)} steps of problem "
-            f"{rollout.state.problem.id}; give a finite number for each"
+            f"{setting}: the function gave {str(found)[:60]!r} for the {len(steps)} steps of problem "
+            f"{problem.id}; give a finite number for each"
         )
     return scores
+
+
+def _called(function: Judge, problem: Problem, steps: list[str]) -> Any:
+    given = {"question": problem.question, "answer": problem.answer, "steps": steps}
+    named = given | {"columns": problem.columns}
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # a function in C that does not tell
+        return function(*given.values())
+    wanted = {p.name for p in parameters.values() if p.default is p.empty and p.kind in _BY_NAME}
+    if wanted and wanted <= named.keys():
+        return function(**{name: named[name] for name in parameters.keys() & named.keys()})
+    return function(*given.values())
 
 
 NAMES = ("entropy", "surprisal", "forced-answer", "none")

@@ -20,6 +20,8 @@ from gpo.types import Group, Rollout, StepValues
 Floats = NDArray[np.float64]
 Advantages = Callable[[Sequence[float]], list[float]]
 """Rewards [G] to advantages [G]."""
+LEAST_STD = 1e-4
+"""Added to a standard deviation before it divides."""
 
 
 def rloo(rewards_G: Sequence[float]) -> list[float]:
@@ -36,7 +38,7 @@ def grpo(rewards_G: Sequence[float]) -> list[float]:
     if len(rewards_G) < 2:
         return [0.0] * len(rewards_G)
     mean, std = float(np.mean(rewards_G)), float(np.std(rewards_G, ddof=1))
-    return [(r - mean) / (std + 1e-4) for r in rewards_G]
+    return [(r - mean) / (std + LEAST_STD) for r in rewards_G]
 
 
 def dr_grpo(rewards_G: Sequence[float]) -> list[float]:

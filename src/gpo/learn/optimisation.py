@@ -79,6 +79,9 @@ class Optimisation(Updates):
         description="Weight of the information-bottleneck regulariser (IBRO): each token's entropy times its "
         "advantage; 0 leaves it out",
     )
+    step_reward_weight: float = Field(
+        0.1, gt=0, description="Weight of what the rewards of steps add to the advantages of their tokens"
+    )
     mask_truncated: bool = Field(
         False, description="Do not train on rollouts that the limit cut off; they still count as failures"
     )

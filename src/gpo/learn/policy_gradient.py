@@ -37,6 +37,7 @@ from gpo.learn.critic import value_losses
 from gpo.learn.examples import Example, Flat
 from gpo.learn.network import Network, whole
 from gpo.learn.optimisation import Optimisation
+from gpo.learn.process import StepRewards
 from gpo.ranks import Ranks
 from gpo.seeds import derive_seed
 from gpo.types import Group, StepValues
@@ -75,25 +76,28 @@ class PolicyGradient:
         groups: Sequence[Group],
         *,
         step_values: Sequence[StepValues] = (),
+        step_rewards: Sequence[StepRewards] = (),
         round_index: int | None = None,
     ) -> dict[str, float]:
         """Learns from the groups in shuffled minibatches; returns its metrics, means over updates.
 
         A trajectory in `step_values` is credited step by step, in place of its group's advantage; PPO
-        fits its critic to them. `round_index`, from 1, names the order of the minibatches and the place in a
-        schedule; without it, it is the round after the last one. FloatingPointError before a step whose
-        gradient is not finite.
+        fits its critic to them. The `step_rewards` of gpo.step_rewards add to what the outcome gives.
+        `round_index`, from 1, names the order of the minibatches and the place in a schedule; without it, it
+        is the round after the last one. FloatingPointError before a step whose gradient is not finite.
         """
         settings, network = self.settings, self.network
         self.round_index = round_index = self.round_index + 1 if round_index is None else round_index
         with network.training():
-            examples = reading.credited(groups, step_values, settings, network)
+            examples = reading.credited(groups, step_values, settings, network, step_rewards)
             plan = list(self._minibatches(len(examples), round_index))
             before = reading.complete(examples, plan[0] if plan else [], step_values, settings, network)
             steps = [self._step([examples[i] for i in rows], round_index) for rows in plan]
         network.publish()
         means = {f"train/{key}": sum(step[key] for step in steps) / len(steps) for key in (steps or [{}])[0]}
         measured = reading.metrics(groups, examples, settings) | before | means
+        if own := [reward for one in step_rewards for reward in one.own]:
+            measured["train/step_reward"] = sum(own) / len(own)
         return {"train/updates": float(len(steps)), **measured}
 
     def _minibatches(self, num: int, round_index: int) -> Iterator[list[int]]:

@@ -15,6 +15,7 @@ from gpo.learn.critic import gae, targets
 from gpo.learn.examples import Example, sampler_logprobs
 from gpo.learn.network import Network
 from gpo.learn.optimisation import Optimisation
+from gpo.learn.process import StepRewards, process_advantages
 from gpo.types import Group, Rollout, StepValues
 
 _LEAST_STD = 0.1
@@ -25,9 +26,14 @@ _SAME_NATS = 1e-3
 
 
 def credited(
-    groups: Sequence[Group], step_values: Sequence[StepValues], settings: Optimisation, network: Network
+    groups: Sequence[Group],
+    step_values: Sequence[StepValues],
+    settings: Optimisation,
+    network: Network,
+    step_rewards: Sequence[StepRewards] = (),
 ) -> list[Example]:
     """The rollouts whose loss is not constant, each with its advantages; PPO's follow from its critic."""
+    added = process_advantages(groups, step_rewards)
     known: dict[tuple[object, ...], Example] = {}
     if settings.kl_in == "reward" and settings.how.advantages:
         known = _read_all(groups, network)
@@ -35,7 +41,8 @@ def credited(
     is_kept_anyway = settings.how.advantages is None or (settings.kl_coef > 0 and settings.kl_in == "loss")
     found = []
     for group, advantages in zip(groups, credit(groups, settings.how, step_values), strict=True):
-        for rollout, advantages_T in zip(group.rollouts, advantages, strict=True):
+        for rollout, outcome_T in zip(group.rollouts, advantages, strict=True):
+            advantages_T = outcome_T + settings.step_reward_weight * added.get(trajectory_key(rollout), 0.0)
             if is_masked(rollout, settings) or not (advantages_T.any() or is_kept_anyway):
                 continue
             if not rollout.action_ids or not group.weight:
@@ -158,7 +165,7 @@ def _shared(
 def _criticise(
     examples: Sequence[Example], step_values: Sequence[StepValues], settings: Optimisation
 ) -> dict[str, float]:
-    """Gives every example PPO's advantages, whitened over the round, and what its values are fitted to."""
+    """Adds PPO's advantages to every example's, whitened over the round; gives the values' targets."""
     steps = {trajectory_key(one.rollout): one for one in step_values}
     rewards, values, advantages, returns = [], [], [], []
     for example in examples:
@@ -174,7 +181,8 @@ def _criticise(
         returns.append(advantages[-1] + values[-1])
     mean, std = float(np.concatenate(advantages).mean()), float(np.concatenate(advantages).std())
     for example, advantages_T, returns_T in zip(examples, advantages, returns, strict=True):
-        example.advantages_T = _tensor((advantages_T - mean) / max(std, _LEAST_STD))
+        whitened_T = _tensor((advantages_T - mean) / max(std, _LEAST_STD))
+        example.advantages_T = whitened_T + (0.0 if example.advantages_T is None else example.advantages_T)
         example.targets_T = _tensor(targets(returns_T, steps.get(trajectory_key(example.rollout))))
     errors = np.concatenate([r.sum() - v[:1] for r, v in zip(rewards, values, strict=True)])
     outcomes = np.array([r.sum() for r in rewards])

@@ -65,7 +65,12 @@ USES: tuple[tuple[tuple[str, ...], Used, str], ...] = (
         lambda s: not isinstance(s.splitter, str) or ":" not in s.splitter,
         "with your own splitter, whose cuts stand",
     ),
-    (("forced_answer",), lambda s: s.proposal == "forced-answer", "without --proposal forced-answer"),
+    (
+        ("forced_answer",),
+        lambda s: s.proposal == "forced-answer" or getattr(s, "step_reward", None) == "repro",
+        "without --proposal forced-answer",
+    ),
+    (("step_reward_weight",), lambda s: s.step_reward is not None, "without --step-reward"),
     (("proposal",), lambda s: s.search == "adaptive", "without --search adaptive"),
     (("values",), lambda s: s.search != "adaptive", "without --search uniform or bisect"),
     (("search_traces",), lambda s: s.search != "uniform", "with --search uniform"),

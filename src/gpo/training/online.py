@@ -7,8 +7,15 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
+from gpo import step_rewards
 from gpo.command_settings import TrainSettings
 from gpo.learn.policy_gradient import PolicyGradient
+from gpo.learn.process import StepRewards
+from gpo.proposals import Proposal
+from gpo.protocols import Policy
+from gpo.ranks import Ranks
 from gpo.recipe import Recipe
 from gpo.record import Json
 from gpo.record.runs import write_round
@@ -16,9 +23,10 @@ from gpo.setup.data import check_training
 from gpo.training.loop import Learner, Training
 from gpo.training.metrics import Clock, sampling_metrics
 from gpo.training.weights import load_policy, optimisation, processes
-from gpo.types import Group
+from gpo.types import Group, Problem, ValueCurve
 
 if TYPE_CHECKING:
+    from gpo.policies.described import DescribedPolicy
     from gpo.policies.transformers import TransformersPolicy
 
 
@@ -31,6 +39,12 @@ class Online(Learner):
         check_training(settings)
         self.settings, self.ranks = settings, processes(settings)
         self.recipe, self.optimisation = settings.part(Recipe), optimisation(settings)
+
+    def read(self, asking: DescribedPolicy, held_out: Sequence[Problem]) -> None:
+        """Tries the user's own step reward on a problem."""
+        del asking
+        if self.settings.step_reward and held_out:
+            step_rewards.try_out(self.settings.step_reward, held_out[0])
 
     def load(self, policy: TransformersPolicy, checkpoint: Path | None) -> None:
         """The reference is the policy at the start, loaded again, unless the adapter can be turned off."""
@@ -56,12 +70,42 @@ class Online(Learner):
         run.log.watch("learning from", 0, num_samples)
         clock.lap("other")
         step_values = data.step_values if self.settings.step_credit else ()
-        learned = self.learner.update(groups, step_values=step_values, round_index=index)
+        learned = self.learner.update(
+            groups,
+            step_values=step_values,
+            step_rewards=self.step_rewards(run, groups, data.explored),
+            round_index=index,
+        )
         clock.lap("train")
         return {"tokens": data.tokens, "samples": num_samples, "metrics": sampling_metrics(data) | learned}
 
+    def step_rewards(
+        self, run: Training, groups: Sequence[Group], explored: Sequence[Group]
+    ) -> list[StepRewards]:
+        """Those of all rollouts, by the policy that sampled them; none unless they were asked for."""
+        reward, policy = self.settings.reward(), run.weights.engine or run.weights.policy
+        if reward is None:
+            return []
+        splitter = run.recipe.step_splitter()
+        return step_rewards.rewarded(shared(reward, self.ranks), policy, splitter, groups, explored)
+
     def save(self, checkpoint: Path) -> None:
         self.learner.save(checkpoint / "optimizer.safetensors")
+
+
+def shared(reward: Proposal, ranks: Ranks) -> Proposal:
+    """The same step rewards on every process: each rewards its part of the trajectories, and all get all."""
+
+    def rewards(policy: Policy, traces: Sequence[ValueCurve]) -> list[list[float] | None]:
+        lengths = [trace.num_steps for trace in traces]
+        mine = ranks.mine(lengths)
+        flat = torch.zeros(sum(lengths), dtype=torch.float64)
+        parts = torch.split(flat, lengths)
+        for i, found in zip(mine, reward(policy, [traces[i] for i in mine]), strict=True):
+            parts[i].copy_(torch.tensor(found))
+        return [part.tolist() for part in torch.split(ranks.sum(flat), lengths)]
+
+    return rewards
 
 
 def within(groups: Sequence[Group], num: float) -> list[Group]:
