@@ -48,6 +48,7 @@ FLOORS = {
     "gpo": {"types", "paths", "pool", "recipe", "located", "explore", "credit"},
     "pairs": {"types", "curve", "rules", "pool", "settings", "gpo", "record"},
     "export": {"types", "files"},
+    "values": {"types", "files", "checksums", "settings", "rates", "learn", "policies", "record", "pairs"},
     "doctor": set(),
     "rates": set(),
     "evaluation": {"types", "pool", "rates"},

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gpo import curve, plot, rules, search, step_rewards, steps, tasks, verifiers
+    from gpo import curve, plot, rules, search, step_rewards, steps, tasks, values, verifiers
     from gpo.commands.export import push
     from gpo.evaluation import Evaluation, evaluate
     from gpo.gpo import Round, rounds
@@ -40,7 +40,18 @@ __version__ = "0.1.0"
 DEMO_MODEL = Path(__file__).parent / "demo_model"
 """The tiny model that ships in the package."""
 
-_MODULES = ("curve", "pairs", "plot", "rules", "search", "step_rewards", "steps", "tasks", "verifiers")
+_MODULES = (
+    "curve",
+    "pairs",
+    "plot",
+    "rules",
+    "search",
+    "step_rewards",
+    "steps",
+    "tasks",
+    "values",
+    "verifiers",
+)
 _NAMES = {
     "gpo.commands.export": ("push",),
     "gpo.evaluation": ("Evaluation", "evaluate"),
@@ -105,6 +116,7 @@ __all__ = [
     "step_rewards",
     "steps",
     "tasks",
+    "values",
     "verifiers",
 ]
 

@@ -10,7 +10,20 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from gpo.pairs import Answer, Options, Pair, Rows, Trajectory
-from gpo.record.base import AsList, Count, Ids, Json, Line, Numbers, Rate, SomeIds, Texts, Tokens, sized
+from gpo.record.base import (
+    AsList,
+    Count,
+    Counts,
+    Ids,
+    Json,
+    Line,
+    Numbers,
+    Rate,
+    SomeIds,
+    Texts,
+    Tokens,
+    sized,
+)
 from gpo.record.files import read_lines
 from gpo.types import InputError, Labelled, Preference, Rollout
 
@@ -86,10 +99,22 @@ class StepsLine(MadeLine):
     values: Numbers
     """That after the last step is the outcome itself."""
     intervals: Annotated[tuple[Numbers, ...], AsList] = ()
+    successes: Counts = ()
+    trials: Counts = ()
+    """Counted before the first step and after each; that after the last step is the outcome."""
 
     def misfit(self) -> str | None:
         num = len(self.completions)
-        return sized(self, dict.fromkeys(("labels", "values"), num), f"completions {num}")
+        sizes = dict.fromkeys(("labels", "values"), num)
+        if self.trials or self.successes:
+            sizes |= {"successes": num + 1, "trials": num + 1, "completions_ids": num}
+        wrong = sized(self, sizes, f"{num} completions need {{size}}")
+        if wrong or not self.trials:
+            return wrong
+        for i, (wins, trials) in enumerate(zip(self.successes, self.trials, strict=True)):
+            if wins > trials:
+                return f"successes.{i}: {wins} is not between 0 and the {trials} trials"
+        return None if all(self.completions_ids) else "completions_ids: has a step without tokens"
 
 
 class TunedLine(MadeLine):
@@ -199,6 +224,8 @@ class Writer:
                 "labels": [value >= self.options.label_at for value in values],
                 "values": values,
                 "intervals": trajectory.estimate.intervals,
+                "successes": trajectory.curve.successes,
+                "trials": trajectory.curve.trials,
             }
         )
 

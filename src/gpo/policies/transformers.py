@@ -90,7 +90,7 @@ class TransformersPolicy(PromptedPolicy):
 
         Each is conditioned on its state as in `sample`. InputError if one exceeds the model's context.
         """
-        with _evaluating(self.model), torch.inference_mode():
+        with evaluating(self.model), torch.inference_mode():
             return read(self.model, given, self.sampling, self.context, self._batch_tokens)
 
     def save(self, path: Path) -> None:
@@ -111,7 +111,7 @@ class TransformersPolicy(PromptedPolicy):
         samples = [Sample((), (), (), finished=False)] * len(rows)
         open_rows = [k for k, row in enumerate(rows) if row.num_new > 0]
         self._stop.clear()
-        with _evaluating(self.model), torch.inference_mode():
+        with evaluating(self.model), torch.inference_mode():
             for batch in batches(
                 [rows[k] for k in open_rows], self._batch_tokens, switch_of(self.model.config)
             ):
@@ -137,7 +137,7 @@ class TransformersPolicy(PromptedPolicy):
 
 
 @contextmanager
-def _evaluating(model: torch.nn.Module) -> Iterator[None]:
+def evaluating(model: torch.nn.Module) -> Iterator[None]:
     """Evaluation mode inside, afterwards training mode for exactly the modules that had it."""
     training = [module for module in model.modules() if module.training]
     model.eval()

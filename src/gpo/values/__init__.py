@@ -1,0 +1,27 @@
+"""Values without rollouts: a model of V learned from what searches counted; torch loads when it is used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gpo.values.model import Values
+
+__all__ = ["load"]
+
+
+def load(path: str | Path, policy: Any = None, *, device: str | None = None) -> Values:
+    """The value model at `path`, a folder or the run of `gpo train --method value` that made it.
+
+        values = gpo.values.load("runs/value", policy)
+        [[before, *after_each_token]] = values.read([(state, ids)])
+
+    With a policy that holds the weights it was trained with, it reads those; otherwise, such as beside a
+    server, it loads them from where they were (`backbone` in its value.json). One with an adapter of its own
+    loads a second copy. InputError for a policy with another vocabulary or other weights, a DataWarning for
+    other sampling.
+    """
+    from gpo.values.saved import load as load_saved
+
+    return load_saved(path, policy, device=device)
