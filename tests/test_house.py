@@ -79,6 +79,7 @@ FLOORS = {
         *("pairs", "record", "report", "setup", "console", "verifiers", "cost"),
     },
     "command_settings": {"settings", "recipe", "step_rewards", "learn", "pairs", "policies", "tasks"},
+    "value_settings": {"settings", "policies", "tasks", "values", "command_settings"},
     "setup": {
         *(
             "types",
@@ -94,18 +95,20 @@ FLOORS = {
             "located",
             "visible",
         ),
-        *("settings", "command_settings"),
+        *("settings", "command_settings", "value_settings"),
     },
     "training": {
         *("types", "pool", "gpo", "evaluation", "recipe", "pairs", "ranks", "checksums"),
         *("proposals", "step_rewards"),
         *(
             "learn",
+            "values",
             "policies",
             "tasks",
             "record",
             "report",
             "command_settings",
+            "value_settings",
             "settings",
             "setup",
             "console",

@@ -15,6 +15,7 @@ from gpo.settings import Settings, read_yaml
 from gpo.setup.resume import new_settings
 from gpo.tasks.settings import CheckSettings, OverlapSettings
 from gpo.types import DataWarning, InputError
+from gpo.value_settings import ValueSettings
 
 COMMANDS: dict[str, tuple[type[Settings], dict[str, Any]]] = {
     "demo": (config.DemoSettings, {}),
@@ -23,6 +24,7 @@ COMMANDS: dict[str, tuple[type[Settings], dict[str, Any]]] = {
     "locate": (config.LocateSettings, {"task": "chain_sum"}),
     "train": (config.TrainSettings, {"task": "chain_sum"}),
     "train --method": (config.PreferenceSettings, {"task": "chain_sum", "method": "dpo"}),
+    "train --method value": (ValueSettings, {"run": ["r"], "method": "value"}),
     "pairs": (config.PairsSettings, {"task": "chain_sum"}),
     "export": (config.ExportSettings, {"run": "r", "to": "trl"}),
     "check": (CheckSettings, {"task": "gsm8k"}),

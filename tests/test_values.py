@@ -86,7 +86,7 @@ def test_an_evidence_head_adds_up_what_the_tokens_say() -> None:
             one.zero_()
         head.direct.bias.fill_(0.5)
         head.evidence[0].weight[0, 1] = 1.0  # of the log-probability
-        head.evidence[2].weight.fill_(2.0)
+        head.last.weight.fill_(2.0)
     head.calibrate(2.0, 0.25)
     seen = torch.tensor([[0.0] * 5, [0, 0, -1, 0, 1], [0, 0, 0, 0, 1], [0, 0, -3, 0, 1]])
     # gelu(-1) = -0.15866 and gelu(-3) = -0.00405, each doubled and added to 0.5; then doubled, plus 0.25
@@ -124,6 +124,7 @@ QUICK = ValueOptimisation(max_epochs=40, head_learning_rate=0.03, completions_pe
 
 def fitted(settings=QUICK, seed=0) -> tuple[Values, Fitted]:
     backbone = Backbone(llama(), 1.0)
+    torch.seed()  # whatever was drawn before
     head = Head(backbone.hidden_size)
     return Values(backbone, head), fit(backbone, head, planted(96), settings, seed=seed)
 

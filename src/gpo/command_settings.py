@@ -129,6 +129,7 @@ class TrainSettings(
     """Settings of `gpo train`."""
 
     section = "Training"
+    mode = "without --method"
 
     rounds: First[int] = Field(100, ge=1, description="Rounds of sampling and learning")
     recipe: First[RecipeName] = Field(
@@ -238,6 +239,7 @@ class PreferenceSettings(
     """Settings of `gpo train --method`."""
 
     section = "Training"
+    mode = "with --method"
 
     method: First[Method] = Field(description="Offline loss, by TRL; without it, training is online")
     pairs: First[str | None] = Field(

@@ -7,6 +7,8 @@ flag, a YAML file or Python gives.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
+from operator import or_
 from typing import Any, Literal, get_args, get_origin
 
 import click
@@ -18,12 +20,14 @@ from gpo.types import InputError
 from gpo.yaml_text import parse_yaml
 
 SECTIONS = (
-    *("Training", "Sampling", "Evaluation", "Pairs", "Rows", "Export", "Check", "Overlap"),
+    *("Training", "Value model", "Sampling", "Evaluation", "Pairs", "Rows", "Export", "Check", "Overlap"),
     *("Data and verifier", "Model and sampling", "Critical step", "Given trajectories", "Recipe"),
     *("Optimisation", "LoRA", "Evaluation and checkpoints", "Engine", "Run"),
 )
 """In the order in which `--help-all` shows them."""
 OWN = "Command line"
+KIND = ("method",)
+"""Settings that say of which kind a command's settings are."""
 
 KINDS = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 
@@ -93,7 +97,7 @@ def command(
     for cls in classes:
         for key in sorted(cls.model_fields, key=lambda key: cls.__mro__.index(home_of(cls, key))):
             if key not in options:
-                info, notes = cls.model_fields[key], _notes(key, classes)
+                info, notes = _described(key, classes), _notes(key, classes)
                 options[key] = click.Argument([key]) if key in cls.arguments else option(key, info, notes)
         options |= {old: _old_name(old) for old in cls.renamed if old not in options}
     sections = {key: home_of(cls, key).section for cls in reversed(classes) for key in cls.model_fields}
@@ -108,15 +112,25 @@ def command(
     )
 
 
+def _described(key: str, classes: tuple[type[Settings], ...]) -> FieldInfo:
+    """The setting as the first class has it; a choice has the choices of all of them, and what they say."""
+    infos = [cls.model_fields[key] for cls in classes if key in cls.model_fields]
+    if len(infos) == 1 or len({info.annotation for info in infos}) == 1 or not infos[0].is_required():
+        return infos[0]
+    annotation: Any = reduce(or_, (info.annotation for info in infos))
+    about = "; ".join(dict.fromkeys(str(info.description) for info in infos))
+    return FieldInfo(annotation=annotation, description=about)
+
+
 def _notes(key: str, classes: tuple[type[Settings], ...]) -> str:
-    """What the help adds where a command has settings of two kinds: `gpo train` with and without --method."""
+    """What the help adds where a command has settings of several kinds: `gpo train` by its --method."""
     having = [cls for cls in classes if key in cls.model_fields]
-    if len(classes) == 1 or key == "method":
+    if len(classes) == 1 or key in KIND:
         return ""
     if len(having) == 1:
-        return "  [without --method]" if having[0] is classes[0] else "  [with --method]"
-    first, second = (default_of(cls.model_fields[key]) for cls in having)
-    return f"  [with --method: {second}]" if first != second else ""
+        return f"  [{having[0].mode}]"
+    first, second = (default_of(cls.model_fields[key]) for cls in having[:2])
+    return f"  [{having[1].mode}: {second}]" if first != second else ""
 
 
 def option(key: str, info: FieldInfo, notes: str = "") -> click.Option:

@@ -40,6 +40,8 @@ class Settings(BaseModel):
 
     section: ClassVar[str] = ""
     """The heading that `--help` puts these settings under."""
+    mode: ClassVar[str] = ""
+    """Where a command has settings of several kinds, when these are meant: `with --method`."""
     arguments: ClassVar[tuple[str, ...]] = ()
     """Settings that are arguments on the command line, not flags."""
     renamed: ClassVar[Mapping[str, tuple[str, Mapping[Any, Any]]]] = {}

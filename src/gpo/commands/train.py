@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
-from gpo.command_settings import PreferenceSettings, TrainSettings
+from gpo.command_settings import TrainSettings
 from gpo.console import Ui
 from gpo.record import Json
 from gpo.record.new import check_new
@@ -17,12 +17,12 @@ from gpo.training.costs import costs, told
 from gpo.training.loop import Learner, Parts, Training, loaded
 from gpo.training.offline import Offline
 from gpo.training.online import Online
-
-AnySettings = TrainSettings | PreferenceSettings
+from gpo.training.weights import AnySettings
+from gpo.value_settings import ValueSettings
 
 
 def run(
-    settings: AnySettings,
+    settings: AnySettings | ValueSettings,
     ui: Ui,
     *,
     resume: Path | None = None,
@@ -33,6 +33,8 @@ def run(
 
     Where it `is_part` of another command, that one says what comes next.
     """
+    if isinstance(settings, ValueSettings):
+        return of_values(settings, ui, resume=resume, is_dry=is_dry)
     learner: Learner = Online(settings) if isinstance(settings, TrainSettings) else Offline(settings)
     path = resume or output_folder(settings.output, "train", settings.seed)
     if is_dry:
@@ -49,6 +51,31 @@ def run(
         summary = Training(learner, parts, weights, folder, ui).complete()
     if not is_part:
         ui.commands(ways_on("train", folder.path, settings, summary))
+    return summary
+
+
+def of_values(settings: ValueSettings, ui: Ui, *, resume: Path | None, is_dry: bool) -> Json:
+    """Learns a model of V; one that was interrupted is learned again, since nothing was sampled."""
+    from gpo.training import value
+
+    path = resume or output_folder(settings.output, "train", settings.seed)
+    settings = value.settings_of_runs(settings)
+    stored = settings.model_dump()
+    if is_dry:
+        check_new(path, stored)
+        parts = value.ValueParts(settings)
+        ui.log(value.told(parts))
+        return {"dry_run": True, "completions": len(parts.counted), "tokens": parts.num_tokens}
+    with begun(
+        "train",
+        path,
+        stored,
+        is_resumed=resume is not None,
+        prepare=partial(value.ValueParts, settings),
+        load=value.loaded,
+    ) as (folder, parts, policy):
+        summary = value.learn(parts, policy, folder, stored, ui)
+    ui.commands(ways_on("train", folder.path, settings, summary))
     return summary
 
 

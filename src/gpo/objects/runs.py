@@ -76,6 +76,8 @@ class Run:
         if self.command == "train":
             if summary is None:
                 return (self.path / "model").is_dir()
+            if summary.get("method") == "value":
+                return True
             return bool([line.round for line in self.rounds][-1:] == [summary.get("rounds")])
         if summary is None or self.command == "pairs":
             return summary is not None

@@ -15,7 +15,7 @@ from gpo.types import InputError
 FORMAT = 2
 """Version of run.json and the files beside it. Runs of format 1, which lack the number, are read as well."""
 
-SAVED = ("model", "best")
+SAVED = ("model", "best", "value")
 """Folders that a run saves models in."""
 
 FOLDERS = (*SAVED, "checkpoints", "discarded", "trainer", "located", "against", "pairs")

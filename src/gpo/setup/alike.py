@@ -13,11 +13,12 @@ from gpo.record import stored_settings
 from gpo.settings import Settings, with_new_names
 from gpo.tasks.settings import CheckSettings, OverlapSettings
 from gpo.types import DataWarning
+from gpo.value_settings import ValueSettings
 
 CLASSES: Mapping[str, tuple[type[Settings], ...]] = {
     "sample": (config.SampleSettings,),
     "locate": (config.LocateSettings,),
-    "train": (config.TrainSettings, config.PreferenceSettings),
+    "train": (config.TrainSettings, config.PreferenceSettings, ValueSettings),
     "eval": (config.EvalSettings,),
     "pairs": (config.PairsSettings,),
     "export": (config.ExportSettings,),

@@ -16,6 +16,7 @@ from gpo.settings import S, Settings, check_stored, checked, origins, read_yaml,
 from gpo.setup.alike import settings_like, without_others
 from gpo.setup.unused import check_known, check_used
 from gpo.types import InputError
+from gpo.value_settings import ValueSettings
 
 
 def settings_of(
@@ -38,9 +39,9 @@ def settings_of(
 
 
 def settings_class(name: str, cls: type[Settings], values: Mapping[str, Any]) -> type[Settings]:
-    """The class of a command's settings: that of offline training where a method is named."""
+    """The class of a command's settings: that of the method of training where one is named."""
     if name == "train" and values.get("method"):
-        return PreferenceSettings
+        return ValueSettings if values["method"] == "value" else PreferenceSettings
     return cls
 
 

@@ -16,6 +16,7 @@ from gpo.recipe import RECIPES, Locating
 from gpo.settings import Reading, Settings, Success
 from gpo.tasks.settings import LearningDataSettings
 from gpo.types import DataWarning, InputError
+from gpo.value_settings import ValueSettings
 
 Used = Callable[[Any], bool]
 """Whether, of these settings, the one in question is looked at."""
@@ -139,11 +140,20 @@ def check_used(settings: Settings, origin: Mapping[str, str]) -> None:
 
 def check_known(cls: type[Settings], origin: Mapping[str, str]) -> None:
     """InputError for a setting of the other kind of `gpo train`, whose flags are those of both."""
-    others: dict[type[Settings], tuple[type[Settings], str]] = {
-        TrainSettings: (PreferenceSettings, "is for offline training; give --method, or leave it out"),
-        PreferenceSettings: (TrainSettings, "is for online training, and --method is offline; leave it out"),
+    others: dict[type[Settings], tuple[tuple[type[Settings], str], ...]] = {
+        TrainSettings: (
+            (PreferenceSettings, "is for offline training; give --method, or leave it out"),
+            (ValueSettings, "is for a model of values; give --method value, or leave it out"),
+        ),
+        PreferenceSettings: (
+            (TrainSettings, "is for online training, and --method is offline; leave it out"),
+            (ValueSettings, "is for a model of values; give --method value, or leave it out"),
+        ),
+        ValueSettings: (
+            (TrainSettings, "is for training a policy, and --method value learns values; leave it out"),
+            (PreferenceSettings, "is for training a policy, and --method value learns values; leave it out"),
+        ),
     }
-    if cls in others:
-        other, message = others[cls]
-        for key in origin.keys() & (other.model_fields.keys() - cls.model_fields.keys()):
+    for other, message in others.get(cls, ()):
+        for key in sorted(origin.keys() & (other.model_fields.keys() - cls.model_fields.keys())):
             raise InputError(f"{origin[key]}: {message}")

@@ -73,7 +73,16 @@ def after_pairs(path: str, settings: Mapping[str, Any], summary: Mapping[str, An
     ]
 
 
+def after_values(path: str) -> list[Way]:
+    return [
+        (f"gpo eval --value {path} --run ANOTHER", "how well it knows the values of other problems"),
+        (f"gpo locate --like RUN --proposal value:{path}", "search with it"),
+    ]
+
+
 def after_train(path: str, settings: Mapping[str, Any], summary: Mapping[str, Any]) -> list[Way]:
+    if summary.get("method") == "value":
+        return after_values(path)
     found = [(f"gpo show {path}", "its rounds and its surest critical step")]
     tested = {"task": settings["eval_task"] or settings["task"], "data": settings["eval_data"]}
     if tested["data"] or tested["task"]:

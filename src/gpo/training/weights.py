@@ -15,6 +15,7 @@ from gpo.learn.checkpoint import RESTORE
 from gpo.learn.logprobs import check_temperature
 from gpo.learn.network import check_precision, check_sharded, layers_of
 from gpo.learn.optimisation import Optimisation
+from gpo.policies.settings import AdapterSettings
 from gpo.ranks import Ranks, SharedPolicy
 from gpo.seeds import derive_seed
 from gpo.setup import engine
@@ -77,10 +78,10 @@ def load_policy(settings: AnySettings, ranks: Ranks, checkpoint: Path | None) ->
     return policy
 
 
-def with_new_adapter(settings: AnySettings, model: Any) -> Any:
+def with_new_adapter(settings: AdapterSettings, model: Any) -> Any:
     from gpo.learn.adapter import new_adapter
 
-    seed = derive_seed(settings.seed, "adapter")
+    seed = derive_seed(getattr(settings, "seed", 0), "adapter")
     return new_adapter(model, settings.lora_rank or 1, settings.lora_alpha, settings.lora_targets, seed)
 
 

@@ -25,7 +25,7 @@ PATIENCE = 3
 """Epochs without a lower held-out loss, after which it ends."""
 
 Watch = Callable[[str, int, int], None]
-"""Called with (what is done, how much of it, of how much)."""
+"""Called with (what is done, how much of it, of how much; 0 where that is not known)."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ def fit(
         torch.manual_seed(derive_seed(seed, "values") % 2**63)
         train, test = run.examples(kept), run.examples(out)
         rate = sum(sum(one.wins) for one in kept) / sum(sum(one.trials) for one in kept)
+        head.begin()
         head.standardise(torch.cat([run.seen(one)[0] for one in batched(train[:256], 1)]), rate)
         base = run.loss(test)
         epochs, _ = run.train(train, test, np.random.default_rng(derive_seed(seed, "order")))
@@ -123,7 +124,7 @@ class Run:
         watch: Watch,
     ) -> None:
         self.backbone, self.head, self.settings, self.watch = backbone, head, settings, watch
-        self.tuned = list(tuned)
+        self.tuned, self.num_read = list(tuned), 0
         groups: list[dict[str, Any]] = [
             {"params": list(head.parameters()), "lr": settings.head_learning_rate}
         ]
@@ -148,7 +149,8 @@ class Run:
                 )
                 for asked, seen_TF, one in zip(given, seen, some, strict=True)
             ]
-            self.watch("reading", first + len(some), len(counted))
+            self.num_read += len(some)
+            self.watch("reading", self.num_read, 0)
         return found
 
     def seen(self, examples: Sequence[Example]) -> list[Tensor]:

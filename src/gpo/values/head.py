@@ -34,13 +34,24 @@ class Head(nn.Module):
         self.shift: Tensor
         self.drop = nn.Dropout(0.5 if kind == "evidence" else 0.0)
         self.direct = nn.Linear(hidden_size, 1)
-        nn.init.zeros_(self.direct.weight)
-        nn.init.zeros_(self.direct.bias)
         if kind == "evidence":
             self.projection = nn.Linear(hidden_size, rank)
-            last = nn.Linear(width, 1, bias=False)
-            nn.init.zeros_(last.weight)
-            self.evidence = nn.Sequential(nn.Linear(rank + EXTRA - 1, width), nn.GELU(), last)
+            self.last = nn.Linear(width, 1, bias=False)
+            self.evidence = nn.Sequential(nn.Linear(rank + EXTRA - 1, width), nn.GELU())
+        self.begin()
+
+    @torch.no_grad()
+    def begin(self) -> None:
+        """Draws the weights from torch's generator; every value is the same at first."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                module.reset_parameters()
+        self.direct.weight.zero_()
+        self.direct.bias.zero_()
+        if self.kind == "evidence":
+            self.last.weight.zero_()
+        self.scale.fill_(1.0)
+        self.shift.zero_()
 
     @torch.no_grad()
     def standardise(self, seen_NF: Tensor, rate: float) -> None:
@@ -57,7 +68,9 @@ class Head(nn.Module):
         if self.kind == "evidence":
             surprise_BT2 = known_BTF[..., self.hidden_size : -1]
             told_BTR = torch.cat([self.projection(hidden_BTH), surprise_BT2], dim=-1)
-            logits_BT = logits_BT + (self.evidence(told_BTR)[..., 0] * seen_BTF[..., -1]).cumsum(dim=-1)
+            logits_BT = logits_BT + (self.last(self.evidence(told_BTR))[..., 0] * seen_BTF[..., -1]).cumsum(
+                dim=-1
+            )
         return self.scale * logits_BT + self.shift
 
     def calibrate(self, scale: float, shift: float) -> None:

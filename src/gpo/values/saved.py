@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +21,8 @@ from gpo.policies.loading import load as load_model
 from gpo.policies.loading import one_line
 from gpo.protocols import ForwardingPolicy
 from gpo.record import read_as, write_as
-from gpo.record.base import Count, Line
+from gpo.record.base import Count, Line, Texts
+from gpo.seeds import json_digest
 from gpo.types import DataWarning, InputError
 from gpo.values.backbone import Backbone
 from gpo.values.fit import Fitted
@@ -64,6 +65,8 @@ class ValueFile(Line):
     """Whether an adapter of the value model's own lies beside it."""
     fingerprint: dict[str, Any]
     """Of the policy whose values it learned: weights, vocabulary, template, sampling."""
+    problems: Texts = ()
+    """Digests of the questions that it learned from."""
     fitted: FittedLine
 
     def misfit(self) -> str | None:
@@ -80,8 +83,12 @@ def save(
     backbone: str | Path,
     backbone_adapter: str | None = None,
     adapter: Any = None,
+    problems: Sequence[str] = (),
 ) -> None:
-    """Writes the value model to a folder, with sums of its files; `adapter` is the PEFT model it tuned."""
+    """Writes the value model to a folder, with sums of its files.
+
+    `adapter` is the PEFT model that it tuned, `problems` the questions that it learned from.
+    """
     path.mkdir(parents=True, exist_ok=True)
     checksums.unseal(path)
     head = values.head
@@ -98,6 +105,7 @@ def save(
         "backbone_adapter": backbone_adapter,
         "has_adapter": adapter is not None,
         "fingerprint": dict(fingerprint),
+        "problems": [*map(json_digest, problems)],
         "fitted": asdict(fitted),
     }
     write_as(path / FILE, ValueFile.made(about))

@@ -1,0 +1,40 @@
+"""The settings of the commands that learn and judge a model of values."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from gpo.command_settings import OutputSettings
+from gpo.policies.settings import AdapterSettings
+from gpo.settings import First
+from gpo.tasks.settings import NO_TEST
+from gpo.values.settings import ValueOptimisation
+
+
+class ValueSettings(AdapterSettings, OutputSettings, ValueOptimisation):
+    """Settings of `gpo train --method value`."""
+
+    section = "Training"
+    mode = "with --method value"
+
+    method: First[Literal["value"]] = Field(
+        description="value: learn a model of V from the counts of finished runs, sampling nothing"
+    )
+    run: First[list[str]] = Field(
+        [],
+        description="Finished `gpo locate` or `gpo pairs` to learn values from; repeat it for several",
+    )
+    allow_test: bool = Field(False, description=NO_TEST)
+
+    @model_validator(mode="after")
+    def _learnable(self) -> Self:
+        if not self.run:
+            raise ValueError("--run: needed with --method value: a finished gpo locate or gpo pairs")
+        if self.lora_rank and self.head != "linear":
+            raise ValueError(
+                "lora_rank: an adapter is trained with the head `linear`; `evidence` reads how likely the "
+                "policy itself finds the tokens; give --head linear too"
+            )
+        return self

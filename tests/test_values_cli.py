@@ -1,0 +1,194 @@
+# ruff: noqa: E501 - a case is a line
+"""A value model on the command line: learned from runs, refused in one line where it cannot be."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import gpo
+from gpo.cli import main
+from gpo.record import stored_run
+
+SMALL = ("--task", "chain_sum", "--max-tokens", "64", "--min-step-tokens", "1", "--group-size", "3", "--search-traces", "3")  # fmt: skip
+LEARN = ("train", "--method", "value", "--max-epochs", "2")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    """Located runs and rows of them, in a folder."""
+    folder = tmp_path_factory.mktemp("runs")
+    for seed in ("0", "1"):
+        main(["locate", *SMALL, "--split", "train", "--limit", "6", "--seed", seed, "--explored", "all", "--output", str(folder / f"located{seed}")])  # fmt: skip
+    main(["locate", *SMALL, "--limit", "4", "--output", str(folder / "tests")])
+    main(
+        [
+            "locate",
+            *SMALL,
+            "--split",
+            "train",
+            "--limit",
+            "4",
+            "--temperature",
+            "0.5",
+            "--output",
+            str(folder / "cold"),
+        ]
+    )
+    main(["pairs", "--run", str(folder / "located0"), "--fill", "0", "--output", str(folder / "pairs")])
+    main(
+        [
+            "sample",
+            "--task",
+            "chain_sum",
+            "--limit",
+            "2",
+            "--num",
+            "1",
+            "--max-tokens",
+            "64",
+            "--output",
+            str(folder / "sampled"),
+        ]
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def value(runs) -> Path:
+    main(
+        [
+            *LEARN,
+            "--run",
+            str(runs / "located0"),
+            "--run",
+            str(runs / "located1"),
+            "--output",
+            str(runs / "value"),
+        ]
+    )
+    return runs / "value"
+
+
+def test_runs_are_learned_from_and_the_model_reads_the_policys_states(value) -> None:
+    summary = json.loads((value / "summary.json").read_text())
+    assert summary["method"] == "value"
+    assert summary["fitted"]["problems"] == 12
+    assert stored_run(value).settings["max_tokens"] == 64  # as the runs were sampled
+    policy = gpo.TransformersPolicy.load(gpo.DEMO_MODEL, max_tokens=64)
+    [curve] = gpo.values.load(value, policy).read(
+        [(gpo.State(gpo.Problem("a", policy.prompt_ids("1 + 1 ="), "2")), (27,))]
+    )
+    assert len(curve) == 2
+    assert all(0 <= one <= 1 for one in curve)
+    assert gpo.read_run(value).state == "finished"
+
+
+def test_a_run_that_goes_on_learns_the_same_again(value, capsys) -> None:
+    before = json.loads((value / "summary.json").read_text())["fitted"]
+    (value / "summary.json").unlink()
+    main(["train", "--resume", str(value)])
+    after = json.loads((value / "summary.json").read_text())["fitted"]
+    assert after == pytest.approx(before, rel=1e-4)  # the last digit is the kernels'
+    main(["show", str(value)])
+    assert "gpo train" in capsys.readouterr().out
+
+
+def test_rows_of_steps_are_learned_from_by_a_linear_head_and_an_adapter(runs, tmp_path, capsys) -> None:
+    main([*LEARN, "--run", str(runs / "pairs"), "--head", "linear", "--lora-rank", "2", "--output", str(tmp_path / "value"), "--json"])  # fmt: skip
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["fitted"]["completions"] == 6
+    own = gpo.values.load(tmp_path / "value")
+    assert own.head.kind == "linear"
+    assert hasattr(own.backbone.model, "peft_config")
+
+
+def test_a_dry_run_says_what_would_be_read_and_writes_nothing(runs, tmp_path, capsys) -> None:
+    main(
+        [
+            *LEARN,
+            "--run",
+            str(runs / "located0"),
+            "--states",
+            "0",
+            "--dry-run",
+            "--json",
+            "--output",
+            str(tmp_path / "new"),
+        ]
+    )
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["completions"] == 6
+    assert not (tmp_path / "new").exists()
+
+
+def without_trials(runs: Path, path: Path) -> Path:
+    """Rows as the version before wrote them."""
+    shutil.copytree(runs / "pairs", path)
+    lines = [json.loads(line) for line in (path / "steps.jsonl").read_text().splitlines()]
+    for line in lines:
+        del line["trials"], line["successes"]
+    (path / "steps.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def of_another_model(runs: Path, path: Path) -> Path:
+    shutil.copytree(runs / "located0", path)
+    about = json.loads((path / "run.json").read_text())
+    about["fingerprint"]["weights"] = "0" * 16
+    (path / "run.json").write_text(json.dumps(about))
+    return path
+
+
+def of_another_vocabulary(runs: Path, path: Path) -> Path:
+    shutil.copytree(runs / "located0", path)
+    about = json.loads((path / "run.json").read_text())
+    about["fingerprint"]["vocabulary"] = "0" * 16
+    (path / "run.json").write_text(json.dumps(about))
+    return path
+
+
+def empty(runs: Path, path: Path) -> Path:
+    shutil.copytree(runs / "located0", path)
+    (path / "curves.jsonl").write_text("")
+    (path / "rollouts.jsonl").write_text("")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("run", "given", "message", "is_early"),
+    [
+        ("", (), "--run: needed with --method value: a finished gpo locate or gpo pairs", True),
+        ("nowhere", (), "holds no run.json, so it is not a run", True),
+        ("sampled", (), "is a run of `gpo sample`, whose counts are not of one model's values", True),
+        ("tests", (), "would train on chain_sum's split 'test'", True),
+        ("cold", ("--run", "RUNS/located0"), r"was sampled with other temperature \(1.0\) than", True),
+        ("located0", ("--temperature", "0.5"), "--temperature: is 0.5 here and 1.0 in the run", True),
+        ("located0", ("--max-tokens", "9"), "--max-tokens: is 9 here and 64 in the run", True),
+        ("located0", ("--lora-rank", "2"), "lora-rank: an adapter is trained with the head `linear`", True),
+        ("located0", ("--lora-rank", "2", "--head", "linear", "--lora-targets", "abacus"), "lora_targets: ", True),
+        ("located0", ("--pairs", "pairs"), "--pairs: is for training a policy, and --method value learns values", True),
+        ("located0", ("--task", "chain_sum"), "--task: is for training a policy", True),
+        ("located0", ("--model", "./nowhere"), "model path './nowhere' does not exist", True),
+        ("located0", ("--value-hold-out", "1"), "--value-hold-out: must be below 1", True),
+        (without_trials, (), "steps.jsonl: row 1: trials: holds none, so its values have no weight", True),
+        (of_another_vocabulary, (), "was sampled with another vocabulary", True),
+        (empty, (), "holds no located trajectory, so no value was counted in it", True),
+        (of_another_model, (), "counted the values of a model with other weights .'0000000000000000' there", False),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_learned_from_is_one_line_before_weights_load(
+    runs, tmp_path, monkeypatch, capsys, run, given, message, is_early
+) -> None:
+    if is_early:
+        monkeypatch.setattr("gpo.setup.engine.load_policy", lambda *_: pytest.fail("weights were loaded"))
+    path = run(runs, tmp_path / "run") if callable(run) else runs / run
+    given = [one.replace("RUNS", str(runs)) for one in given]
+    with pytest.raises(SystemExit) as error:
+        main([*LEARN, *(["--run", str(path)] if run else []), *given, "--output", str(tmp_path / "new")])
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.value.code == 2, told
+    import re
+
+    assert re.search(message, told), told
+    assert not (tmp_path / "new").exists()
