@@ -35,6 +35,7 @@ TRAIN = (
 COMMANDS = {
     "sample": ("sample", *TASK, "--limit", "2"),
     "eval": ("eval", *TASK, "--limit", "2"),
+    "solve": ("solve", *TASK, "--limit", "2"),
     "locate": ("locate", *SMALL, "--limit", "2"),
     "pairs": ("pairs", *SMALL, "--limit", "2"),
     "pairs --run": ("pairs", "--run", "located", "--fill", "2", "--at", "random"),

@@ -17,7 +17,7 @@ from gpo.setup.alike import CLASSES
 from gpo.setup.resume import settings_of
 from gpo.types import DataWarning, InputError
 
-ENGINES = ("sample", "locate", "eval", "pairs", "train")
+ENGINES = ("sample", "locate", "eval", "solve", "pairs", "train")
 
 
 @pytest.fixture(autouse=True)

@@ -28,6 +28,10 @@ CASES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         ("sample", *DATA, "--num", "2", "--max-tokens", "10"),
         {"cost": {"prompts": 40, "total": 40}, "reward": 1.0, "steps": None, "is_given": False},
     ),
+    "solve": (
+        ("solve", *DATA, "--max-tokens", "10", "--problem-tokens", "30", "--min-step-tokens", "1"),
+        {"cost": {"problems": 60, "total": 60}, "steps": ["1 + 1 = 2\n", "#### 2"]},
+    ),
     "eval": (("eval", *TASK[:4], "--limit", "3"), {"cost": {"prompts": 192, "total": 192}, "reward": 1.0}),
     "locate": (
         ("locate", *DATA, "--max-tokens", "10", "--min-step-tokens", "1"),

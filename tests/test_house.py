@@ -39,9 +39,11 @@ FLOORS = {
     "step_rewards": {"types", "named", "settings", "proposals", "located", "learn"},
     "settings": {"types", "files", "limits", "yaml_text"},
     "flags": {"types", "settings", "yaml_text"},
-    "recipe": {"types", "steps", "curve", "rules", "pool", "proposals", "settings"},
+    "stepping": {"types", "steps", "settings"},
+    "recipe": {"types", "curve", "rules", "pool", "proposals", "settings", "stepping"},
     "located": {"types", "curve", "rules", "paths", "search", "proposals", "pool", "recipe"},
     "explore": {"types", "curve", "rules", "paths", "search", "proposals", "pool", "recipe", "located"},
+    "solving": {"types", "curve", "pool", "located", "explore", "proposals", "settings", "stepping"},
     "outlook": {"types", "recipe", "located", "explore"},
     "cost": {"types", "rules", "recipe", "explore", "steps"},
     "credit": {"types", "curve", "rules", "pool", "recipe", "located"},
@@ -76,10 +78,11 @@ FLOORS = {
     "plot": {"types", "curve", "record", "report"},
     "objects": {
         *("types", "files", "curve", "rules", "pool", "recipe", "explore", "evaluation", "tasks"),
-        *("pairs", "record", "report", "setup", "console", "verifiers", "cost"),
+        *("pairs", "record", "report", "setup", "solving", "console", "verifiers", "cost"),
     },
     "command_settings": {"settings", "recipe", "step_rewards", "learn", "pairs", "policies", "tasks"},
     "value_settings": {"settings", "policies", "tasks", "values", "command_settings"},
+    "solve_settings": {"settings", "command_settings", "solving"},
     "setup": {
         *(
             "types",
@@ -93,9 +96,10 @@ FLOORS = {
             "tasks",
             "record",
             "located",
+            "values",
             "visible",
         ),
-        *("settings", "command_settings", "value_settings"),
+        *("settings", "command_settings", "value_settings", "solve_settings"),
     },
     "training": {
         *("types", "pool", "gpo", "evaluation", "recipe", "pairs", "ranks", "checksums"),
@@ -192,7 +196,7 @@ def test_files_and_functions_are_read_at_a_glance() -> None:
 def test_commands_holds_a_file_for_each_command_and_what_three_of_them_share() -> None:
     files = {path.stem for path in (SRC / "commands").glob("*.py")}
     commands = {"evaluate" if name == "eval" else name for name in COMMANDS}
-    assert files - commands == {"__init__", "sweep"}  # sample, locate and eval are sweeps
+    assert files - commands == {"__init__", "sweep"}  # sample, locate and eval are sweeps, as solve is
     assert commands <= files
 
 

@@ -9,8 +9,9 @@ from gpo.command_settings import RecipeName
 from gpo.learn.advantages import ALGORITHMS
 from gpo.learn.optimisation import AlgorithmName
 from gpo.pool import PURPOSES
-from gpo.recipe import RECIPES, ProposalName, Recipe, SplitterName
+from gpo.recipe import RECIPES, ProposalName, Recipe
 from gpo.rules import FREE_RULES, RULES, VALUE_RULES
+from gpo.stepping import SplitterName
 from gpo.types import InputError
 
 

@@ -13,6 +13,7 @@ from gpo import command_settings as config
 from gpo.flags import given, option, parsed
 from gpo.settings import Settings, read_yaml
 from gpo.setup.resume import new_settings
+from gpo.solve_settings import SolveSettings
 from gpo.tasks.settings import CheckSettings, OverlapSettings
 from gpo.types import DataWarning, InputError
 from gpo.value_settings import ValueSettings
@@ -22,6 +23,7 @@ COMMANDS: dict[str, tuple[type[Settings], dict[str, Any]]] = {
     "sample": (config.SampleSettings, {"task": "chain_sum"}),
     "eval": (config.EvalSettings, {"task": "chain_sum"}),
     "locate": (config.LocateSettings, {"task": "chain_sum"}),
+    "solve": (SolveSettings, {"task": "chain_sum"}),
     "train": (config.TrainSettings, {"task": "chain_sum"}),
     "train --method": (config.PreferenceSettings, {"task": "chain_sum", "method": "dpo"}),
     "train --method value": (ValueSettings, {"run": ["r"], "method": "value"}),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gpo.evaluation import Evaluation, evaluate
     from gpo.gpo import Round, rounds
     from gpo.learn.policy_gradient import Optimisation, PolicyGradient
-    from gpo.objects import Trajectory, locate, read_run
+    from gpo.objects import Trajectory, locate, read_run, solve
     from gpo.policies.server import ServerPolicy
     from gpo.policies.transformers import TransformersPolicy
     from gpo.policies.vllm import VllmPolicy as VllmPolicy
@@ -59,7 +59,7 @@ _NAMES = {
     "gpo.pool": ("sample",),
     "gpo.recipe": ("RECIPES", "Recipe"),
     "gpo.learn.policy_gradient": ("Optimisation", "PolicyGradient"),
-    "gpo.objects": ("Trajectory", "locate", "read_run"),
+    "gpo.objects": ("Trajectory", "locate", "read_run", "solve"),
     "gpo.policies.server": ("ServerPolicy",),
     "gpo.policies.transformers": ("TransformersPolicy",),
     "gpo.policies.vllm": ("VllmPolicy",),
@@ -113,6 +113,7 @@ __all__ = [
     "rules",
     "sample",
     "search",
+    "solve",
     "step_rewards",
     "steps",
     "tasks",

@@ -31,6 +31,7 @@ COMMANDS = {
     "pairs": "Build preference pairs and other rows at critical steps.",
     "export": "Write rows of pairs in the format of another trainer, or of the hub.",
     "eval": "Measure a model's success rate.",
+    "solve": "Spend a budget of tokens on the answers to new problems.",
     "show": "Show a run: its rounds, and a trajectory step by step; or compare several.",
     "runs": "List the runs in a folder: command, model, task, figures and state.",
     "report": "Write runs, or a folder of runs, as one HTML page that shows where reasoning broke.",
@@ -38,7 +39,13 @@ COMMANDS = {
     "doctor": "Show versions, devices and extras, and what is known not to work together.",
     "data": "Check a benchmark (data check TASK), or a training file against it (data overlap FILE).",
 }
-UNITS = {"sample": "problems", "locate": "problems", "eval": "problems", "train": "rounds"}
+UNITS = {
+    "sample": "problems",
+    "locate": "problems",
+    "eval": "problems",
+    "solve": "problems",
+    "train": "rounds",
+}
 """What the progress bar of a command counts, where an interrupted run keeps all that it counted."""
 
 
@@ -128,7 +135,7 @@ def start(name: str, settings: Any, ui: Any, resume: Path | None, *, is_dry: boo
         from gpo.commands import export
 
         return export.run(settings, ui)
-    from gpo.commands import demo, evaluate, locate, pairs, quiet, sample, train
+    from gpo.commands import demo, evaluate, locate, pairs, quiet, sample, solve, train
 
     quiet()
     is_offline = name == "train" and hasattr(settings, "method")
@@ -140,6 +147,7 @@ def start(name: str, settings: Any, ui: Any, resume: Path | None, *, is_dry: boo
         "sample": sample.run,
         "locate": locate.run,
         "eval": evaluate.run,
+        "solve": solve.run,
         "train": train.run,
         "pairs": pairs.run,
     }

@@ -83,6 +83,11 @@ def of_sweep(recipe: Recipe, num: int, max_tokens: int) -> Cost:
     return Cost(prompts | of_searches(recipe, num, max_tokens))
 
 
+def of_solving(num: int, each: int) -> Cost:
+    """Of `num` problems that may take so many tokens each."""
+    return Cost({"problems": (num * each, f"{num:,} problem{'s' * (num != 1)} x {each:,}")})
+
+
 class Bound:
     """Most tokens of a sweep while it goes on: what has turned out shorter than it could is taken off."""
 

@@ -20,7 +20,8 @@ from gpo.types import InputError
 from gpo.yaml_text import parse_yaml
 
 SECTIONS = (
-    *("Training", "Value model", "Sampling", "Evaluation", "Pairs", "Rows", "Export", "Check", "Overlap"),
+    *("Training", "Value model", "Sampling", "Evaluation", "Solving", "Pairs", "Rows", "Export"),
+    *("Check", "Overlap"),
     *("Data and verifier", "Model and sampling", "Critical step", "Given trajectories", "Recipe"),
     *("Optimisation", "LoRA", "Evaluation and checkpoints", "Engine", "Run"),
 )

@@ -8,12 +8,12 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gpo import proposals, steps
+from gpo import proposals
 from gpo.pool import Purpose
 from gpo.proposals import Proposal
-from gpo.protocols import Splitter
 from gpo.rules import ADVANTAGE_RULES, FREE_RULES, VALUE_RULES, Rule
-from gpo.settings import FirstIn, HadEffect, Reading, Success
+from gpo.settings import FirstIn, HadEffect, Success
+from gpo.stepping import Stepping
 from gpo.types import InputError
 
 Explored = Literal["failed", "mixed", "unsolved", "succeeded", "all"]
@@ -22,34 +22,15 @@ EXPLORED = (
     "of all-wrong groups (unsolved); a successful one of groups that also failed (succeeded); any one (all)"
 )
 Search = Literal["adaptive", "uniform", "bisect"]
-SplitterName = Literal["auto", "newline", "as-released", "sentence", "fixed"]
 ProposalName = Literal["entropy", "surprisal", "forced-answer", "none"]
 
 
-class Locating(Reading, Success):
+class Locating(Stepping, Success):
     """How trajectories are cut into steps and how the critical step is found."""
 
     section = "Critical step"
 
     group_size: int = Field(8, ge=1, description="Rollouts from every prompt")
-    splitter: Annotated[SplitterName | str | Callable[..., Any], FirstIn("locate", "pairs")] = Field(
-        "auto",
-        description="How completions are cut into steps: `auto` cuts at sentences and lines, merged as "
-        "suits the text's length; your own module:function or file.py:function takes a text and returns the "
-        "character offsets at which steps begin",
-    )
-    min_step_tokens: Annotated[int | None, FirstIn("locate", "pairs")] = Field(
-        None,
-        ge=1,
-        description="Steps shorter than this are merged with the next one; by default 30, and for `auto` "
-        "5 to 30 or, in a long text, more",
-    )
-    max_steps: int = Field(
-        steps.MAX_STEPS, ge=1, description="Maximum number of steps; the remaining text becomes the last one"
-    )
-    fixed_step_tokens: int = Field(
-        steps.NUM_TOKENS, ge=1, description="Length of a step for the splitter `fixed`"
-    )
     rule: Annotated[Rule, FirstIn("locate", "pairs")] = Field(
         "absolute", description="Rule that names the critical step; `base` looks for none, and resets nowhere"
     )
@@ -74,23 +55,10 @@ class Locating(Reading, Success):
     explored: Explored = Field("failed", description=EXPLORED)
 
     @model_validator(mode="after")
-    def _known(self) -> Self:
-        """Refuses an unknown splitter or proposal now, not when it is first used."""
-        self.step_splitter()
+    def _known_proposal(self) -> Self:
+        """Refuses an unknown proposal now, not when it is first used."""
         self.step_proposal()
         return self
-
-    def step_splitter(self) -> Splitter:
-        """What cuts a completion into steps."""
-        if callable(self.splitter):
-            return self.splitter
-        return steps.by_name(
-            self.splitter,
-            min_tokens=self.min_step_tokens,
-            max_steps=self.max_steps,
-            num_tokens=self.fixed_step_tokens,
-            thinking_marks=self.thinking_marks,
-        )
 
     def step_proposal(self) -> Proposal:
         """What scores the steps before an adaptive search."""

@@ -75,7 +75,8 @@ def figures(one: Run) -> Json:
         return {"rows": summary.get("rows"), "tokens": sum(summary.get("tokens", {}).values())}
     problems = list(one.problems)
     rates = [rate for line in problems for rate in line.rates]
-    numbers = {"problems": len(rates), "rate": mean_and_stderr(rates) if rates else None}
+    num = len(problems) if one.command == "solve" else len(rates)
+    numbers = {"problems": num, "rate": mean_and_stderr(rates) if rates else None}
     numbers |= {"tokens": sum(sum(line.tokens.values()) for line in problems)}
     return numbers | (located(one) if one.command == "locate" else {})
 

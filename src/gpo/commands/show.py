@@ -13,9 +13,9 @@ from gpo.commands import JSON, UsablePath, finish
 from gpo.console import Ui
 from gpo.record import Json, read_lines, stored_run
 from gpo.record.lines import CurveLine, RolloutLine
-from gpo.record.rounds import ProblemLine, RoundLine, TrainedLine
+from gpo.record.rounds import ProblemLine, RoundLine, SolvedLine, TrainedLine
 from gpo.record.run_json import check_shown
-from gpo.report import terminal
+from gpo.report import solved, terminal
 from gpo.report.figures import Run, key, mean_reset_value, success_rate
 from gpo.report.reading import read_runs
 from gpo.report.unjudged import counted, told
@@ -23,6 +23,8 @@ from gpo.search import CREDIBLE
 from gpo.types import InputError
 from gpo.visible import printable_lines
 
+SHOWN = 50
+"""Answers of `gpo solve` that are shown."""
 KINDS = ("right", "wrong", "cut by the token limit")
 
 
@@ -58,6 +60,9 @@ def show(path: Path, ui: Ui, trajectory: int | None = None) -> Json:
     shown = curves[trajectory] if trajectory is not None else most_credible(curves)
     if shown:
         ui.print(terminal.trajectory(shown))
+    elif command == "solve":
+        lines = sorted(read_lines(path / "problems.jsonl", SolvedLine), key=lambda line: line.place)
+        ui.print(solved.answers(lines[:SHOWN]), "", *solved.examples(lines))
     elif not curves:
         ui.print(*examples(read_lines(path / "rollouts.jsonl", RolloutLine)))
     return {

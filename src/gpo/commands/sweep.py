@@ -1,4 +1,4 @@
-"""What `gpo sample`, `gpo locate` and `gpo eval` share: once over the problems, resumable."""
+"""What `gpo sample`, `gpo locate`, `gpo eval` and `gpo solve` share: once over the problems, resumable."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rich.console import RenderableType
 
 from gpo.command_settings import LocateSettings, SweepSettings
 from gpo.console import Ui
-from gpo.cost import Bound, Cost, of_searches, of_sweep
-from gpo.explore import Explorer, Finished, Task
+from gpo.cost import Bound, Cost, of_searches, of_solving, of_sweep
+from gpo.explore import Explorer, Finished, Scheduler, Task
 from gpo.explore.engine import FULL, Fill
 from gpo.outlook import Outlook
 from gpo.progress import Progress
@@ -32,6 +32,7 @@ from gpo.setup.engine import check_room, engine_counts, load_asking, sampling, s
 from gpo.setup.given import given_tasks
 from gpo.setup.start import asked, begun
 from gpo.setup.streamed import is_streamed, noted, open_data, streamed
+from gpo.solve_settings import SolveSettings
 from gpo.types import Problem
 
 if TYPE_CHECKING:
@@ -49,10 +50,12 @@ def sweep(
     *,
     is_resumed: bool,
     check: Check = lambda _: None,
+    drive: Drive | None = None,
 ) -> Json:
     """All problems, as many at once as the engine holds, each written as it is finished; returns the totals.
 
-    `check` is given the problems, where they are known, before the weights are loaded.
+    `check` is given the problems, where they are known, before the weights are loaded. `drive` does the work
+    instead of exploring and searching.
     """
     stored = settings.model_dump()
     with begun(
@@ -67,7 +70,8 @@ def sweep(
         folder.take_up(stored, policy.fingerprint, found.rows)
         for name, size in folder.repair().items():
             ui.log(f"{path / name}: removed an incomplete last line ({size} bytes)")
-        summary = _run(folder, found, settings, suited(recipe, policy), policy, ui, command)
+        parts = folder, found, settings, suited(recipe, policy), policy, ui
+        summary = drive(*parts) if drive else _run(*parts, command)
         summary |= engine_counts(policy)
     return summary | {"given": found.num_rows, "run": str(path)}
 
@@ -109,6 +113,10 @@ class Queue:
         return max((len(problem.prompt_ids) for problem in self.problems), default=None)
 
 
+Drive = Callable[[RunFolder, Queue, Any, Recipe, Policy, Ui], Json]
+"""Does the remaining tasks of a run's folder and queue, by its settings, and returns the totals."""
+
+
 def queue(command: str, settings: SweepSettings, path: Path, check: Check = lambda _: None) -> Queue:
     """Problems to sample afresh, or the trajectories that came with them; `path` is the run's folder."""
     if not is_streamed(settings):
@@ -143,8 +151,7 @@ def _run(
     """Does the remaining tasks and writes every line at once."""
     verifier, recorded, is_known = queue.verifier, queue.recorded, bool(queue.problems)
     seed = derive_seed(settings.seed, command)
-    if num := sum(map(len, recorded.rollouts.values())):
-        ui.log(f"{folder.path}: {num} rollouts of unfinished problems are reused")
+    tell_reused(folder, recorded, ui)
     done = recorded.done
     explorer = Explorer(
         policy,
@@ -171,10 +178,16 @@ def _run(
                 ui.log(f"note: {note}")
             if isinstance(event, Finished):
                 bar.at(bar.done + 1)
-    return writer.totals.summary() | {"fill": _filled(explorer.engine.fill)}
+    return writer.totals.summary() | {"fill": filled(explorer.engine.fill)}
 
 
-def counter(explorer: Explorer, policy: Policy, reused: int) -> Callable[[], int]:
+def tell_reused(folder: RunFolder, recorded: Recorded, ui: Ui) -> None:
+    """Says how much of what is there will not be sampled again."""
+    if num := sum(map(len, recorded.rollouts.values())):
+        ui.log(f"{folder.path}: {num} rollouts of unfinished problems are reused")
+
+
+def counter(explorer: Scheduler[Any], policy: Policy, reused: int) -> Callable[[], int]:
     """What counts the tokens of a run while it samples, those that are `reused` too."""
     before = policy.num_drawn
     return lambda: reused + max(explorer.tokens, policy.num_drawn - before)
@@ -183,6 +196,8 @@ def counter(explorer: Explorer, policy: Policy, reused: int) -> Callable[[], int
 def cost_of(queue: Queue, settings: SweepSettings, recipe: Recipe) -> Cost:
     """What is left to do costs at most so much."""
     limit, num = settings.max_tokens, queue.num_tasks - len(queue.recorded.done)
+    if isinstance(settings, SolveSettings):
+        return of_solving(num, settings.tokens_each(limit))
     if isinstance(settings, LocateSettings) and settings.completion_column is not None:
         given = (len(task.given) for task in queue.tasks if task.problem.id not in queue.recorded.done)
         return Cost(of_searches(recipe, sum(given) if queue.problems else num, limit))
@@ -197,7 +212,7 @@ def announce(queue: Queue, settings: SweepSettings, recipe: Recipe, ui: Ui) -> C
     return cost
 
 
-def _filled(fill: Fill) -> Json:
+def filled(fill: Fill) -> Json:
     """How well this process kept the engine busy."""
     return {
         "num_slots": fill.slots,

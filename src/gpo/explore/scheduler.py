@@ -56,6 +56,8 @@ class Active:
         return dict(ledger)
 
 
+Drew = tuple[Active, Ask, int, Sample]
+"""Whose it is, what was asked, its seed, and what was drawn."""
 Ev = TypeVar("Ev")
 
 
@@ -232,7 +234,7 @@ class Scheduler(ABC, Generic[Ev]):
                 drawn.append((*asked, future.result()[0]))
         self._verify(drawn)
 
-    def _verify(self, drawn: Sequence[tuple[Active, Ask, int, Sample]]) -> None:
+    def _verify(self, drawn: Sequence[Drew]) -> None:
         pairs = [(ask.state, sample) for _, ask, _, sample in drawn]
         rollouts = verified(self.policy, self.verifier, pairs)
         for (active, ask, seed, _), rollout in zip(drawn, rollouts, strict=True):

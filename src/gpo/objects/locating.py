@@ -71,7 +71,7 @@ def locate(
     recipe = Locating(rule=rule, **settings).part(Recipe, resets=False)
     _check(rule, trace, reward)
     verifier = verifiers.load(verifier) if isinstance(verifier, str) else verifier
-    problem = _problem(policy, verifier, question, answer, columns or {})
+    problem = asked(policy, verifier, question, answer, columns or {}, "gpo.locate")
     check_room(policy, [problem])
     given = () if trace is None else (given_rollout(problem, trace, reward, policy, verifier),)
     explorer = Explorer(policy, verifier, suited(recipe, policy), seed=derive_seed(seed, "locate"))
@@ -85,13 +85,23 @@ def locate(
     return Trajectory(curve_line(found.located, policy, **labels))
 
 
-def _problem(
-    policy: Policy, verifier: Verifier, question: str, answer: object, columns: Mapping[str, Any]
+def asked(
+    policy: Policy,
+    verifier: Verifier,
+    question: str,
+    answer: object,
+    columns: Mapping[str, Any],
+    caller: str,
+    *,
+    needs_answer: bool = True,
 ) -> Problem:
-    """The question as the policy is asked it; InputError for an answer that a file could not hold either."""
-    known = answer_of({"answer": answer}, "answer", "gpo.locate")
+    """The question as the policy is asked it; InputError for an answer that a file could not hold either.
+
+    Where no answer is needed None may stand for it, and is "".
+    """
+    known = answer_of({"answer": answer}, "answer", caller) if needs_answer or answer is not None else ""
     row = tasks.Row(f"asked/{json_digest([question, known])}", question, known, columns)
-    return tasks.problems([row], policy.prompt_ids, check=verifier.check)[0]
+    return tasks.problems([row], policy.prompt_ids, check=verifier.check if known else None)[0]
 
 
 def _check(rule: str, trace: object, reward: float | None) -> None:

@@ -37,7 +37,7 @@ def read_run(path: str | Path) -> Run:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run of `gpo sample`, `locate`, `eval`, `train` or `pairs`; its tables are empty where it has none."""
+    """A run of `gpo sample`, `locate`, `eval`, `solve`, `train` or `pairs`; what it has not is empty."""
 
     path: Path
     file: RunFile
@@ -81,6 +81,8 @@ class Run:
             return bool([line.round for line in self.rounds][-1:] == [summary.get("rounds")])
         if summary is None or self.command == "pairs":
             return summary is not None
+        if self.command == "solve":  # where no answer is known there are no rates
+            return sum(1 for _ in self.problems) == summary.get("problems")
         return sum(len(line.rates) for line in self.problems) in (0, summary.get("problems"))
 
     @property

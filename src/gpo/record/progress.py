@@ -170,9 +170,17 @@ class Writer:
         elif isinstance(event, Found):
             self._write_curve(event)
         else:
-            line = self._line(event)
-            self.totals.add(line)
-            self.folder.write("problems", line)
+            self.finish(self._line(event))
+
+    def finish(self, line: ProblemLine) -> None:
+        """A problem needs nothing more."""
+        self.totals.add(line)
+        self.folder.write("problems", line)
+
+    def missed(self) -> Json:
+        """What a finished problem notes of answers without a verdict since the one before."""
+        missed = self._tally.since()
+        return {"timeouts": missed.get("timeouts", 0), "unjudged": missed}
 
     def _write_curve(self, event: Found) -> None:
         rollout = event.located.curve.rollout
@@ -189,7 +197,6 @@ class Writer:
     def _line(self, event: Finished) -> ProblemLine:
         rollouts = [rollout for group in event.groups for rollout in group.rollouts]
         outcome = self._outcome(event.groups) if self.is_evaluation else {}
-        missed = self._tally.since()
         values = {
             "problem": event.task.problem.id,
             "place": event.task.place,
@@ -198,8 +205,7 @@ class Writer:
             "no_signal": sum(not group.has_signal for group in event.groups),
             "rollouts": len(rollouts),
             "truncated": sum(not rollout.finished for rollout in rollouts),
-            "timeouts": missed.get("timeouts", 0),
-            "unjudged": missed,
+            **self.missed(),
         }
         return (EvaluatedLine if self.is_evaluation else ProblemLine).made(values | outcome)
 

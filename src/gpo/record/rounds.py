@@ -58,6 +58,58 @@ class EvaluatedLine(OutcomeLine, ProblemLine):
     """A finished problem of `gpo eval`."""
 
 
+class AttemptLine(Line):
+    """A whole completion of a problem that `gpo solve` works on."""
+
+    tokens: Count
+    """Spent on the problem by the time it was there."""
+    start: Count
+    """Tokens of it that were there before."""
+    finished: bool
+    answer: str | None
+    score: Rate
+
+
+class SolvedLine(ProblemLine):
+    """A finished problem of `gpo solve`."""
+
+    answer: str | None
+    text: str
+    votes: Count
+    share: Rate
+    finished: bool
+    attempts: Annotated[tuple[AttemptLine, ...], AsList]
+
+
+class AnswerLine(Line):
+    """A line of answers.jsonl: what `gpo solve` answers."""
+
+    id: str
+    answer: str | None
+    text: str
+    votes: Count
+    attempts: Count
+    share: Rate
+    tokens: Count
+    finished: bool
+    right: bool | None
+    """None where the gold answer is not known."""
+
+    @classmethod
+    def of(cls, line: SolvedLine) -> AnswerLine:
+        return cls(
+            id=line.problem,
+            answer=line.answer,
+            text=line.text,
+            votes=line.votes,
+            attempts=len(line.attempts),
+            share=line.share,
+            tokens=sum(line.tokens.values()),
+            finished=line.finished,
+            right=line.rates[0] == 1 if line.rates else None,
+        )
+
+
 class Update(Line):
     """What offline learning measured of one update; not every loss has all."""
 

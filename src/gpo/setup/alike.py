@@ -11,6 +11,7 @@ from gpo import command_settings as config
 from gpo.recipe import RECIPES, Recipe
 from gpo.record import stored_settings
 from gpo.settings import Settings, with_new_names
+from gpo.solve_settings import SolveSettings
 from gpo.tasks.settings import CheckSettings, OverlapSettings
 from gpo.types import DataWarning
 from gpo.value_settings import ValueSettings
@@ -20,6 +21,7 @@ CLASSES: Mapping[str, tuple[type[Settings], ...]] = {
     "locate": (config.LocateSettings,),
     "train": (config.TrainSettings, config.PreferenceSettings, ValueSettings),
     "eval": (config.EvalSettings,),
+    "solve": (SolveSettings,),
     "pairs": (config.PairsSettings,),
     "export": (config.ExportSettings,),
     "demo": (config.DemoSettings,),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -80,14 +80,28 @@ def load_problems(
     rows = load_rows(settings, split, seed)
     prompt = tasks.prompt(settings.prompt, settings.task, settings.data_folder, settings.shots)
     name = source_name(settings)
-    return tasks.problems(rows, asking.prompt_ids, name, verifier.check, prompt)
+    return tasks.problems(rows, asking.prompt_ids, name, gold_check(settings, verifier), prompt)
+
+
+def gold_check(settings: DataSettings, verifier: Verifier) -> Callable[[Problem], None]:
+    """The verifier's check of a known answer; a built-in one has nothing to check of a row that has none."""
+
+    def check(problem: Problem) -> None:
+        if problem.answer or settings.needs_answers or settings.verifier not in verifiers.NAMES:
+            verifier.check(problem)
+
+    return check
 
 
 def load_rows(settings: DataSettings, split: str, seed: int) -> list[tasks.Row]:
     """The rows of a task's split or of the user's data, as many as the settings want."""
     if settings.task is None:
         return tasks.read_rows(
-            str(settings.data), settings.prompt_column, settings.answer_column, limit=settings.limit
+            str(settings.data),
+            settings.prompt_column,
+            settings.answer_column,
+            limit=settings.limit,
+            needs_answers=settings.needs_answers,
         )
     if settings.task in tasks.BENCHMARKS:
         return tasks.load(

@@ -21,16 +21,20 @@ from gpo.visible import printable, printable_lines
 def example(asking: Any, verifier: Any, problem: Problem, given: Iterable[Rollout], recipe: Recipe) -> Json:
     """A problem as the model would see it, its trajectory or its known answer in steps, and their reward."""
     found, is_given = next(iter(given), None), True
+    asked = {
+        "problem": problem.source or problem.id,
+        "prompt": asking.tokenizer.decode(problem.prompt_ids),
+        "prompt_tokens": len(problem.prompt_ids),
+    }
+    if found is None and not problem.answer:
+        return asked | {"is_given": False, "text": None, "steps": None, "reward": None}
     if found is None:
         ids, is_given = tuple(asking.tokenizer.encode(problem.answer)), False
         text = asking.completion_text(State(problem), ids)
         [reward] = verifier.score([problem], [text])
         found = Rollout(State(problem), ids, (), (), text, False, reward, OFF_POLICY)
     steps = None if recipe.rule == "base" else steps_of(found, recipe, asking)
-    return {
-        "problem": problem.source or problem.id,
-        "prompt": asking.tokenizer.decode(problem.prompt_ids),
-        "prompt_tokens": len(problem.prompt_ids),
+    return asked | {
         "is_given": is_given,
         "text": asking.tokenizer.decode(found.action_ids),
         "steps": steps,
@@ -60,13 +64,15 @@ def shown(found: Json, success_at: float) -> list[RenderableType]:
     if "rows" in found:
         texts = [Text(printable_lines(f"{name}: {text}")) for name, text in found["answers"].items()]
         return [f"the first of {found['rows']} rows, and what is trained after it:", prompt, *texts, NOTHING]
+    title = f"prompt of {found['problem']}, {found['prompt_tokens']} tokens:"
+    if found["text"] is None:
+        return [title, prompt, "", "it has no known answer", NOTHING]
     what = "given trajectory" if found["is_given"] else "known answer"
     steps = [found["text"]] if found["steps"] is None else found["steps"]
     cut = "" if found["steps"] is None else f" in {len(steps)} step{'s' * (len(steps) != 1)}"
     table = Table(box=None, pad_edge=False, show_header=False)
     for number, step in enumerate(steps):
         table.add_row(str(number), Text(printable(step.strip("\n").replace("\n", " ⏎ "))))
-    title = f"prompt of {found['problem']}, {found['prompt_tokens']} tokens:"
     parts: list[RenderableType] = [
         title,
         prompt,

@@ -9,12 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpo import DEMO_MODEL, proposals, tasks
+from gpo import DEMO_MODEL, proposals, tasks, values
 from gpo.command_settings import SweepSettings
 from gpo.policies.settings import EngineSettings, ModelSettings
-from gpo.protocols import ForwardingPolicy, Policy
+from gpo.protocols import ForwardingPolicy, Policy, ValueModel
 from gpo.recipe import Recipe
 from gpo.rules import VALUE_RULES
+from gpo.solve_settings import SolveSettings
 from gpo.types import DataWarning, InputError, Problem, State
 
 if TYPE_CHECKING:
@@ -175,6 +176,19 @@ def engine_counts(policy: Policy) -> dict[str, Any]:
     """For a summary: what an engine had to try again or refused; nothing if there is nothing to say."""
     counts = {name: num for name, num in policy.counts.items() if num}
     return {"tried_again": counts} if counts else {}
+
+
+def check_values(settings: SolveSettings) -> None:
+    """InputError, before any weights, for a value model that is damaged or another model's."""
+    if settings.value is not None:
+        from gpo.values.saved import check_fits
+
+        check_fits(settings.value, load_asking(settings).fingerprint)
+
+
+def load_values(settings: SolveSettings, policy: Policy) -> ValueModel | None:
+    """The value model that the settings name; None without one."""
+    return None if settings.value is None else values.load(settings.value, policy, device=settings.device)
 
 
 @contextmanager

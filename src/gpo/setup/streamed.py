@@ -15,7 +15,7 @@ from gpo.protocols import Verifier
 from gpo.record import RunFolder, check_begun_rows, read_lines
 from gpo.record.lines import RowLine
 from gpo.seeds import json_digest
-from gpo.setup.data import Asking
+from gpo.setup.data import Asking, gold_check
 from gpo.setup.given import given_rollouts
 from gpo.tasks.read import RAY
 from gpo.tasks.rows import ID_COLUMNS, row_of
@@ -65,8 +65,10 @@ def streamed(data: Any, settings: SweepSettings, asking: Asking, verifier: Verif
         name = str(next((record[key] for key in ID_COLUMNS if key in record), json_digest(record)))
         seen[name] += 1
         name = name if seen[name] == 1 else f"{name}#{seen[name]}"
-        row = row_of(name, where, record, settings.prompt_column, settings.answer_column)
-        (problem,) = tasks.problems([row], asking.prompt_ids, str(settings.data), verifier.check, prompt)
+        columns = settings.prompt_column, settings.answer_column
+        row = row_of(name, where, record, *columns, needs_answer=settings.needs_answers)
+        check = gold_check(settings, verifier)
+        (problem,) = tasks.problems([row], asking.prompt_ids, str(settings.data), check, prompt)
         given = []
         if isinstance(settings, LocateSettings) and settings.completion_column:
             given = given_rollouts([problem], settings, asking, verifier)

@@ -100,6 +100,13 @@ USES: tuple[tuple[tuple[str, ...], Used, str], ...] = (
         lambda s: getattr(s, "pairs", None) is None,
         "with --pairs, whose rows are made already",
     ),
+    (("beam", "branches", "beam_step_tokens"), lambda s: s.strategy == "beam", "without --strategy beam"),
+    (("tries",), lambda s: s.strategy == "restart", "without --strategy restart"),
+    (
+        ("value",),
+        lambda s: getattr(s, "strategy", "") != "majority",
+        "with --strategy majority, which counts votes",
+    ),
     (("push", "repo", "private", "license"), lambda s: s.to == "hub", "without --to hub"),
     (("private",), lambda s: s.push, "without --push"),
     (("rows",), lambda s: s.to != "hub", "with --to hub, which takes all rows"),

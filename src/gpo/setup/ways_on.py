@@ -63,6 +63,13 @@ def after_eval(path: str, settings: Mapping[str, Any], _: Mapping[str, Any]) -> 
     ]
 
 
+def after_solve(path: str, settings: Mapping[str, Any], summary: Mapping[str, Any]) -> list[Way]:
+    found = [(f"gpo show {path}", "more of the answers; all are in answers.jsonl")]
+    if summary["known"] and settings["strategy"] != "majority" and settings["judge"] is None:
+        found.append((f"gpo solve --like {path} --strategy majority", "votes alone, at the same tokens"))
+    return found
+
+
 def after_pairs(path: str, settings: Mapping[str, Any], summary: Mapping[str, Any]) -> list[Way]:
     method, rows = ("dpo", "pairs") if summary["rows"]["pairs"] else ("kto", "unpaired")
     kept = {key: settings[key] for key in ("model", *ASKING)}
@@ -102,6 +109,7 @@ AFTER: Mapping[str, Callable[[str, Mapping[str, Any], Mapping[str, Any]], list[W
     "sample": after_sample,
     "locate": after_locate,
     "eval": after_eval,
+    "solve": after_solve,
     "pairs": after_pairs,
     "train": after_train,
 }

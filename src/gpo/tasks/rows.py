@@ -17,6 +17,8 @@ from gpo.tasks.tables import HUB, Record
 from gpo.types import Ids, InputError, Problem
 
 ID_COLUMNS = ("id", "unique_id", "question_id")
+ANSWER = "answer"
+"""The usual name of the column with the known answer."""
 REFUSED_COLUMNS = {
     **dict.fromkeys(("image", "images", "video", "videos", "audio"), "only text is supported"),
     **dict.fromkeys(("tools", "tool_calls", "functions"), "tool turns are not supported"),
@@ -31,33 +33,50 @@ _WRITTEN_TURNS = re.compile(r"""\s*\[\s*\{\s*["'](role|from|content|value)["']\s
 
 
 def read_rows(
-    data: str, prompt: str = "question", answer: str = "answer", *, limit: int | None = None
+    data: str,
+    prompt: str = "question",
+    answer: str = "answer",
+    *,
+    limit: int | None = None,
+    needs_answers: bool = True,
 ) -> list[Row]:
     """The rows, or the first `limit`, of a .jsonl or .parquet file or 'hub:OWNER/NAME[:CONFIG[:SPLIT]]'.
 
     `prompt` and `answer` name the columns; `a.b` is what the object in column `a` holds under `b`, and `a.0`
     the first of a list. A prompt is a string, or a list with one user message of plain text; an answer is a
     string or a number. Ids come from a column `id`, `unique_id` or `question_id` if it names every row
-    differently, else from the file's name and the row's number. Raises InputError, naming file, row, column
-    and value, for anything else; no row is skipped.
+    differently, else from the file's name and the row's number. Unless it `needs_answers`, a row may have
+    none, and then has the answer "". Raises InputError, naming file, row, column and value, for anything
+    else; no row is skipped.
     """
     records = read_records(data, limit)
     ids = _ids(data, [record for _, record in records])
     return [
-        row_of(id_, where, record, prompt, answer) for id_, (where, record) in zip(ids, records, strict=True)
+        row_of(id_, where, record, prompt, answer, needs_answer=needs_answers)
+        for id_, (where, record) in zip(ids, records, strict=True)
     ]
 
 
-def row_of(id_: str, where: str, record: Record, prompt: str, answer: str) -> Row:
+def row_of(
+    id_: str, where: str, record: Record, prompt: str, answer: str, *, needs_answer: bool = True
+) -> Row:
     """The row of a record that was read at `where`; InputError as `read_rows`."""
+    is_answered = needs_answer or not _is_open(record, answer, where)
     return Row(
         id=id_,
         question=_prompt(record, prompt, where),
-        answer=answer_of(record, answer, where),
+        answer=answer_of(record, answer, where) if is_answered else "",
         columns={key: value for key, value in record.items() if key not in (prompt, answer)},
-        named={key: column_of(record, key, where) for key in (prompt, answer)},
+        named={key: column_of(record, key, where) for key in (prompt, answer)[: 1 + is_answered]},
         source=where,
     )
+
+
+def _is_open(record: Record, answer: str, where: str) -> bool:
+    """Whether the row has no answer: the usual column may be missing, one that the user named may not."""
+    if answer == ANSWER and answer not in record:
+        return True
+    return column_of(record, answer, where, "--answer-column") in (None, "")
 
 
 def problems(

@@ -38,10 +38,10 @@ class ColumnSettings(Settings):
 
     section = "Data and verifier"
 
-    prompt_column: Annotated[str, FirstIn("sample", "eval", "locate")] = Field(
+    prompt_column: Annotated[str, FirstIn("sample", "eval", "locate", "solve")] = Field(
         "prompt", description="Column with the question"
     )
-    answer_column: Annotated[str, FirstIn("sample", "eval", "locate")] = Field(
+    answer_column: Annotated[str, FirstIn("sample", "eval", "locate", "solve")] = Field(
         "answer", description="Column with the known answer"
     )
 
@@ -57,7 +57,7 @@ class DataSettings(BenchmarkSettings, ColumnSettings):
     data: First[str | None] = Field(
         None,
         description="Your own problems: FILE.jsonl, FILE.parquet or hub:OWNER/NAME[:CONFIG[:SPLIT]]; "
-        "sample, locate and eval also take ray:PATH, read while they run",
+        "sample, locate, eval and solve also take ray:PATH, read while they run",
     )
     verifier: First[str | None] = Field(
         None,
@@ -73,7 +73,7 @@ class DataSettings(BenchmarkSettings, ColumnSettings):
     shots: int | None = Field(
         None, ge=0, description="Examples of a few-shot prompt; by default as many as in the literature"
     )
-    limit: Annotated[int | None, FirstIn("sample", "eval", "locate", "pairs")] = Field(
+    limit: Annotated[int | None, FirstIn("sample", "eval", "locate", "solve", "pairs")] = Field(
         None,
         ge=1,
         description="Maximum number of problems: the first, or evenly spread ones of a benchmark",
@@ -82,6 +82,11 @@ class DataSettings(BenchmarkSettings, ColumnSettings):
     task_options: dict[str, Any] = Field(
         {}, description="Option of a reasoning-gym generator, such as max_terms=4"
     )
+
+    @property
+    def needs_answers(self) -> bool:
+        """Whether every problem must have a known answer."""
+        return True
 
     @field_validator("task_options")
     @classmethod
