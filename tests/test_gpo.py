@@ -84,7 +84,7 @@ def test_a_search_stays_within_its_budget_and_teaches_the_next() -> None:
     length = 2 * len(RIGHT) + 1
     assert 0 < data.tokens["values"] <= len(data.located) * 3.0 * length
     assert data.memory.prior != PathPrior()
-    assert sum(data.memory.prior.jumps) > 0
+    assert min(data.memory.prior.proposal) < 0
 
 
 def test_the_chosen_trajectory_is_no_evidence_for_its_own_values() -> None:

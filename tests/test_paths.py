@@ -12,8 +12,8 @@ from gpo.pooled import named_step
 from gpo.types import InputError
 
 
-def brute_force(num_steps: int, outcome: float, successes, trials) -> tuple[np.ndarray, np.ndarray]:
-    """Posterior means of V [S] and of |A| [S] by summing over every path of every component."""
+def brute_force(num_steps: int, outcome: float, successes, trials, outcome_trials: float):
+    """Posterior means of V [S] and of |A| [S], and the likelihood, by summing over every path there is."""
     value, effect, total = np.zeros(num_steps), np.zeros(num_steps), 0.0
     for drift, jumps in COMPONENTS:
         jump = min(paths.MAX_JUMP_FRAC, jumps / num_steps)
@@ -22,21 +22,43 @@ def brute_force(num_steps: int, outcome: float, successes, trials) -> tuple[np.n
             v = LEVELS[list(path)]
             p = np.prod([move[a, b] for a, b in itertools.pairwise(path)])
             p *= np.prod(v ** np.array(successes) * (1 - v) ** (np.array(trials) - np.array(successes)))
-            p *= v[-1] if outcome else 1 - v[-1]
+            p *= (v[-1] if outcome else 1 - v[-1]) ** outcome_trials
             value, total = value + p * v, total + p
             effect += p * np.abs(np.diff(np.append(v, outcome)))
-    return value / total, effect / total
+    return value / total, effect / total, total / len(LEVELS)
 
 
 @pytest.mark.parametrize(
     ("outcome", "successes", "trials"), [(0.0, (3, 0), (4, 2)), (1.0, (0, 5), (0, 6)), (0.0, (0, 1), (5, 1))]
 )
 def test_forward_backward_is_the_sum_over_all_paths(outcome, successes, trials) -> None:
-    value, effect = brute_force(2, outcome, successes, trials)
+    worth = PathPrior().outcome_trials
+    value, effect, likelihood = brute_force(2, outcome, successes, trials, worth)
     path = PathPosterior(2, outcome)
     path.fit(successes, trials)
     assert path.marginals @ LEVELS == pytest.approx(value, abs=1e-6)
     assert pooled.rule_scores(path, "absolute") == pytest.approx(effect, abs=1e-6)
+    # An outcome worth n rollouts stands for the density (n + 1) v ** n before the last step, which sums to 1.
+    assert path.evidence() == pytest.approx(math.log(likelihood * (worth + 1)), abs=1e-6)
+    *_, likelihood = brute_force(2, outcome, successes, trials, 8.0)
+    assert path.evidence(outcome_trials=8.0) == pytest.approx(math.log(likelihood * 9), abs=1e-6)
+
+
+def test_the_outcome_counts_for_more_where_values_were_decided_before_the_last_step() -> None:
+    rng = np.random.default_rng(0)
+    decided = open_ended = PathPrior()
+    for _ in range(30):
+        values = rng.random(6)
+        for last in (0.0, values[-1]):
+            path = PathPosterior(6, outcome := float(rng.random() < last))
+            path.fit(rng.binomial(12, [*values[:-1], last]), [12] * 6)
+            if last == outcome == 0:
+                decided = decided.learn(path)
+            else:
+                open_ended = open_ended.learn(path)
+    assert decided.outcome_trials > 8
+    assert open_ended.outcome_trials < 1.5
+    assert decided.lifts == pytest.approx(PathPrior().lifts)  # there was no proposal
 
 
 def test_drawn_paths_agree_with_the_exact_posterior() -> None:
@@ -132,7 +154,7 @@ def test_a_proposal_that_knows_gains_say_and_a_useless_one_stays_without() -> No
     assert informed.lifts[-1] > 3
     assert informed.lifts[0] < 0.7
     assert np.all(np.abs(useless.lifts - 1) < 0.8)
-    assert PathPrior().lifts == pytest.approx(1)
+    assert PathPrior().lifts == pytest.approx([0.771, 0.886, 1.228, 2.089], abs=1e-3)
 
 
 def test_a_prior_is_saved_and_a_wrong_one_refused(tmp_path) -> None:

@@ -44,7 +44,9 @@ class Memory:
         """What `dataclasses.asdict` took apart; InputError for anything else."""
         try:
             ease = {problem: float(ease) for problem, ease in content.get("ease", {}).items()}
-            return cls(PathPrior.from_json(content["prior"]), ease)
+            # What an older version learned was counted in another way; searches learn again.
+            prior = PathPrior() if "jumps" in content["prior"] else PathPrior.from_json(content["prior"])
+            return cls(prior, ease)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"memory: is not what a run writes ({error!r}); start a new run") from None
 

@@ -9,8 +9,9 @@ value. Forward-backward (Rabiner 1989) gives the posterior of every step's effec
 How much a trace drifts and how often it jumps is not known, so the prior is a mixture of both, and a trace's
 own counts weigh its components. (Weights fitted to earlier traces did not help on curves like the prior's and
 cost a tenth of the quality on others, so they stay equal.) What is learned from finished traces is whether a
-proposal knows where the jumps are (`PathPrior.learn`). A posterior mean is shrunk by the prior, so a step's
-effect is not biased upwards by having been chosen for its size.
+proposal knows where the jumps are, and whether values are decided before the last step (`PathPrior.learn`). A
+posterior mean is shrunk by the prior, so a step's effect is not biased upwards by having been chosen for its
+size.
 """
 
 from __future__ import annotations
@@ -44,48 +45,53 @@ JUMPS = (0.7, 2.5)
 """Expected jumps in a trace, however long."""
 COMPONENTS = tuple(itertools.product(DRIFTS, JUMPS))
 """[H] the mixture."""
-MAX_JUMP_FRAC = 0.35
+MAX_JUMP_FRAC = 0.6
 """Probability of a jump at a step, at most: a short trace has few steps for its jumps."""
 
 QUANTILES = (0.5, 0.75, 0.9)
 """A proposal's scores count by their rank in the trace: lower half, next quarter, ..., top tenth."""
-PRIOR_JUMPS = 6.0
-"""Jumps that the initial opinion of a proposal, that it knows nothing, counts for."""
+STRENGTHS = {-2.0: 0.05, -1.0: 0.1, 0.0: 0.3, 1.0: 0.25, 2.0: 0.15, 3.0: 0.1, 4.0: 0.05}
+"""[B] what a proposal may be worth: jumps are exp(b) times likelier at the top rank than at the lowest; and
+how probable each is before anything is learned."""
+ENDS = {1.0: 0.4, 2.0: 0.2, 4.0: 0.2, 8.0: 0.1, 16.0: 0.1}
+"""[W] rollouts from before the last step that an outcome may be worth; and how probable each is."""
 
 
 @dataclass(frozen=True)
 class PathPrior:
-    """What earlier searches have taught of a proposal; shared between searches, saved as JSON."""
+    """What earlier searches have taught; shared between searches, saved as JSON.
 
-    jumps: tuple[float, ...] = (0.0,) * (len(QUANTILES) + 1)
-    """Jumps found so far at steps of each rank of the proposal."""
-    expected: tuple[float, ...] = (0.0,) * (len(QUANTILES) + 1)
-    """Jumps that the same steps would have had if the proposal knew nothing."""
+    Whether the proposal knows where the jumps are, and whether values are decided before the last step.
+    """
+
+    proposal: tuple[float, ...] = (0.0,) * len(STRENGTHS)
+    """[B] log-likelihood of the finished traces' counts for each strength of the proposal."""
+    end: tuple[float, ...] = (0.0,) * len(ENDS)
+    """[W] the same for each worth of the outcome."""
 
     @property
     def lifts(self) -> Floats:
-        """How many times likelier than average a jump is at each rank; all 1 before anything is learned."""
-        jumps, expected = np.array(self.jumps), np.array(self.expected)
-        share = np.diff((0.0, *QUANTILES, 1.0))
-        return np.asarray((jumps + PRIOR_JUMPS * share) / (expected + PRIOR_JUMPS * share))
+        """How many times likelier than average a jump is at each rank, over what the strength may be."""
+        return np.asarray(_weights(self.proposal, STRENGTHS) @ LIFTS)
+
+    @property
+    def outcome_trials(self) -> float:
+        """How many rollouts from before the last step the outcome counts for.
+
+        n that all end alike leave the value 1 / (n + 2) from them; the n of the mean such distance.
+        """
+        return float(1 / (_weights(self.end, ENDS) @ (1 / (np.array([*ENDS]) + 2))) - 2)
 
     def learn(self, path: PathPosterior) -> PathPrior:
-        """The prior after one more finished trace; the same if it had no proposal."""
-        if path.ranks is None or path.num_steps == 1:
+        """The prior after one more finished trace."""
+        if path.num_steps == 1:
             return self
-        num = len(self.jumps)
-        found = np.bincount(path.ranks[:-1], path.jump_probabilities(), minlength=num)
-        rate = path.jump_fracs_HS.mean(1) @ path.weights_H
-        expected = (
-            rate / max(1e-12, self._mean_lift(path.ranks)) * np.bincount(path.ranks[:-1], minlength=num)
-        )
-        return PathPrior(
-            tuple((np.array(self.jumps) + found).tolist()),
-            tuple((np.array(self.expected) + expected).tolist()),
-        )
-
-    def _mean_lift(self, ranks: npt.NDArray[np.int64]) -> float:
-        return float(self.lifts[ranks].mean())
+        proposal, end = np.array(self.proposal), np.array(self.end)
+        if path.ranks is not None:
+            proposal += [path.evidence(lifts=LIFTS[i]) for i in range(len(STRENGTHS))]
+        if path.outcome is not None:
+            end += [path.evidence(outcome_trials=num) for num in ENDS]
+        return PathPrior(*(tuple((x - x.max()).tolist()) for x in (proposal, end)))
 
     def save(self, path: Path) -> None:
         """Writes the prior as JSON."""
@@ -125,44 +131,64 @@ class PathPosterior:
         self.ranks = None if proposal is None else _ranks(proposal)
         scale = math.sqrt(30 / num_steps)
         self._diffusions_HKK = np.stack([diffusion(drift * scale) for drift, _ in COMPONENTS])
-        rates_H = np.array([jumps / num_steps for _, jumps in COMPONENTS])
-        lifts_S = np.ones(num_steps)
-        if self.ranks is not None:
-            lifts_S = self.prior.lifts[self.ranks]
-            lifts_S = lifts_S / lifts_S.mean()
-        self.jump_fracs_HS = np.minimum(MAX_JUMP_FRAC, rates_H[:, None] * lifts_S[None, :-1])
+        self.jump_fracs_HS = self._jump_fracs(self.prior.lifts)
         self.fit(np.zeros(num_steps), np.zeros(num_steps))
+
+    def _jump_fracs(self, lifts: Floats) -> Floats:
+        """[H, S-1] probabilities of a jump at each step but the last."""
+        rates_H = np.array([jumps / self.num_steps for _, jumps in COMPONENTS])
+        lifts_S = np.ones(self.num_steps)
+        if self.ranks is not None:
+            lifts_S = lifts[self.ranks]
+            lifts_S = lifts_S / lifts_S.mean()
+        return np.minimum(MAX_JUMP_FRAC, rates_H[:, None] * lifts_S[None, :-1])
 
     def fit(self, successes: npt.ArrayLike, trials: npt.ArrayLike) -> None:
         """Forward-backward for counts [S] at the boundaries 0 .. S-1."""
-        wins = np.array(successes, float)  # a copy: the outcome is added to it
-        losses = np.array(trials, float) - wins
-        if self.outcome is not None:
-            wins[-1] += self.outcome
-            losses[-1] += 1 - self.outcome
-        loglik_SK = wins[:, None] * _LOG_LEVELS + losses[:, None] * _LOG_MISSES
-        self._lik_SK = np.exp(loglik_SK - loglik_SK.max(1, keepdims=True))
-        self._forward()
+        self._wins, self._losses = np.array(successes, float), np.array(trials, float)
+        self._losses -= self._wins
+        self._lik_SK, _ = self._likelihood(self.prior.outcome_trials)
+        self._alpha_SHK, logz_H = self._forward(self._lik_SK, self.jump_fracs_HS)
+        weights_H = np.exp(logz_H - logz_H.max())
+        self.weights_H = weights_H / weights_H.sum()
         self._backward()
 
-    def _forward(self) -> None:
+    def evidence(self, *, lifts: Floats | None = None, outcome_trials: float | None = None) -> float:
+        """Log-likelihood of the counts, had the prior these `lifts` or this worth of the outcome."""
+        fracs_HS = self.jump_fracs_HS if lifts is None else self._jump_fracs(lifts)
+        num = self.prior.outcome_trials if outcome_trials is None else outcome_trials
+        lik_SK, scale = self._likelihood(num)
+        _, logz_H = self._forward(lik_SK, fracs_HS)
+        return float(scale + math.log(num + 1) + np.logaddexp.reduce(logz_H))
+
+    def _likelihood(self, outcome_trials: float) -> tuple[Floats, float]:
+        """[S, K] the counts' likelihood of each level, scaled to at most 1, and the log of what that took."""
+        wins, losses = self._wins.copy(), self._losses.copy()
+        if self.outcome is not None:
+            wins[-1] += outcome_trials * self.outcome
+            losses[-1] += outcome_trials * (1 - self.outcome)
+        loglik_SK = wins[:, None] * _LOG_LEVELS + losses[:, None] * _LOG_MISSES
+        most_S1 = loglik_SK.max(1, keepdims=True)
+        return np.exp(loglik_SK - most_S1), float(most_S1.sum())
+
+    def _forward(self, lik_SK: Floats, jump_fracs_HS: Floats) -> tuple[Floats, Floats]:
+        """[S, H, K] level given the counts so far, and the log-likelihood [H] of all of them."""
         num_components = len(COMPONENTS)
-        stay_SH1 = 1 - self.jump_fracs_HS.T[:, :, None]
-        leap_SH1 = self.jump_fracs_HS.T[:, :, None] / NUM_LEVELS
-        self._alpha_SHK = np.empty((self.num_steps, num_components, NUM_LEVELS))
+        stay_SH1 = 1 - jump_fracs_HS.T[:, :, None]
+        leap_SH1 = jump_fracs_HS.T[:, :, None] / NUM_LEVELS
+        alpha_SHK = np.empty((self.num_steps, num_components, NUM_LEVELS))
         logz_H = np.zeros(num_components)
         state_HK = np.full((num_components, NUM_LEVELS), 1 / NUM_LEVELS)
         for i in range(self.num_steps):
             if i:
                 moved_HK = (state_HK[:, None] @ self._diffusions_HKK)[:, 0]
                 state_HK = stay_SH1[i - 1] * moved_HK + leap_SH1[i - 1]
-            state_HK = state_HK * self._lik_SK[i]
+            state_HK = state_HK * lik_SK[i]
             total_H1 = state_HK.sum(1, keepdims=True)
             logz_H = logz_H + np.log(total_H1[:, 0])
             state_HK = state_HK / total_H1
-            self._alpha_SHK[i] = state_HK
-        weights_H = np.exp(logz_H - logz_H.max())
-        self.weights_H = weights_H / weights_H.sum()
+            alpha_SHK[i] = state_HK
+        return alpha_SHK, logz_H
 
     def _backward(self) -> None:
         """`_ahead_SHK`[i]: likelihood of everything from boundary i on, given the level there."""
@@ -255,6 +281,21 @@ class PathPosterior:
             weights_MK = self._alpha_SHK[i][components] * ((1 - jump_M) * into_MK + jump_M / NUM_LEVELS)
             paths[i] = _invert(weights_MK, uniform[i])
         return LEVELS[paths]
+
+
+def _lifts() -> Floats:
+    """[B, R] how many times likelier than average a jump is at each rank, for each strength."""
+    raw_BR = np.exp(np.outer([*STRENGTHS], np.linspace(0, 1, len(QUANTILES) + 1)))
+    return np.asarray(raw_BR / (raw_BR @ np.diff((0.0, *QUANTILES, 1.0)))[:, None])
+
+
+LIFTS = _lifts()
+
+
+def _weights(logs: Sequence[float], before: Mapping[float, float]) -> Floats:
+    """Posterior weights given log-likelihoods and what was believed before."""
+    likely = np.exp(np.array(logs) - max(logs)) * np.array([*before.values()])
+    return np.asarray(likely / likely.sum())
 
 
 _LOG_LEVELS = np.log(np.clip(LEVELS, 1e-9, 1))
