@@ -57,7 +57,7 @@ def test_each_place_holds_g_rollouts_of_one_state_and_no_rollout_has_two_places(
     assert [len(group.rollouts) for group in batch.groups] == [G] * 6
     assert all(rollout.state == group.state for group in batch.groups for rollout in group.rollouts)
     assert len({id(rollout) for rollout in batch.rollouts}) == 6 * G
-    assert batch.num_resets == 3
+    assert len(batch.resets) == 3
     assert [bool(group.state.prefix_ids) for group in batch.groups] == [False] * 3 + [True] * 3
     assert [g.state.problem.id for g in batch.fresh] == ["p0", "p1", "p2"]
 
@@ -87,7 +87,7 @@ def test_with_more_value_rollouts_than_places_the_first_are_taken_and_the_rest_i
     held = {id(rollout) for rollout in batch.rollouts}
     every = [one.rollout for kept in batch.pool.rollouts.values() for one in kept]
     left = [rollout for rollout in every if id(rollout) not in held]
-    assert batch.num_untrained == len(left) > 3 * batch.num_resets
+    assert batch.num_untrained == len(left) > 3 * len(batch.resets)
     assert batch.tokens["untrained"] == sum(len(r.action_ids) for r in left)
     assert batch.tokens["untrained"] <= batch.tokens["values"]
 
@@ -99,9 +99,36 @@ def test_a_recipe_that_trains_no_values_fills_reset_groups_anew() -> None:
         assert {purposes[id(rollout)] for rollout in group.rollouts} == {"resets"}
 
 
+def test_with_resets_everywhere_each_place_holds_the_reset_state_of_its_own_untrained_trajectory() -> None:
+    batch = batch_of(right=(1.0, 0.5, 0.4, 1.0), resets=6, explored="all", rule="entropy")
+    assert [group.state.problem.id for group in batch.groups] == [f"p{i}" for i in range(6)]
+    assert [len(group.rollouts) for group in batch.groups] == [G] * 6
+    assert [len(group.rollouts) for group in batch.fresh] == [1] * 6
+    explored = {group.state.problem.id: group.rollouts[0] for group in batch.fresh}
+    for group, one in zip(batch.groups, batch.located, strict=True):
+        assert group.state == one.critical.reset_state(one.curve)
+        assert one.curve.rollout is explored[group.state.problem.id]
+        assert group.state.prefix_ids == one.curve.rollout.action_ids[: len(group.state.prefix_ids)]
+        assert id(explored[group.state.problem.id]) not in map(id, group.rollouts)
+    assert batch.num_untrained == 6
+    assert metrics(batch)["gpo/fresh/value"] == sum(one.reward for one in explored.values()) / 6
+
+
+def test_with_resets_everywhere_equal_prompts_and_places_without_a_state_have_groups_of_their_own() -> None:
+    twice = [*problems(2), *problems(2)]
+    batch = batch_of(right=(0.5, 1.0, 0.5), asked=twice, resets=4, explored="failed", rule="random")
+    assert [group.state.problem.id for group in batch.groups] == ["p0", "p1", "p0", "p1"]
+    assert len({id(rollout) for rollout in batch.rollouts}) == 4 * G
+    named = {id(one.curve.rollout) for one in batch.located}
+    for group, fresh in zip(batch.groups, batch.fresh, strict=True):
+        if id(fresh.rollouts[0]) not in named:
+            assert not group.state.prefix_ids
+        assert id(fresh.rollouts[0]) not in map(id, group.rollouts)
+
+
 def test_a_place_without_a_reset_state_keeps_its_own_problem() -> None:
     batch = batch_of(right=(1.0, 1.0))
-    assert batch.num_resets == 0
+    assert len(batch.resets) == 0
     assert [group.state.problem.id for group in batch.groups] == [f"p{i}" for i in range(6)]
     assert batch.num_untrained == 0
 
@@ -111,7 +138,7 @@ def test_a_critical_step_at_the_very_start_is_no_reset() -> None:
     batch = batch_of(right=(0.5, 1.0, 1.0), values=16)
     assert batch.located
     assert {one.critical.index for one in batch.located if one.critical} == {0}
-    assert batch.num_resets == 0
+    assert len(batch.resets) == 0
     assert len({id(rollout) for rollout in batch.rollouts}) == 6 * G
 
 
@@ -125,7 +152,7 @@ def test_a_problem_that_is_asked_twice_is_sampled_twice() -> None:
 def test_at_most_the_recipes_number_of_trajectories_is_located() -> None:
     batch = batch_of(max_located=1)
     assert len(batch.located) == 1
-    assert batch.num_resets == 1
+    assert len(batch.resets) == 1
     assert len(batch.fresh) == 5
 
 
@@ -223,8 +250,10 @@ def data(num=64, is_text=False) -> Dataset:
     return Dataset.from_dict({"prompt": prompts, "answer": answers, "level": list(range(num))})
 
 
-def trainer_of(path, verifier, *, is_text=False, more=(), adapter=None, **config) -> GRPOTrainer:
-    rollouts = gpo.trl.rollout_func(verifier=verifier, recipe=RECIPE)
+def trainer_of(
+    path, verifier, *, is_text=False, more=(), adapter=None, recipe=RECIPE, share=None, **config
+) -> GRPOTrainer:
+    rollouts = gpo.trl.rollout_func(verifier=verifier, recipe=recipe, reset_share=share)
     settings = {
         "output_dir": str(path),
         "use_cpu": True,
@@ -287,7 +316,7 @@ def mixed(tmp_path_factory, number):
     trainer.model.train()
     inputs = trainer._generate_and_score_completions(rows)
     trainer.rollout_func = lambda prompts, trainer: dict(output)
-    assert rollouts.batch.num_resets >= 2
+    assert len(rollouts.batch.resets) >= 2
     return trainer, inputs, rollouts.batch, lambda: trainer._generate_and_score_completions(rows)
 
 
@@ -388,7 +417,7 @@ def test_your_own_reward_functions_see_whole_completions_and_the_states_row(tmp_
     assert trainer.reward_func_names == ["reward", "length", "zero"]
     inputs, batch = generated(trainer)
     ((prompts, completions, answers, levels, completion_ids),) = seen
-    assert batch.num_resets >= 2
+    assert len(batch.resets) >= 2
     for row, rollout in enumerate(batch.rollouts):
         problem = rollout.state.problem
         assert prompts[row] == [{"role": "user", "content": problem.question}]
@@ -427,7 +456,7 @@ def test_evaluation_samples_prompts_alone_and_is_counted_apart(tmp_path, number)
     logged = trainer.evaluate()
     assert logged["eval_gpo/fresh/value"] == logged["eval_reward"]
     assert logged["eval_gpo/reset_frac"] == 0
-    assert trainer.rollout_func.batch.num_resets == 0
+    assert len(trainer.rollout_func.batch.resets) == 0
     assert not trainer.rollout_func.tokens
 
 
@@ -502,8 +531,13 @@ def test_groups_that_do_not_fit_are_refused(shared_trainer, monkeypatch) -> None
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"reset_share": 0.6}, "reset_share is 0.6; give 0 to 0.5"),
+        ({"reset_share": 0.6}, "reset_share is 0.6; give 0 to 0.5, .* or 1 for a reset group in every place"),
         ({"recipe": Recipe(max_reset_frac=0.8)}, "reset_share is 0.8; give 0 to 0.5"),
+        ({"reset_share": 1}, "reset_share is 1, which samples one .* 'succeeded' ones are known only among"),
+        (
+            {"recipe": Recipe.named("pivot"), "reset_share": 1},
+            "use Recipe.named..pivot., credit=.group.. and",
+        ),
         ({"recipe": Recipe(rule="base")}, "the recipe trains no resets"),
         ({"recipe": Recipe(resets=False)}, "the recipe trains no resets"),
         ({"recipe": Recipe(trained=("explore", "values"))}, "the recipe trains no resets"),
@@ -549,6 +583,18 @@ def test_a_trainer_with_test_rows_is_refused_at_its_first_call(shared_trainer, m
     monkeypatch.setattr(shared_trainer, "train_dataset", rows)
     with pytest.raises(InputError, match="give rollout_func allow_test=True"):
         rollouts([], shared_trainer)
+
+
+def test_a_trainer_learns_from_reset_groups_alone(tmp_path, number) -> None:
+    pivot = Recipe.named("pivot", credit="group", splitter=LINES)
+    trainer = trainer_of(tmp_path, number, recipe=pivot, share=1, max_steps=1)
+    before = trainer.model.get_input_embeddings().weight.detach().clone()
+    trainer.train()
+    batch, logged = trainer.rollout_func.batch, trainer.state.log_history[0]
+    assert logged["gpo/reset_frac"] == len(batch.resets) / 8 > 0.5
+    assert logged["gpo/num_untrained"] == 8
+    assert logged["gpo/fresh/value"] == sum(group.rollouts[0].reward for group in batch.fresh) / 8
+    assert not torch.equal(trainer.model.get_input_embeddings().weight, before)
 
 
 def test_the_default_recipe_is_accepted_and_its_share_is_the_recipes() -> None:
@@ -720,7 +766,7 @@ first, second = trainer.accelerator.gather(after[None])
 assert torch.equal(first, second) and not torch.equal(first, before)
 batch = rollouts.batch
 states = gather_object([group.state.key for group in batch.groups])
-resets = gather_object([batch.num_resets])
+resets = gather_object([len(batch.resets)])
 values = gather_object([gpo.trl.batch.metrics(batch)["gpo/fresh/value"]])
 assert len(states) == len(set(states)) == 8, states
 assert min(resets) >= 1, resets

@@ -50,15 +50,15 @@ def rollout_func(
 
     `verifier` is one of gpo.verifiers, or your TRL reward function, or a list of them, whose reward is then
     their mean by `reward_weights`: 1, a success, only where all say 1. They run in processes of their own.
-    `reset_share` (rounded down) is the share of a process's groups that are reset groups, if enough critical
-    steps are found: at most 0.5, because a fresh group gives at most one; None means the recipe's
-    max_reset_frac. `recipe` says whose trajectories are explored and how; group_size, reset_size and
-    problems_per_round are the trainer's. Without
-    "values" in `trained` a reset group has none of the rollouts that chose its state. `batch_tokens` bounds
-    the key-value cache while sampling. `seed` None means the trainer's. `thinking_marks` adds pairs of
-    thinking marks to those of gpo.marks. A train_dataset named as test data (by its split, or as a benchmark
-    without training rows) is refused unless `allow_test`; one without names, as from Dataset.from_dict,
-    cannot be checked.
+    `reset_share` (rounded down) is the share of a process's groups that are reset groups, if enough
+    critical steps are found: at most 0.5, because a fresh group gives at most one; or 1: a single
+    trajectory per prompt, which is not trained, and all groups at its critical step. None means the
+    recipe's max_reset_frac. `recipe` says whose trajectories are explored and how; group_size, reset_size
+    and problems_per_round are the trainer's. Without "values" in `trained` a reset group has none of the
+    rollouts that chose its state. `batch_tokens` bounds the key-value cache while sampling. `seed` None
+    means the trainer's. `thinking_marks` adds pairs of thinking marks to those of gpo.marks. A
+    train_dataset named as test data (by its split, or as a benchmark without training rows) is refused
+    unless `allow_test`; one without names, as from Dataset.from_dict, cannot be checked.
 
     InputError if a setting is out of range. Trainer settings that do not work are refused when it first asks
     for rollouts. With another version of TRL than the tested one there is a DataWarning, and the first batch

@@ -1,7 +1,8 @@
 """One batch of a trainer whose group size is fixed: fresh groups, and reset groups in the last places.
 
 The reset states come from trajectories of the same call, not of the call before: their values are those
-of the policy that is about to be updated, so the rollouts that estimated them train as well.
+of the policy that is about to be updated, so the rollouts that estimated them train as well. Or every place
+holds a reset group, of a trajectory that was sampled for it and is not trained.
 """
 
 from __future__ import annotations
@@ -25,9 +26,8 @@ class Batch:
     """What a call sampled: [U] groups of G rollouts in the trainer's order, and what they came from."""
 
     groups: list[Group]
-    num_resets: int
-    """Groups at reset states; they are the `num_resets` from `first_reset` on."""
-    first_reset: int
+    fresh: list[Group]
+    """What was sampled at prompts, the trajectories to reset among it."""
     located: list[Located]
     prior: PathPrior
     pool: Pool
@@ -40,11 +40,7 @@ class Batch:
 
     @property
     def resets(self) -> list[Group]:
-        return self.groups[self.first_reset :][: self.num_resets]
-
-    @property
-    def fresh(self) -> list[Group]:
-        return self.groups[: self.first_reset] + self.groups[self.first_reset + self.num_resets :]
+        return [group for group in self.groups if group.state.prefix_ids]
 
     @property
     def tokens(self) -> dict[str, int]:
@@ -67,28 +63,36 @@ def sample_batch(
     recipe: Recipe,
     prior: PathPrior,
 ) -> Batch:
-    """Groups [U] for the trainer's U problems, of which up to the last `num_resets` give way to reset groups.
+    """Groups [U] for the trainer's U problems, of which `num_resets` may give way to reset groups.
 
-    A place for which no reset state is found keeps its own problem. Critical steps at the very start
-    are no resets: their state is the prompt, which has its group.
+    Up to U / 2 are the last, and fewer where fewer states are found; U are all, each of a single trajectory
+    at its prompt, which no group holds. A place for which no reset state is found keeps its own problem.
+    Critical steps at the very start are no resets: their state is the prompt, which has its group.
     """
     before = unjudged(pool.verifier)
     taken: Counter[State] = Counter()
     prompts = [State(problem) for problem in problems]
-    first = len(prompts) - num_resets
-    groups = draw(pool, prompts[:first], group_size, "explore", taken)
+    is_everywhere = num_resets == len(prompts)
+    first, size = (num_resets, 1) if is_everywhere else (len(prompts) - num_resets, group_size)
+    fresh = draw(pool, prompts[:first], size, "explore", taken)
     located: list[Located] = []
     if num_resets:
         most = min(recipe.max_located, num_resets)
-        located, prior = locate(pool, choose(groups, recipe, pool.seed, most), recipe, prior)
-    found = [place[0] for one in located if (place := reset_state(one, recipe))]
-    states = list(dict.fromkeys(state for state in found if state.prefix_ids))
+        located, prior = locate(pool, choose(fresh, recipe, pool.seed, most), recipe, prior)
+    places = [(one.curve.rollout, place[0]) for one in located if (place := reset_state(one, recipe))]
+    states = list(dict.fromkeys(state for _, state in places if state.prefix_ids))
     if "values" not in recipe.trained:
         taken.update({state: len(pool.at(state)) for state in states})
-    groups += draw(pool, states, group_size, "resets", taken)
-    groups += draw(pool, prompts[first + len(states) :], group_size, "explore", taken)
+    if is_everywhere:
+        at = {id(rollout): state for rollout, state in places}
+        at_each = [at.get(id(group.rollouts[0]), group.state) for group in fresh]
+        groups = draw(pool, at_each, group_size, "resets", taken)
+    else:
+        resets = draw(pool, states, group_size, "resets", taken)
+        left = draw(pool, prompts[first + len(states) :], group_size, "explore", taken)
+        groups, fresh = fresh + resets + left, fresh + left
     missed = {kind: num - before[kind] for kind, num in unjudged(pool.verifier).items()}
-    return Batch(groups, len(states), first, located, prior, pool, missed)
+    return Batch(groups, fresh, located, prior, pool, missed)
 
 
 def draw(pool: Pool, states: Sequence[State], num: int, purpose: str, taken: Counter[State]) -> list[Group]:
@@ -113,7 +117,7 @@ def metrics(batch: Batch) -> dict[str, float]:
     logged: dict[str, float] = {f"tokens/{name}": float(num) for name, num in batch.tokens.items()}
     logged["num_untrained"] = float(batch.num_untrained)
     logged |= {f"num_{kind}": float(num) for kind, num in batch.unjudged.items()}
-    logged["reset_frac"] = batch.num_resets / len(batch.groups)
+    logged["reset_frac"] = len(batch.resets) / len(batch.groups)
     logged["truncated_frac"] = fmean(not rollout.finished for rollout in batch.rollouts)
     for kind, groups in (("fresh", batch.fresh), ("reset", batch.resets)):
         if groups:

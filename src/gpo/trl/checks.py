@@ -21,28 +21,32 @@ _WHOLE = "only models that are whole in every process are supported, with or wit
 
 def check_recipe(recipe: Recipe, reset_share: float) -> None:
     """InputError if a recipe asks for what a trainer's batch cannot hold."""
-    if not 0 <= reset_share <= 0.5:
+    if not 0 <= reset_share <= 0.5 and reset_share != 1:
         raise InputError(
-            f"reset_share is {reset_share}; give 0 to 0.5: a fresh group gives at most one reset group"
+            f"reset_share is {reset_share}; give 0 to 0.5, as a fresh group gives at most one reset group, "
+            "or 1 for a reset group in every place"
         )
     if reset_share and (recipe.rule == "base" or not recipe.resets or "resets" not in recipe.trained):
         raise InputError(
             f"reset_share is {reset_share}, but the recipe trains no resets; give 0 or change it"
         )
-    if "explore" not in recipe.trained:
+    if reset_share == 1 and recipe.explored not in ("all", "failed"):
+        raise InputError(
+            f"reset_share is 1, which samples one trajectory per prompt, and {recipe.explored!r} ones are "
+            "known only among several; use explored 'all' or 'failed'"
+        )
+    if "explore" not in recipe.trained and reset_share < 1:
         raise InputError(
             "trained: lacks 'explore', but fresh groups have places in a trainer's batch; add it"
         )
     only_trained = {
-        "splice": recipe.splice,
-        "credit": recipe.credit == "split",
+        "splice": (recipe.splice, "leave it out"),
+        "credit": (recipe.credit == "split", "use Recipe.named('pivot', credit='group') and reset_share=1"),
     }
-    for name, is_asked in only_trained.items():
+    for name, (is_asked, instead) in only_trained.items():
         if is_asked:
             value = getattr(recipe, name)
-            raise InputError(
-                f"{name} is {value!r} in the recipe, which only `gpo train` can do; leave it out"
-            )
+            raise InputError(f"{name} is {value!r} in the recipe, which only `gpo train` can do; {instead}")
 
 
 def check_trainer(trainer: Any) -> None:
