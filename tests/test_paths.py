@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from gpo import paths, pooled
-from gpo.paths import CHANGES, COMPONENTS, LEVELS, PathPosterior, PathPrior, diffusion
+from gpo.levels import CHANGES, LEVELS, diffusion
+from gpo.paths import COMPONENTS, PathPosterior, PathPrior
 from gpo.pooled import named_step
 from gpo.types import InputError
 

@@ -21,7 +21,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +28,8 @@ import numpy.typing as npt
 
 from gpo.curve import Floats
 from gpo.files import write_whole
+from gpo.levels import CELLS, CHANGES, LEVELS, LOG_LEVELS, LOG_MISSES, NUM_LEVELS, diffusion
 from gpo.types import InputError
-
-NUM_LEVELS = 25
-LEVELS: Floats = np.sin(np.linspace(0, np.pi / 2, NUM_LEVELS)) ** 2
-"""[K] denser towards 0 and 1, where a rate is known more finely."""
-CHANGES: Floats = LEVELS[None, :] - LEVELS[:, None]
-"""[K, K] the effect of a step from level a to level b."""
-CELLS: Floats = np.gradient(LEVELS)
-"""[K] the span of values that a level stands for."""
 
 DRIFTS = (0.004, 0.02, 0.05)
 """Standard deviations of the diffusion across a step of a 30-step trace; times sqrt(30 / S) for S steps."""
@@ -53,6 +45,9 @@ QUANTILES = (0.5, 0.75, 0.9)
 STRENGTHS = {-2.0: 0.05, -1.0: 0.1, 0.0: 0.3, 1.0: 0.25, 2.0: 0.15, 3.0: 0.1, 4.0: 0.05}
 """[B] what a proposal may be worth: jumps are exp(b) times likelier at the top rank than at the lowest; and
 how probable each is before anything is learned."""
+_RAW = np.exp(np.outer([*STRENGTHS], np.linspace(0, 1, len(QUANTILES) + 1)))
+LIFTS: Floats = _RAW / (_RAW @ np.diff((0.0, *QUANTILES, 1.0)))[:, None]
+"""[B, R] how many times likelier than average a jump is at each rank, for each strength."""
 ENDS = {1.0: 0.4, 2.0: 0.2, 4.0: 0.2, 8.0: 0.1, 16.0: 0.1}
 """[W] rollouts from before the last step that an outcome may be worth; and how probable each is."""
 
@@ -167,7 +162,7 @@ class PathPosterior:
         if self.outcome is not None:
             wins[-1] += outcome_trials * self.outcome
             losses[-1] += outcome_trials * (1 - self.outcome)
-        loglik_SK = wins[:, None] * _LOG_LEVELS + losses[:, None] * _LOG_MISSES
+        loglik_SK = wins[:, None] * LOG_LEVELS + losses[:, None] * LOG_MISSES
         most_S1 = loglik_SK.max(1, keepdims=True)
         return np.exp(loglik_SK - most_S1), float(most_S1.sum())
 
@@ -283,43 +278,10 @@ class PathPosterior:
         return LEVELS[paths]
 
 
-def _lifts() -> Floats:
-    """[B, R] how many times likelier than average a jump is at each rank, for each strength."""
-    raw_BR = np.exp(np.outer([*STRENGTHS], np.linspace(0, 1, len(QUANTILES) + 1)))
-    return np.asarray(raw_BR / (raw_BR @ np.diff((0.0, *QUANTILES, 1.0)))[:, None])
-
-
-LIFTS = _lifts()
-
-
 def _weights(logs: Sequence[float], before: Mapping[float, float]) -> Floats:
     """Posterior weights given log-likelihoods and what was believed before."""
     likely = np.exp(np.array(logs) - max(logs)) * np.array([*before.values()])
     return np.asarray(likely / likely.sum())
-
-
-_LOG_LEVELS = np.log(np.clip(LEVELS, 1e-9, 1))
-_LOG_MISSES = np.log(np.clip(1 - LEVELS, 1e-9, 1))
-
-
-@lru_cache(maxsize=1024)
-def diffusion(drift: float) -> Floats:
-    """[K, K] transition of a diffusion with this standard deviation, held back at 0 and 1.
-
-    A birth-death process with the exact local variance, run for one step by scaling and squaring.
-    """
-    gaps = np.diff(LEVELS)
-    rates = np.zeros((NUM_LEVELS, NUM_LEVELS))
-    for k in range(NUM_LEVELS):
-        up = gaps[min(k, NUM_LEVELS - 2)]
-        down = gaps[max(k - 1, 0)]
-        if k + 1 < NUM_LEVELS:
-            rates[k, k + 1] = drift**2 / (up * (up + down))
-        if k > 0:
-            rates[k, k - 1] = drift**2 / (down * (up + down))
-    rates -= np.diag(rates.sum(1))
-    squarings = max(0, math.ceil(math.log2(max(1e-9, -rates.min())))) + 5
-    return np.asarray(np.linalg.matrix_power(np.eye(NUM_LEVELS) + rates / 2**squarings, 2**squarings))
 
 
 def _ranks(proposal: Sequence[float]) -> npt.NDArray[np.int64]:

@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from gpo.curve import Estimate, Floats
-from gpo.paths import LEVELS, PathPosterior
+from gpo.levels import LEVELS
+from gpo.paths import PathPosterior
 from gpo.rules import VALUE_RULES
 from gpo.types import CriticalStep
 

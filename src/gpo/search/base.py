@@ -14,7 +14,8 @@ import numpy as np
 from gpo import curve as curves
 from gpo import rules
 from gpo.curve import Estimate
-from gpo.paths import LEVELS, PathPosterior, PathPrior
+from gpo.levels import LEVELS
+from gpo.paths import PathPosterior, PathPrior
 from gpo.rules import VALUE_RULES
 from gpo.types import CriticalStep, InputError, ValueCurve
 
