@@ -27,7 +27,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from online_arms import ARMS, EVAL_PROBLEMS, LEARNING_RATES, TASKS, VARIANTS, problems_of, told
+from online_arms import (
+    ARMS,
+    EVAL_PROBLEMS,
+    LEARNING_RATES,
+    TASKS,
+    VARIANTS,
+    problems_of,
+    step_reward,
+    told,
+)
 from online_tables import MEASURES, height, matrix, picture, spent, tables
 
 CHECKPOINTS = 6
@@ -75,7 +84,8 @@ def recipe_of(job: Job):
     """The arm's recipe; a step is a line, which the authors' code finds in its own way."""
     import gpo
 
-    changes = {key: value for key, value in job.arm_changes.items() if key not in ("told", "learner")}
+    apart = ("told", "learner", "step_reward")
+    changes = {key: value for key, value in job.arm_changes.items() if key not in apart}
     name = changes.pop("recipe")
     splitter = gpo.steps.as_released if name == "as-released" else gpo.steps.newline
     settings = {"splitter": splitter(min_tokens=1), "problems_per_round": PROBLEMS_PER_ROUND, **changes}
@@ -95,6 +105,7 @@ def one_run(job: Job) -> dict:
     recipe, changes = recipe_of(job), job.arm_changes
     if "told" in changes:
         policy.sample = told(policy, changes["told"])
+    reward = step_reward(changes["step_reward"]) if "step_reward" in changes else None
     settings = gpo.Optimisation(learning_rate=job.lr, algorithm=job.algorithm, **changes.get("learner", {}))
     learner = gpo.PolicyGradient(policy.model, settings, temperature=1.0, seed=job.seed)
 
@@ -107,7 +118,11 @@ def one_run(job: Job) -> dict:
     ledger, signals = defaultdict(int), []
     budget_tokens = job.budget if job.unit == "tokens" else math.inf
     for data in gpo.rounds(policy, verifier, train, recipe, seed=job.seed, budget_tokens=budget_tokens):
-        update = learner.update(data.groups, round_index=data.index)
+        rewarded = ()
+        if reward:
+            splitter = recipe.step_splitter()
+            rewarded = gpo.step_rewards.rewarded(reward, policy, splitter, data.groups, data.explored)
+        update = learner.update(data.groups, step_rewards=rewarded, round_index=data.index)
         policy.version += 1
         for purpose, num in data.tokens.items():
             ledger[purpose] += num

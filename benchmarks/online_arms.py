@@ -32,16 +32,20 @@ ARMS: dict[str, dict[str, Any]] = {
     "pivot, half the rate": {"recipe": "pivot"},
     "srpo, oracle": {"recipe": "rrpo", "rule": "entropy", "told": "first wrong line"},
     "base, 8 prompts a round": {"recipe": "base", "problems_per_round": 8},
+    "base, key steps": {"recipe": "base", "step_reward": "key steps"},
+    "base, repro": {"recipe": "base", "step_reward": "repro"},
+    "base, bottleneck": {"recipe": "base", "learner": {"ib_coef": 0.1}},
 }
-"""A recipe, changes to it and to the `learner`. `told` puts numbers of its own in place of the entropies, so
-that the rule names the planted decision, or of a failure the first line that is truly wrong: oracles, free of
-charge, of tasks where these are known."""
+"""A recipe, changes to it and to the `learner`, and a `step_reward`. `told` puts numbers of its own in place
+of the entropies, so that the rule names the planted decision, or of a failure the first line that is truly
+wrong: oracles, free of charge, of tasks where these are known. Key steps are the task's own lines, which no
+other arm is told."""
 VARIANTS = {
     **{name: "pivot" for name in ARMS if name.startswith("pivot, ") and name != "pivot, suffixes only"},
     "pivot 2 + 6": "pivot",
     "tree": "pivot",
     **dict.fromkeys(("rrpo", "srpo, oracle"), "pivot, suffixes only"),
-    "base, 8 prompts a round": "base",
+    **{name: "base" for name in ARMS if name.startswith("base, ")},
 }
 """Arms that take another arm's learning rate. With 8 prompts a round base updates about as often as pivot."""
 LEARNING_RATES = defaultdict(lambda: (1.5e-4, 3e-4, 6e-4), rare=(3e-4, 6e-4, 1.2e-3))
@@ -143,3 +147,21 @@ def told(policy, what: str):
         ]
 
     return answers
+
+
+def key_steps(question: str, steps: list[str], columns) -> list[float]:
+    """1 for a step that holds the next gold line, in their order; else 0: R1-VL's two rewards in one."""
+    del question
+    keys, rewards = list(columns["steps"]), []
+    for step in steps:
+        is_next = bool(keys) and keys[0] in step.split("\n")
+        rewards.append(float(is_next))
+        keys = keys[is_next:]
+    return rewards
+
+
+def step_reward(name: str):
+    """What an arm calls its step reward."""
+    from gpo import proposals, step_rewards
+
+    return proposals.judge(key_steps) if name == "key steps" else step_rewards.by_name(name)
