@@ -79,7 +79,7 @@ def test_a_judge_sees_the_steps_texts_and_must_score_each() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("guess", "'guess' is unknown; one of entropy, surprisal, forced-answer, none, or module:function"),
+        ("guess", "'guess' is unknown; one of entropy, surprisal, forced-answer, self, none, or mod"),
         ("no_such_module:f", "cannot be imported"),
         ("math:no_such", "cannot be imported"),
         ("math:pi", "is a float, not a function"),

@@ -10,6 +10,7 @@ from gpo import steps
 from gpo.explore.events import Drawn, Event, Finished
 from gpo.recipe import Recipe
 from gpo.rules import VALUE_RULES
+from gpo.self_judge import ANSWER_TOKENS
 
 Part = tuple[int, str]
 """Tokens, and how they were reckoned."""
@@ -50,7 +51,12 @@ def of_search(recipe: Recipe, max_tokens: int) -> int:
     if recipe.search == "uniform":
         steps_of = _shortest(recipe, max_tokens).items()
         return recipe.values * max(_at_starts(least, num, max_tokens) for least, num in steps_of)
-    return math.ceil(recipe.search_traces * max_tokens)
+    return math.ceil(recipe.search_traces * max_tokens) + of_look(recipe)
+
+
+def of_look(recipe: Recipe) -> int:
+    """Tokens that the proposal samples of one trajectory."""
+    return ANSWER_TOKENS if recipe.search == "adaptive" and recipe.proposal == "self" else 0
 
 
 def _at_starts(least: int, num: int, max_tokens: int) -> int:
@@ -73,7 +79,8 @@ def _shortest(recipe: Recipe, max_tokens: int) -> dict[int, int]:
 def of_searches(recipe: Recipe, num: int, max_tokens: int) -> dict[str, Part]:
     """Of searching `num` trajectories of any length; nothing for a rule that needs no values."""
     each = of_search(recipe, max_tokens)
-    how = f"{recipe.search_traces:g} x {max_tokens:,}" if recipe.search != "uniform" else f"{each:,}"
+    is_planned = recipe.search != "uniform" and not of_look(recipe)
+    how = f"{recipe.search_traces:g} x {max_tokens:,}" if is_planned else f"{each:,}"
     return {"searches": (num * each, f"{num:,} x {how}")} if each else {}
 
 
@@ -106,7 +113,8 @@ class Bound:
             self.drawn(event.ask.purpose, len(event.rollout.action_ids))
         elif isinstance(event, Finished):
             num = max(1, len(event.task.given))
-            self.most -= num * of_search(self.recipe, self.max_tokens) - event.tokens["values"]
+            spent = event.tokens["values"] + event.tokens.get("judge", 0)
+            self.most -= num * of_search(self.recipe, self.max_tokens) - spent
         return self.most
 
 

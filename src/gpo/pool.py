@@ -7,17 +7,21 @@ state is never sampled again for rollouts that exist.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from gpo.protocols import Policy, Verifier
+from gpo.protocols import ForwardingPolicy, Policy, Verifier
 from gpo.seeds import derive_seed
-from gpo.types import Group, Request, Rollout, Sample, State
+from gpo.types import Group, Request, Rollout, Sample, State, ValueCurve
 
 Purpose = Literal["explore", "values", "resets"]
 PURPOSES: tuple[str, ...] = get_args(Purpose)
 """What a rollout was sampled for, in the order of a round; evaluation is counted separately."""
+
+Look = Callable[[Policy, Sequence[ValueCurve]], list[list[float] | None]]
+"""What a proposal is."""
 
 Watch = Callable[[str, int, int], None]
 """Called with (purpose, rollouts done, rollouts in all) during a round."""
@@ -54,6 +58,25 @@ def verified(policy: Policy, verifier: Verifier, pairs: Sequence[tuple[State, Sa
     ]
 
 
+class Metered(ForwardingPolicy):
+    """A policy that counts what a proposal samples from it, by problem, and samples no more than it may."""
+
+    def __init__(self, policy: Policy, most: float) -> None:
+        """At most `most` tokens: a request that might exceed them, and every later one, gets no samples."""
+        super().__init__(policy)
+        self.most, self.tokens, self.has_sampled = most, Counter[str](), False
+
+    def sample(self, requests: Sequence[Request]) -> list[list[Sample]]:
+        self.has_sampled = True
+        sizes = [one.num * (self.max_tokens if one.most is None else one.most) for one in requests]
+        num = next((i for i in range(len(sizes)) if sum(sizes[: i + 1]) > self.most), len(sizes))
+        found = self.policy.sample(requests[:num]) if num else []
+        for request, samples in zip(requests, found, strict=False):
+            self.tokens[request.state.problem.id] += sum(len(one.action_ids) for one in samples)
+        self.most -= sum(sizes[:num])
+        return [*found, *([] for _ in requests[num:])]
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A rollout, its purpose, and the value estimated for its state when it was requested."""
@@ -77,6 +100,10 @@ class Pool:
     rollouts: dict[State, list[Kept]] = field(default_factory=dict)
     num_denied: int = 0
     """Rollouts that the budget did not allow."""
+    num_judged: int = 0
+    """Tokens that proposals sampled."""
+    num_unscored: int = 0
+    """Trajectories of which a proposal that samples said nothing."""
 
     def at(self, state: State) -> list[Rollout]:
         return [kept.rollout for kept in self.rollouts.get(state, [])]
@@ -94,8 +121,7 @@ class Pool:
         `baselines` are the current estimated values, kept with the rollouts. With `is_whole` a state whose
         rollouts do not all fit into the budget gets none.
         """
-        requests = []
-        left = self.budget_tokens - sum(self.tokens().values())
+        requests, left = [], self.left
         for state, num in wanted.items():
             have = len(self.rollouts.get(state, []))
             missing = max(0, num - have)
@@ -114,9 +140,23 @@ class Pool:
             kept = [Kept(rollout, purpose, believed.get(request.state)) for rollout in rollouts]
             self.rollouts.setdefault(request.state, []).extend(kept)
 
+    def look(self, proposal: Look, traces: Sequence[ValueCurve]) -> list[list[float] | None]:
+        """A proposal's scores of trajectories; what it samples counts, and stays within the budget."""
+        policy = Metered(self.policy, self.left)
+        scores = proposal(policy, traces)
+        if policy.has_sampled:
+            self.num_unscored += sum(one is None for one in scores)
+        self.num_judged += policy.tokens.total()
+        return scores
+
+    @property
+    def left(self) -> float:
+        """Tokens that the budget still allows."""
+        return self.budget_tokens - sum(self.tokens().values())
+
     def tokens(self) -> dict[str, int]:
-        """Generated tokens by purpose."""
-        ledger = dict.fromkeys(PURPOSES, 0)
+        """Generated tokens by purpose; `judge` is there where a proposal sampled."""
+        ledger = dict.fromkeys(PURPOSES, 0) | ({"judge": self.num_judged} if self.num_judged else {})
         for kept in self.rollouts.values():
             for one in kept:
                 ledger[one.purpose] = ledger.get(one.purpose, 0) + len(one.rollout.action_ids)

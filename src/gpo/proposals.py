@@ -17,6 +17,7 @@ from typing import Any
 from gpo.curve import mean_over_steps
 from gpo.named import place_of, user_function
 from gpo.protocols import Policy
+from gpo.self_judge import first_wrong
 from gpo.types import Ids, InputError, Problem, Rollout, State, ValueCurve
 
 Scores = list[float] | None
@@ -164,12 +165,12 @@ def _called(function: Judge, problem: Problem, steps: list[str]) -> Any:
     return function(*given.values())
 
 
-NAMES = ("entropy", "surprisal", "forced-answer", "none")
+NAMES = ("entropy", "surprisal", "forced-answer", "self", "none")
 
 
 def by_name(spec: str, *, template: str = FORCED_ANSWER) -> Proposal:
     """The proposal of one of `NAMES`, or the judge that module:function names; else InputError."""
-    known = {"entropy": entropy, "surprisal": surprisal, "none": none}
+    known = {"entropy": entropy, "surprisal": surprisal, "self": first_wrong, "none": none}
     if spec in known:
         return known[spec]
     if spec == "forced-answer":

@@ -22,7 +22,7 @@ EXPLORED = (
     "of all-wrong groups (unsolved); a successful one of groups that also failed (succeeded); any one (all)"
 )
 Search = Literal["adaptive", "uniform", "bisect"]
-ProposalName = Literal["entropy", "surprisal", "forced-answer", "none"]
+ProposalName = Literal["entropy", "surprisal", "forced-answer", "self", "none"]
 
 
 class Locating(Stepping, Success):

@@ -63,11 +63,12 @@ def run(
 
 def found(curves: Iterable[CurveLine], tokens: Json) -> Json:
     """How many trajectories have a critical step, where in the trace, and what one costs in value tokens."""
-    num = num_one_step = num_critical = num_credible = 0
+    num = num_one_step = num_critical = num_credible = num_unscored = 0
     fifths = [0] * FIFTHS
     for curve in curves:
         num += 1
         num_one_step += curve.num_steps == 1
+        num_unscored += curve.proposal is None
         num_critical += curve.critical is not None
         if curve.critical and curve.critical.credibility >= CREDIBLE:
             num_credible += 1
@@ -77,6 +78,7 @@ def found(curves: Iterable[CurveLine], tokens: Json) -> Json:
     return {
         "trajectories": num,
         "one_step": num_one_step,
+        "unscored": num_unscored,
         "critical": num_critical,
         "credible": num_credible,
         "credible_starts_by_fifth": fifths,
@@ -124,6 +126,11 @@ def _found(summary: Json, recipe: Recipe) -> list[str]:
         lines.append(
             f"trajectories with only one step, so nothing to compare: {summary['one_step']}; give "
             + shorter_steps(recipe)
+        )
+    if recipe.proposal == "self" and summary["unscored"]:
+        lines.append(
+            f"the model named no step of {summary['unscored']} trajectories (right, a single step, or no "
+            "readable answer): their searches began without a proposal"
         )
     num, num_cut = summary["value_rollouts"], summary["value_rollouts_cut"]
     if num_cut > MANY_CUT * num:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from gpo.explore.events import Finished, Found, Row, Task
 from gpo.explore.lessons import Lessons
 from gpo.explore.scheduler import Active, Job, Scheduler
 from gpo.explore.work import Searched, Work, chosen, explored, searched
+from gpo.pool import Metered
 from gpo.protocols import Policy, Verifier
 from gpo.recipe import Recipe
 from gpo.types import Group, Rollout, ValueCurve
@@ -22,7 +24,8 @@ class Explorer(Scheduler[Found | Finished]):
     `lessons` are those of the problems that are finished already. The rule `base` samples the groups at the
     prompts alone. A task is begun only while `budget_tokens` have room for what one takes, and none is left
     in part; the first is begun in any case. `_parked` holds jobs that wait for what earlier problems taught;
-    searches of groups that ended alike, where there is least to find, begin last.
+    searches of groups that ended alike, where there is least to find, begin last. `_judged` counts the tokens
+    that a proposal sampled, by problem.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Explorer(Scheduler[Found | Finished]):
         super().__init__(policy, verifier, engine, seed=seed, recorded=recorded, budget_tokens=budget_tokens)
         self.recipe, self.lessons = recipe, lessons or Lessons()
         self._parked: list[Job] = []
+        self._judged: Counter[str] = Counter()
 
     def _has_room(self) -> bool:
         """As far as the mean of the finished problems tells."""
@@ -52,7 +56,10 @@ class Explorer(Scheduler[Found | Finished]):
         return not self._num_open or (self._num_open + 1) * mean <= self.budget_tokens - self.tokens
 
     def _scores(self, traces: Sequence[ValueCurve]) -> list[Any]:
-        return list(self.recipe.step_proposal()(self.policy, traces))
+        policy = Metered(self.policy, math.inf)
+        scores = self.recipe.step_proposal()(policy, traces)
+        self._judged.update(policy.tokens)
+        return list(scores)
 
     def _first(self, active: Active) -> None:
         if not active.task.given:
@@ -93,4 +100,7 @@ class Explorer(Scheduler[Found | Finished]):
         parked, self._parked = self._parked, []
         for waiting in parked:
             self._await(waiting)
-        return Finished(task, groups, tuple(one.located for one in found), active.tokens)
+        judged = self._judged.pop(task.problem.id, 0)
+        self.tokens += judged
+        tokens = active.tokens | ({"judge": judged} if judged else {})
+        return Finished(task, groups, tuple(one.located for one in found), tokens)

@@ -45,7 +45,7 @@ class Driver:
         for place in range(len(self.works)):
             self._send(place, None)
         if looks := {place: need for place, need in self.needs.items() if isinstance(need, Look)}:
-            scores = recipe.step_proposal()(self.pool.policy, [look.trace for look in looks.values()])
+            scores = self.pool.look(recipe.step_proposal(), [look.trace for look in looks.values()])
             for place, one in zip(looks, scores, strict=True):
                 self._send(place, one)
         for place in [place for place, need in self.needs.items() if isinstance(need, Await)]:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpo import DEMO_MODEL, proposals, tasks, values
+from gpo import DEMO_MODEL, proposals, self_judge, tasks, values
 from gpo.command_settings import SweepSettings
 from gpo.policies.settings import EngineSettings, ModelSettings
 from gpo.protocols import ForwardingPolicy, Policy, ValueModel
@@ -169,7 +169,21 @@ def suited(recipe: Recipe, policy: Policy) -> Recipe:
             DataWarning,
             stacklevel=2,
         )
+    if is_searched and recipe.proposal in ("self", self_judge.first_wrong) and not _is_instructed(policy):
+        warnings.warn(
+            "the model has no chat template, so the proposal `self` asks what it was never taught to answer; "
+            "what it does not answer is counted",
+            DataWarning,
+            stacklevel=2,
+        )
     return recipe.changed(splitter=policy.restartable(recipe.step_splitter()))
+
+
+def _is_instructed(policy: Policy) -> bool:
+    """Whether a question is asked as a turn of a conversation."""
+    while isinstance(policy, ForwardingPolicy):
+        policy = policy.policy
+    return getattr(policy, "template", None) is not None
 
 
 def engine_counts(policy: Policy) -> dict[str, Any]:

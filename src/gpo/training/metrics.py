@@ -61,6 +61,7 @@ def sampling_metrics(data: Round) -> dict[str, float]:
         "locate/trajectories": float(len(data.located)),
         "locate/critical": float(len(named)),
         "locate/one_step_frac": _mean([one.curve.num_steps == 1 for one in data.located]),
+        **({"locate/unscored": float(num)} if (num := data.pool.num_unscored) else {}),
         "reset/value": _mean([value for value in resets if value is not None and math.isfinite(value)]),
         **{f"verify/{kind}": float(num) for kind, num in data.unjudged.items()},
     }
