@@ -117,7 +117,11 @@ def one_run(job: Job) -> dict:
     points = [{**spent, "accuracy": accuracy()}]
     ledger, signals = defaultdict(int), []
     budget_tokens = job.budget if job.unit == "tokens" else math.inf
-    for data in gpo.rounds(policy, verifier, train, recipe, seed=job.seed, budget_tokens=budget_tokens):
+    critic, foretold = critic_of(policy, recipe, job.seed)
+    run = gpo.rounds(
+        policy, verifier, train, recipe, seed=job.seed, critic=critic, budget_tokens=budget_tokens
+    )
+    for data in run:
         rewarded = ()
         if reward:
             splitter = recipe.step_splitter()
@@ -141,7 +145,20 @@ def one_run(job: Job) -> dict:
         "points": points,
         "ledger": ledger,
         "signals": signals,
+        "critic": foretold,
     }
+
+
+def critic_of(policy, recipe, seed: int):
+    """The critic that the rule reads, if it reads one, and where its metrics of each round will be."""
+    import gpo
+
+    if recipe.rule not in gpo.rules.CRITIC_RULES:
+        return None, []
+    critic, found = gpo.values.critic(policy, seed=seed), []
+    learn = critic.learn
+    critic.learn = lambda rollouts: found.append(learn(rollouts))
+    return critic, found
 
 
 def signal(data) -> dict[str, Any]:

@@ -32,6 +32,8 @@ ARMS: dict[str, dict[str, Any]] = {
     "pivot, half the rate": {"recipe": "pivot"},
     "srpo, oracle": {"recipe": "rrpo", "rule": "entropy", "told": "first wrong line"},
     "base, 8 prompts a round": {"recipe": "base", "problems_per_round": 8},
+    "critic": {"recipe": "critic"},
+    "critic, one half": {"recipe": "critic", "rule": "critic-half"},
     "base, key steps": {"recipe": "base", "step_reward": "key steps"},
     "base, repro": {"recipe": "base", "step_reward": "repro"},
     "base, bottleneck": {"recipe": "base", "learner": {"ib_coef": 0.1}},
@@ -46,6 +48,7 @@ VARIANTS = {
     "tree": "pivot",
     **dict.fromkeys(("rrpo", "srpo, oracle"), "pivot, suffixes only"),
     **{name: "base" for name in ARMS if name.startswith("base, ")},
+    **dict.fromkeys(("critic", "critic, one half"), "pivot"),
 }
 """Arms that take another arm's learning rate. With 8 prompts a round base updates about as often as pivot."""
 LEARNING_RATES = defaultdict(lambda: (1.5e-4, 3e-4, 6e-4), rare=(3e-4, 6e-4, 1.2e-3))

@@ -49,7 +49,7 @@ FLOORS = {
     "outlook": {"types", "recipe", "located", "explore"},
     "cost": {"types", "rules", "self_judge", "recipe", "explore", "steps"},
     "credit": {"types", "curve", "rules", "pool", "recipe", "located"},
-    "gpo": {"types", "paths", "pool", "recipe", "located", "explore", "credit"},
+    "gpo": {"types", "paths", "rules", "pool", "recipe", "located", "explore", "credit"},
     "pairs": {"types", "curve", "rules", "pool", "settings", "gpo", "record"},
     "export": {"types", "files"},
     "values": {"types", "files", "checksums", "settings", "rates", "learn", "policies", "record", "pairs"},
@@ -106,7 +106,7 @@ FLOORS = {
     },
     "training": {
         *("types", "pool", "gpo", "evaluation", "recipe", "pairs", "ranks", "checksums"),
-        *("proposals", "step_rewards"),
+        *("proposals", "step_rewards", "rules"),
         *(
             "learn",
             "values",
@@ -126,7 +126,19 @@ FLOORS = {
         ),
     },
     "trl": {
-        *("types", "files", "rope", "paths", "pool", "recipe", "located", "explore", "policies", "tasks"),
+        *(
+            "types",
+            "files",
+            "rope",
+            "rules",
+            "paths",
+            "pool",
+            "recipe",
+            "located",
+            "explore",
+            "policies",
+            "tasks",
+        ),
         "verifiers",
     },
 }

@@ -39,7 +39,7 @@ def test_an_unknown_recipe_is_refused() -> None:
         ({"trained": ()}, "trained: is empty"),
         ({"reset_at": "signal", "rule": "entropy"}, "'signal' needs values"),
         ({"splice": True, "rule": "random"}, "splice: needs resets and a rule on values"),
-        ({"credit": "split"}, "credit: 'split' needs rule to be entropy or random, not 'absolute'"),
+        ({"credit": "split"}, "credit: 'split' needs rule to be entropy or random or critic or critic-half"),
         (
             {"credit": "split", "rule": "entropy"},
             "needs explored to be all, not 'succeeded'; rewards must",

@@ -11,7 +11,8 @@ between them. REINFORCE, with a baseline b that knows nothing of the trajectory,
 - So the tail keeps b, too: a value of c would be multiplied by E[score(z) | h, c], which is not 0.
 - The rollouts at c were sampled after c was named, and are compared with each other: n grad V(c).
 
-Rewards may decide neither which trajectory is explored nor what the rule names. `tests/test_credit.py` sums
+Rewards may decide neither which trajectory is explored nor what the rule names; those of earlier rounds may,
+by which a critic was fitted. `tests/test_credit.py` sums
 over all outcomes on a table, and finds the exact gradient.
 """
 
@@ -96,11 +97,17 @@ def _parts(rollout: Rollout, place: State, outcome: float) -> list[Rollout]:
         action_ids=ids[:num],
         logprobs=logprobs[:num],
         entropies=entropies[:num],
+        predicted=rollout.predicted[: num + 1],
         reward=outcome,
         finished=True,  # its outcome is known, whether or not this tail was cut
     )
     tail = replace(
-        rollout, state=place, action_ids=ids[num:], logprobs=logprobs[num:], entropies=entropies[num:]
+        rollout,
+        state=place,
+        action_ids=ids[num:],
+        logprobs=logprobs[num:],
+        entropies=entropies[num:],
+        predicted=rollout.predicted[num:],
     )
     return [head, tail]
 
@@ -145,4 +152,5 @@ def joined(old: Rollout, new: Rollout) -> Rollout:
         action_ids=old.action_ids[:num] + new.action_ids,
         logprobs=old.logprobs[:num] + new.logprobs,
         entropies=old.entropies[:num] + new.entropies,
+        predicted=old.predicted[:num] + new.predicted,
     )

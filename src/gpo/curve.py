@@ -112,5 +112,13 @@ def mean_entropies(curve: ValueCurve) -> list[float]:
     return mean_over_steps(curve, rollout.entropies or [-logprob for logprob in rollout.logprobs])
 
 
+def predicted_values(curve: ValueCurve) -> list[float]:
+    """[S+1] what a critic reads of V at the boundaries; nan without one, and before the sampled tokens."""
+    if curve.rollout is None:
+        raise ValueError("what a critic reads needs the curve's rollout")
+    read, start = curve.rollout.predicted, len(curve.rollout.state.prefix_ids)
+    return [read[b - start] if read and b >= start else math.nan for b in curve.bounds]
+
+
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else math.nan

@@ -25,10 +25,11 @@ from gpo.explore.waves import locate
 from gpo.located import Located, choose, reset_state
 from gpo.paths import PathPrior
 from gpo.pool import Pool, Watch
-from gpo.protocols import Policy, Verifier, unjudged
+from gpo.protocols import Critic, Policy, Verifier, unjudged
 from gpo.recipe import Recipe
+from gpo.rules import CRITIC_RULES
 from gpo.seeds import derive_seed
-from gpo.types import Group, InputError, Problem, State, StepValues
+from gpo.types import Group, InputError, Problem, Rollout, State, StepValues
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,11 @@ class Round:
         return self.pool.tokens()
 
     @property
+    def rollouts(self) -> list[Rollout]:
+        """All that were sampled, whether they train or not."""
+        return [kept.rollout for some in self.pool.rollouts.values() for kept in some]
+
+    @property
     def step_values(self) -> list[StepValues]:
         """Values of the explored trajectories that were searched."""
         return [values for one in self.located if (values := one.step_values)]
@@ -86,16 +92,18 @@ def run_round(
     index: int,
     seed: int,
     memory: Memory | None = None,
+    critic: Critic | None = None,
     budget_tokens: float = math.inf,
     watch: Watch | None = None,
 ) -> Round:
     """Explore, locate, reset: one round's data for `problems`; `memory` is what the previous round left.
 
     A token budget reduces the number of problems, so that even the longest completions stay within it; none
-    is sampled in part.
+    is sampled in part. A rule that reads a critic needs one; until that is ready, `entropy` names the steps.
     """
-    memory = memory or Memory()
-    pool = Pool(policy, verifier, derive_seed(seed, "round", index), watch, budget_tokens)
+    memory, recipe = memory or Memory(), readable(recipe, critic)
+    reads = critic if recipe.rule in CRITIC_RULES else None
+    pool = Pool(policy, verifier, derive_seed(seed, "round", index), watch, budget_tokens, critic=reads)
     before = unjudged(verifier)
     explored = explore(pool, problems, recipe)
     located, prior = find(pool, explored, recipe, memory.prior)
@@ -104,6 +112,15 @@ def run_round(
     groups, ease = learnable(pool, explored, located, recipe, memory.ease)
     missed = {kind: num - before[kind] for kind, num in unjudged(verifier).items()}
     return Round(index, groups, explored, located, Memory(prior, ease), missed, pool)
+
+
+def readable(recipe: Recipe, critic: Critic | None) -> Recipe:
+    """The recipe, with the rule `entropy` in place of one that reads a critic which is not ready yet."""
+    if recipe.rule not in CRITIC_RULES:
+        return recipe
+    if critic is None:
+        raise InputError(f"rule: {recipe.rule!r} reads a critic; give one, such as gpo.values.critic(policy)")
+    return recipe if critic.is_ready else recipe.changed(rule="entropy")
 
 
 def explore(pool: Pool, problems: Sequence[Problem], recipe: Recipe) -> list[Group]:
@@ -166,6 +183,7 @@ def rounds(
     seed: int = 0,
     start: int = 1,
     memory: Memory | None = None,
+    critic: Critic | None = None,
     budget_tokens: float = math.inf,
     watch: Watch | None = None,
 ) -> Iterator[Round]:
@@ -188,11 +206,14 @@ def rounds(
             index=index,
             seed=seed,
             memory=memory,
+            critic=critic,
             budget_tokens=budget_tokens,
             watch=watch,
         )
         yield data
         memory = data.memory
+        if critic:
+            critic.learn(data.rollouts)
         budget_tokens -= sum(data.tokens.values())
         index += 1
 

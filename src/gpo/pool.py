@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
-from gpo.protocols import ForwardingPolicy, Policy, Verifier
+from gpo.protocols import ForwardingPolicy, Policy, ValueModel, Verifier
 from gpo.seeds import derive_seed
 from gpo.types import Group, Request, Rollout, Sample, State, ValueCurve
 
@@ -36,6 +36,15 @@ def sample(policy: Policy, verifier: Verifier, requests: Sequence[Request]) -> l
     ]
     rollouts = iter(verified(policy, verifier, pairs))
     return [[next(rollouts) for _ in range(request.num)] for request in requests]
+
+
+def predicted(critic: ValueModel | None, sampled: Sequence[Sequence[Rollout]]) -> list[list[Rollout]]:
+    """The rollouts with what the critic reads of them."""
+    given = [(one.state, one.action_ids) for some in sampled for one in some]
+    if critic is None:
+        return [[*some] for some in sampled]
+    read = iter(critic.read(given))
+    return [[replace(one, predicted=tuple(next(read))) for one in some] for some in sampled]
 
 
 def verified(policy: Policy, verifier: Verifier, pairs: Sequence[tuple[State, Sample]]) -> list[Rollout]:
@@ -98,6 +107,8 @@ class Pool:
     budget_tokens: float = math.inf
     """Tokens that may be generated, never exceeded: a request that might not fit is not started."""
     rollouts: dict[State, list[Kept]] = field(default_factory=dict)
+    critic: ValueModel | None = None
+    """Reads what is sampled, for a rule that names steps by it."""
     num_denied: int = 0
     """Rollouts that the budget did not allow."""
     num_judged: int = 0
@@ -136,7 +147,8 @@ class Pool:
         if self.watch:
             self.watch(purpose, 0, sum(request.num for request in requests))
         believed = baselines or {}
-        for request, rollouts in zip(requests, sample(self.policy, self.verifier, requests), strict=True):
+        sampled = predicted(self.critic, sample(self.policy, self.verifier, requests))
+        for request, rollouts in zip(requests, sampled, strict=True):
             kept = [Kept(rollout, purpose, believed.get(request.state)) for rollout in rollouts]
             self.rollouts.setdefault(request.state, []).extend(kept)
 

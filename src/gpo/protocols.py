@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gpo.types import CompletionText, Ids, Problem, Request, Sample, State
+from gpo.types import CompletionText, Ids, Problem, Request, Rollout, Sample, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +192,19 @@ class ValueModel(Protocol):
 
     def read(self, given: Sequence[tuple[State, Ids]]) -> list[list[float]]:
         """[T+1] values in [0, 1] for each state and T ids after it: at the state, then after each id."""
+        ...
+
+
+class Critic(ValueModel, Protocol):
+    """A value model that is kept across rounds of training, and learns from each."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it foretold the last round's outcomes better than their mean does."""
+        ...
+
+    def learn(self, rollouts: Sequence[Rollout]) -> dict[str, float]:
+        """Learns from a round's rollouts; returns its metrics, measured before it did."""
         ...
 
 

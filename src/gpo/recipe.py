@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from gpo import proposals
 from gpo.pool import Purpose
 from gpo.proposals import Proposal
-from gpo.rules import ADVANTAGE_RULES, FREE_RULES, VALUE_RULES, Rule
+from gpo.rules import ADVANTAGE_RULES, CRITIC_RULES, FREE_RULES, VALUE_RULES, Rule
 from gpo.settings import FirstIn, HadEffect, Success
 from gpo.stepping import Stepping
 from gpo.types import InputError
@@ -29,10 +29,14 @@ class Locating(Stepping, Success):
     """How trajectories are cut into steps and how the critical step is found."""
 
     section = "Critical step"
+    has_critic: ClassVar[bool] = False
+    """Whether a critic is kept that the rules of CRITIC_RULES can read."""
 
     group_size: int = Field(8, ge=1, description="Rollouts from every prompt")
     rule: Annotated[Rule, FirstIn("locate", "pairs")] = Field(
-        "absolute", description="Rule that names the critical step; `base` looks for none, and resets nowhere"
+        "absolute",
+        description="Rule that names the critical step; `base` looks for none, and resets nowhere; `critic` "
+        "and `critic-half` read a critic that online training keeps",
     )
     search: Search = Field(
         "adaptive",
@@ -55,9 +59,14 @@ class Locating(Stepping, Success):
     explored: Explored = Field("failed", description=EXPLORED)
 
     @model_validator(mode="after")
-    def _known_proposal(self) -> Self:
-        """Refuses an unknown proposal now, not when it is first used."""
+    def _known(self) -> Self:
+        """Refuses an unknown proposal now, not when it is first used; and a critic where none is kept."""
         self.step_proposal()
+        if self.rule in CRITIC_RULES and not self.has_critic:
+            raise ValueError(
+                f"rule: {self.rule!r} reads a critic, which only online training keeps; use another rule, or "
+                "a value model as the proposal"
+            )
         return self
 
     def step_proposal(self) -> Proposal:
@@ -87,6 +96,7 @@ class Recipe(Locating):
     section = "Recipe"
     removed: ClassVar[Mapping[str, HadEffect]] = {"archived": _used_archive, "share": _followed_signal}
 
+    has_critic: ClassVar[bool] = True
     explored: Explored = Field("succeeded", description=EXPLORED)
     """Rare successes teach most per token; to see where reasoning breaks, explore failed ones."""
     reset_size: int = Field(8, ge=1, description="Rollouts from every reset state")
@@ -170,7 +180,9 @@ class Recipe(Locating):
         return cls(**{**RECIPES[name], **changes})
 
 
-RecipeName = Literal["default", "base", "random", "paper", "as-released", "rrpo", "tree", "search", "pivot"]
+RecipeName = Literal[
+    "default", "base", "random", "paper", "as-released", "rrpo", "tree", "search", "pivot", "critic"
+]
 
 RECIPES: dict[str, dict[str, Any]] = {
     # The base algorithm: groups at prompts and nothing else.
@@ -230,5 +242,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "credit": "split",
     },
 }
+# The same, from the step at which a critic, kept across rounds, predicts the largest change.
+RECIPES["critic"] = {**RECIPES["pivot"], "rule": "critic"}
 RECIPES["default"] = RECIPES["pivot"]
 """Settings of the named recipes; what they leave out is Recipe's default."""

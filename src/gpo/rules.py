@@ -7,7 +7,14 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from gpo.curve import NUM_DRAWS, Floats, drawn_values, mean_entropies, paired_estimate
+from gpo.curve import (
+    NUM_DRAWS,
+    Floats,
+    drawn_values,
+    mean_entropies,
+    paired_estimate,
+    predicted_values,
+)
 from gpo.seeds import derive_seed
 from gpo.types import CriticalStep, InputError, ValueCurve
 
@@ -26,12 +33,15 @@ The pooled estimator takes them from here too."""
 
 ADVANTAGE_RULES = ("signed", "absolute", "drop")
 
-FREE_RULES = ("entropy", "random")
-"""Rules that cost no rollouts: the highest mean token entropy; any step (Satori's restart)."""
-
-Rule = Literal["signed", "absolute", "drop", "as-released", "entropy", "random", "base"]
+Rule = Literal[
+    "signed", "absolute", "drop", "as-released", "entropy", "random", "critic", "critic-half", "base"
+]
 RULES: tuple[Rule, ...] = get_args(Rule)
 """All rules; base names no step, which leaves the base algorithm."""
+CRITIC_RULES = ("critic", "critic-half")
+"""Those that read a critic: the largest change of its V; the state whose V it puts nearest to one half."""
+FREE_RULES = ("entropy", "random", *CRITIC_RULES)
+"""Rules that cost no rollouts; `entropy` is the highest mean token entropy, `random` Satori's restart."""
 
 
 def critical_step(
@@ -95,4 +105,7 @@ def _free_scores(curve: ValueCurve, rule: str, seed: int) -> Floats:
         return np.array(mean_entropies(curve))
     if rule == "random":
         return np.random.default_rng(derive_seed(seed, "random rule")).random(curve.num_steps)
+    if rule in CRITIC_RULES:
+        values = np.array(predicted_values(curve))
+        return np.abs(np.diff(values)) if rule == "critic" else -np.abs(values[:-1] - 0.5)
     return np.full(curve.num_steps, np.nan)

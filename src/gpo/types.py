@@ -137,6 +137,8 @@ class Rollout:
     """Raw, in [0, 1]."""
     policy_version: int
     """Number of updates of the policy that sampled it; OFF_POLICY for a trajectory from elsewhere."""
+    predicted: tuple[float, ...] = ()
+    """[T+1] what a critic reads of V at its state and after each sampled token; empty without a critic."""
 
     @property
     def completion_ids(self) -> Ids:
@@ -250,10 +252,7 @@ class CriticalStep:
 
 @dataclass(frozen=True, slots=True)
 class StepValues:
-    """A trajectory's estimated values [S+1] after its search, at its step bounds [S+1].
-
-    `bounds` are offsets into `rollout.completion_ids`; the last value is the outcome.
-    """
+    """A searched trajectory's values [S+1] at bounds in its completion; the last one is the outcome."""
 
     rollout: Rollout
     bounds: tuple[int, ...]

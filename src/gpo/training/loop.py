@@ -18,7 +18,7 @@ from gpo.cost import of_round
 from gpo.evaluation import evaluate
 from gpo.gpo import Memory, Round, problem_order, run_round
 from gpo.outlook import of_groups
-from gpo.protocols import Tally, Verifier
+from gpo.protocols import Critic, Tally, Verifier
 from gpo.ranks import Ranks, SharedVerifier
 from gpo.recipe import Recipe
 from gpo.record import Json, RunFolder, read_json, row_lines, trained_lines, write_json
@@ -43,6 +43,8 @@ class Learner:
     ranks: Ranks
     recipe: Recipe
     """How a round samples."""
+    critic: Critic | None = None
+    """Kept across rounds, where the recipe's rule reads one."""
     given: TrainedRows = ()
     """Rows that were made before the run; none where each round makes its own."""
     num_updates: int | None = None
@@ -186,6 +188,7 @@ class Training:
             index=index,
             seed=settings.seed,
             memory=self.memory,
+            critic=self.learner.critic,
             budget_tokens=self.left()["tokens"],
             watch=self.log.watch,
         )

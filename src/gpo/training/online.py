@@ -11,6 +11,7 @@ import torch
 
 from gpo import step_rewards
 from gpo.command_settings import TrainSettings
+from gpo.gpo import Round
 from gpo.learn.policy_gradient import PolicyGradient
 from gpo.learn.process import StepRewards
 from gpo.proposals import Proposal
@@ -19,26 +20,37 @@ from gpo.ranks import Ranks
 from gpo.recipe import Recipe
 from gpo.record import Json
 from gpo.record.runs import write_round
+from gpo.rules import CRITIC_RULES
 from gpo.setup.data import check_training
 from gpo.training.loop import Learner, Training
 from gpo.training.metrics import Clock, sampling_metrics
 from gpo.training.weights import load_policy, optimisation, processes
-from gpo.types import Group, Problem, ValueCurve
+from gpo.types import Group, InputError, Problem, ValueCurve
+from gpo.values.kept import KeptCritic
 
 if TYPE_CHECKING:
     from gpo.policies.described import DescribedPolicy
     from gpo.policies.transformers import TransformersPolicy
 
 
+CRITIC = "critic.safetensors"
+
+
 class Online(Learner):
     """Trains on the groups that each round samples."""
 
     settings: TrainSettings
+    critic: KeptCritic | None = None
 
     def __init__(self, settings: TrainSettings) -> None:
         check_training(settings)
         self.settings, self.ranks = settings, processes(settings)
         self.recipe, self.optimisation = settings.part(Recipe), optimisation(settings)
+        if self.recipe.rule in CRITIC_RULES and self.ranks.num > 1:
+            raise InputError(
+                f"rule: {self.recipe.rule!r} reads and fits its critic in one process; train with one, or "
+                "give another recipe or rule"
+            )
 
     def read(self, asking: DescribedPolicy, held_out: Sequence[Problem]) -> None:
         """Tries the user's own step reward on a problem."""
@@ -59,8 +71,12 @@ class Online(Learner):
             reference=load_policy(settings, self.ranks, None).model if needs_copy else None,
             ranks=self.ranks,
         )
+        if self.recipe.rule in CRITIC_RULES:
+            self.critic = KeptCritic(policy, seed=settings.seed, success_at=settings.success_at)
         if checkpoint:
             self.learner.load(checkpoint / "optimizer.safetensors")
+        if checkpoint and self.critic:
+            self.critic.load(checkpoint / CRITIC)
 
     def learn(self, run: Training, index: int, clock: Clock) -> Json:
         data = run.sample(index)
@@ -76,8 +92,24 @@ class Online(Learner):
             step_rewards=self.step_rewards(run, groups, data.explored),
             round_index=index,
         )
+        if self.critic:
+            learned |= self.criticised(run, data)
         clock.lap("train")
         return {"tokens": data.tokens, "samples": num_samples, "metrics": sampling_metrics(data) | learned}
+
+    def criticised(self, run: Training, data: Round) -> dict[str, float]:
+        """The critic has learned from the round; says so when it begins or ceases to name steps."""
+        assert self.critic is not None  # noqa: S101 - for the type checker
+        was_ready = self.critic.is_ready
+        found = self.critic.learn(data.rollouts)
+        if data.index == 1 or was_ready != self.critic.is_ready:
+            rule = self.recipe.rule if self.critic.is_ready else "entropy"
+            told = f"{found['critic/log_loss']:.3f} against {found['critic/base_log_loss']:.3f} nats"
+            run.ui.log(
+                f"note: from round {data.index + 1} on the rule {rule} names steps: the critic foretells "
+                f"outcomes at {told} for their mean"
+            )
+        return found
 
     def step_rewards(
         self, run: Training, groups: Sequence[Group], explored: Sequence[Group]
@@ -91,6 +123,8 @@ class Online(Learner):
 
     def save(self, checkpoint: Path) -> None:
         self.learner.save(checkpoint / "optimizer.safetensors")
+        if self.critic:
+            self.critic.save(checkpoint / CRITIC)
 
 
 def shared(reward: Proposal, ranks: Ranks) -> Proposal:

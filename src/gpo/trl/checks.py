@@ -11,6 +11,7 @@ from transformers import ProcessorMixin
 
 from gpo.recipe import Recipe
 from gpo.rope import switch_of
+from gpo.rules import CRITIC_RULES
 from gpo.tasks.splits import held_out_dataset
 from gpo.types import DataWarning, InputError
 
@@ -42,6 +43,8 @@ def check_recipe(recipe: Recipe, reset_share: float) -> None:
     only_trained = {
         "splice": (recipe.splice, "leave it out"),
         "credit": (recipe.credit == "split", "use Recipe.named('pivot', credit='group') and reset_share=1"),
+        "rule": (recipe.rule in CRITIC_RULES, "use 'entropy'"),
+        "proposal": (recipe.proposal == "self", "use 'entropy'"),
     }
     for name, (is_asked, instead) in only_trained.items():
         if is_asked:

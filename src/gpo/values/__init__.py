@@ -6,9 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gpo.values.kept import KeptCritic
     from gpo.values.model import Values
 
-__all__ = ["load"]
+__all__ = ["critic", "load"]
+
+
+def critic(policy: Any, *, seed: int = 0, success_at: float = 1.0) -> KeptCritic:
+    """A critic for `gpo.rounds` with the rule `critic` or `critic-half`; it reads this policy's weights."""
+    from gpo.values.kept import KeptCritic
+
+    return KeptCritic(policy, seed=seed, success_at=success_at)
 
 
 def load(path: str | Path, policy: Any = None, *, device: str | None = None) -> Values:
