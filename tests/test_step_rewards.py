@@ -191,11 +191,14 @@ def test_repro_reads_the_known_answer_after_each_step_of_the_whole_completion() 
     class Answers(TablePolicy):
         def read(self, given):
             assert [self.text(ids) for _, ids in given] == ["r"] * 3
-            return [Sample(ids, (likelihoods[len(s.prefix_ids)],) * len(ids), (), True) for s, ids in given]
+            assert [self.text(state.prefix_ids)[-2:] for state, _ in given] == ["\nw"] * 3  # is not rewarded
+            return [
+                Sample(ids, (likelihoods[len(s.prefix_ids) - 2],) * len(ids), (), True) for s, ids in given
+            ]
 
     one = rollout((WRONG, NEWLINE, RIGHT, END), (RIGHT, NEWLINE))
     found = step_rewards.rewarded(
-        step_rewards.by_name("repro", template="{answer}"), Answers([0.5]), SPLIT, [group(one)]
+        step_rewards.by_name("repro", template="\nw{answer}"), Answers([0.5]), SPLIT, [group(one)]
     )
     assert found[0].bounds == (2, 4, 6)
     assert found[0].rewards == pytest.approx(step_rewards.repro_rewards([-2.0, -1.0, -3.0])[1:])

@@ -88,16 +88,32 @@ def check_template(template: str) -> None:
         raise InputError(f"forced_answer: {template!r} must hold {{answer}} once")
 
 
-def answer_logprobs(policy: Policy, traces: Sequence[ValueCurve], template: str) -> list[Scores]:
-    """[S] mean log-likelihoods of the known answer's tokens, in nats, were it given before each step."""
+def answer_logprobs(
+    policy: Policy, traces: Sequence[ValueCurve], template: str, *, is_bare: bool = False
+) -> list[Scores]:
+    """[S] mean log-likelihoods of the known answer's tokens, in nats, were it given before each step.
+
+    Those of the template's words count too, unless it `is_bare`: then what stands before the answer is given.
+    """
     asked: list[tuple[State, Ids]] = []
     for trace in traces:
         if trace.rollout is not None:
-            forced = template.replace("{answer}", trace.rollout.state.problem.answer)
-            ids = tuple(policy.tokenizer.encode(forced))
-            asked += [(trace.rollout.state_at(bound), ids) for bound in trace.bounds[:-1]]
+            words, forced = forced_ids(policy, trace.rollout.state.problem.answer, template)
+            given, ids = (words, forced) if is_bare else ((), words + forced)
+            states = [trace.rollout.state_at(bound) for bound in trace.bounds[:-1]]
+            asked += [(replace(state, prefix_ids=state.prefix_ids + given), ids) for state in states]
     read = iter([sum(one.logprobs) / max(1, len(one.logprobs)) for one in policy.read(asked)])
     return [None if trace.rollout is None else [next(read) for _ in trace.bounds[:-1]] for trace in traces]
+
+
+def forced_ids(policy: Policy, answer: str, template: str) -> tuple[Ids, Ids]:
+    """The ids of the template with the answer, cut where the answer's tokens begin."""
+    ids = tuple(policy.tokenizer.encode(template.replace("{answer}", answer)))
+    words = policy.tokenizer.encode(template.partition("{answer}")[0])
+    num = next(
+        (i for i, (a, b) in enumerate(zip(ids, words, strict=False)) if a != b), min(len(ids), len(words))
+    )
+    return (ids[:num], ids[num:]) if num < len(ids) else ((), ids)
 
 
 def _changes(values: Sequence[float]) -> list[float]:

@@ -70,12 +70,12 @@ def try_out(spec: str, problem: Problem) -> None:
 def repro(template: str = FORCED_ANSWER, stability: float = STABILITY) -> Proposal:
     """RePro's reward of each step: by how much it raises the score of the reasoning so far.
 
-    J is the mean log-likelihood of the known answer's tokens, read after `template`; nothing is generated.
-    The last step, whose effect the outcome shows, gets 0.
+    J is the mean log-likelihood of the known answer's tokens alone, read after the words of `template`;
+    nothing is generated. The last step, whose effect the outcome shows, gets 0.
     """
 
     def rewards(policy: Policy, traces: Sequence[ValueCurve]) -> list[list[float] | None]:
-        read = answer_logprobs(policy, traces, template)
+        read = answer_logprobs(policy, traces, template, is_bare=True)
         return [None if one is None else repro_rewards(one, stability) for one in read]
 
     return rewards
