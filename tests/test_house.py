@@ -32,7 +32,7 @@ FLOORS = {
     "curve": {"types"},
     "rules": {"types", "curve"},
     "levels": {"types", "curve"},
-    "paths": {"types", "files", "curve", "levels"},
+    "paths": {"types", "curve", "levels"},
     "pooled": {"types", "curve", "levels", "paths", "rules"},
     "search": {"types", "curve", "rules", "levels", "paths", "pooled"},
     "pool": {"types"},
@@ -52,7 +52,10 @@ FLOORS = {
     "gpo": {"types", "paths", "rules", "pool", "recipe", "located", "explore", "credit"},
     "pairs": {"types", "curve", "rules", "pool", "settings", "gpo", "record"},
     "export": {"types", "files"},
-    "values": {"types", "files", "checksums", "settings", "rates", "learn", "policies", "record", "pairs"},
+    "values": {
+        *("types", "files", "curve", "paths", "proposals", "checksums", "settings", "rates", "learn"),
+        *("policies", "record", "pairs"),
+    },
     "doctor": set(),
     "rates": set(),
     "evaluation": {"types", "pool", "rates"},
@@ -65,6 +68,7 @@ FLOORS = {
     "learn": {"types", "files", "checksums", "ranks", "rope", "settings"},
     "record": {
         "types",
+        "proposals",
         "files",
         "checksums",
         "curve",

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ from gpo import paths, pooled
 from gpo.levels import CHANGES, LEVELS, diffusion
 from gpo.paths import COMPONENTS, PathPosterior, PathPrior
 from gpo.pooled import named_step
-from gpo.types import InputError
 
 
 def brute_force(num_steps: int, outcome: float, successes, trials, outcome_trials: float):
@@ -158,12 +158,45 @@ def test_a_proposal_that_knows_gains_say_and_a_useless_one_stays_without() -> No
     assert PathPrior().lifts == pytest.approx([0.771, 0.886, 1.228, 2.089], abs=1e-3)
 
 
-def test_a_prior_is_saved_and_a_wrong_one_refused(tmp_path) -> None:
+def test_a_prior_is_kept_as_json_and_a_wrong_one_refused() -> None:
     prior = PathPrior().learn(PathPosterior(5, 1.0, proposal=[0, 0, 3, 0, 1]))
     assert prior != PathPrior()
-    prior.save(tmp_path / "prior.json")
-    assert PathPrior.load(tmp_path / "prior.json") == prior
-    (tmp_path / "other.json").write_text('{"jumps": [1]}')
-    for name in ("other.json", "none.json"):
-        with pytest.raises(InputError, match="is not a saved prior"):
-            PathPrior.load(tmp_path / name)
+    assert PathPrior.from_json(asdict(prior)) == prior
+    with pytest.raises(ValueError, match="learn it again"):
+        PathPrior.from_json({"jumps": [1.0]})
+
+
+KNOWN = (0.7, 0.7, 0.68, 0.1, 0.1, 0.1)
+"""Values of a trajectory, as a good model predicts them."""
+
+
+def counted(means, say=None, prior=None, wins=(6, 5, 6, 1, 0, 1)) -> PathPosterior:
+    path = PathPosterior(6, 0.0, prior, [0.0] * 6, means, say)
+    path.fit(wins, [8] * 6)
+    return path
+
+
+def test_predicted_values_count_for_nothing_before_anything_is_learned() -> None:
+    assert counted(KNOWN).say == 0
+    np.testing.assert_array_equal(counted(KNOWN).marginals, counted(None).marginals)
+
+
+def test_predicted_values_count_as_so_many_rollouts() -> None:
+    path, plain = PathPosterior(6, 0.0, means=KNOWN, say=4.0), PathPosterior(6, 0.0)
+    plain.fit(4 * np.array(KNOWN), [4] * 6)
+    np.testing.assert_allclose(path.marginals, plain.marginals, atol=1e-12)
+
+
+def test_counts_teach_what_predicted_values_are_worth() -> None:
+    right = wrong = PathPrior()
+    for _ in range(6):
+        right, wrong = right.learn(counted(KNOWN)), wrong.learn(counted(KNOWN[::-1]))
+    assert right.say >= 1
+    assert wrong.say == 0
+    assert wrong.says[0] == 0 > max(wrong.says[1:])  # the likeliest is none
+    assert counted(KNOWN, prior=right).say == right.say
+
+
+def test_a_prior_of_the_version_before_has_learned_nothing_of_predicted_values() -> None:
+    prior = PathPrior((0.0, *(-1.0,) * 6))
+    assert PathPrior.from_json({key: value for key, value in asdict(prior).items() if key != "says"}) == prior

@@ -8,6 +8,7 @@ from toy import NEWLINE, RIGHT, WRONG, TablePolicy, problems
 from gpo import proposals
 from gpo.curve import Floats
 from gpo.types import OFF_POLICY, InputError, Rollout, Sample, State, ValueCurve
+from gpo.values.proposal import proposal
 
 IDS = (RIGHT, NEWLINE, WRONG, NEWLINE, RIGHT, NEWLINE)
 
@@ -79,7 +80,10 @@ def test_a_judge_sees_the_steps_texts_and_must_score_each() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("guess", "'guess' is unknown; one of entropy, surprisal, forced-answer, self, none, or mod"),
+        (
+            "guess",
+            "'guess' is unknown; one of entropy, surprisal, forced-answer, self, none, value:PATH or module",
+        ),
         ("no_such_module:f", "cannot be imported"),
         ("math:no_such", "cannot be imported"),
         ("math:pi", "is a float, not a function"),
@@ -88,3 +92,25 @@ def test_a_judge_sees_the_steps_texts_and_must_score_each() -> None:
 def test_a_proposal_that_is_none_is_one_line(spec, message) -> None:
     with pytest.raises(InputError, match=message):
         proposals.by_name(spec)
+
+
+class Known:
+    """A value model of the toy's completion: a fall of 0.6 in its second step."""
+
+    def read(self, given):
+        assert [(state.prefix_ids, ids) for state, ids in given] == [((), IDS)]
+        return [[0.7, 0.7, 0.8, 0.5, 0.2, 0.2, 0.1]]
+
+
+@pytest.mark.parametrize("say", [None, 2.0])
+def test_a_value_model_scores_its_changes_and_predicts_the_path(say) -> None:
+    [found] = proposal(Known(), say)(TablePolicy([0.5] * 3), [SAMPLED])
+    assert found == [pytest.approx(x) for x in (0.1, 0.6, 0.2)]  # the outcome is 0
+    assert (found.means, found.say) == ([0.7, 0.8, 0.2], say)
+
+
+def test_a_value_model_must_be_named_and_given_a_policy() -> None:
+    with pytest.raises(InputError, match="names no value model; give its folder, as in value:runs/value"):
+        proposals.by_name("value: ")
+    with pytest.raises(InputError, match="serves gpo locate and gpo pairs alone"):
+        proposals.by_name("value:runs/value")(TablePolicy([0.5]), [])

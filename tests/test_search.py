@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from gpo.paths import PathPrior
 from gpo.search import adaptive, bisect, uniform
 from gpo.types import InputError
 
@@ -224,3 +225,26 @@ def test_bisection_spreads_a_segments_probability_over_its_steps() -> None:
     best = search.best()
     assert (best.index, best.probability) == (3, chances[3])
     assert best.within_one == pytest.approx(3 * chances[3])
+
+
+SURE = (0.95,) * 6 + (0.02,) * 6
+
+
+def test_a_search_may_end_without_a_rollout_only_where_predicted_values_are_trusted() -> None:
+    settings = {"num_steps": 12, "outcome": 0.0, "means": SURE, "proposal": [0.0] * 12, "seed": 0}
+    trusted = adaptive(**settings, say=30.0)
+    assert trusted.done
+    assert trusted.ask() == []
+    assert trusted.result().index == 5
+    prior = PathPrior(says=(0.0, 0.0, 0.0, 0.0, 0.0, 99.0))  # learned to count for eight rollouts
+    learned = adaptive(**settings, prior=prior)
+    assert learned.best().index == 5
+    assert not learned.done
+    assert learned.ask()
+
+
+def test_predicted_values_without_a_say_change_no_search() -> None:
+    plain, given = (adaptive(num_steps=12, outcome=0.0, seed=0, **more) for more in ({}, {"means": SURE}))
+    run(plain, CLIFF[:12], np.random.default_rng(0))
+    run(given, CLIFF[:12], np.random.default_rng(0))
+    assert (plain.successes, plain.trials, plain.best()) == (given.successes, given.trials, given.best())

@@ -162,7 +162,7 @@ def test_problems_are_held_out_whole_and_too_few_are_refused() -> None:
         held_out(planted(3), 0.2, seed=0)
 
 
-FOUND = Fitted(96, 96, 19, 864.0, 3, 0.69, 0.4, 1.0, 0.0)
+FOUND = Fitted(96, 96, 19, 864.0, 3, 0.69, 0.4, 1.0, 0.0, 2.0)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 """A value model on the command line: learned from runs, refused in one line where it cannot be."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -188,7 +189,98 @@ def test_what_cannot_be_learned_from_is_one_line_before_weights_load(
         main([*LEARN, *(["--run", str(path)] if run else []), *given, "--output", str(tmp_path / "new")])
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.value.code == 2, told
-    import re
-
     assert re.search(message, told), told
     assert not (tmp_path / "new").exists()
+
+
+FIND = ("locate", *SMALL, "--split", "train", "--limit", "4", "--seed", "5", "--explored", "all")
+
+
+def lines(run: Path) -> list[dict]:
+    found = map(json.loads, (run / "curves.jsonl").read_text().splitlines())
+    return sorted(found, key=lambda one: one["place"])
+
+
+def test_a_search_records_what_a_value_model_predicted_and_whether_it_was_trusted(
+    runs, value, tmp_path, capsys
+) -> None:
+    main([*FIND, "--output", str(tmp_path / "plain"), "--proposal", "none"])
+    main([*FIND, "--output", str(tmp_path / "found"), "--proposal", f"value:{value}"])
+    plain, found = lines(tmp_path / "plain"), lines(tmp_path / "found")
+    assert [one["trials"] for one in plain] == [one["trials"] for one in found]  # it has no say yet
+    assert all(len(one["predicted"]) == len(one["steps"]) and one["trusted"] is None for one in found)
+    assert all(one.get("predicted") is None for one in plain)
+    capsys.readouterr()
+    sure = folder_with(value, tmp_path / "sure", say=8.0)
+    main(
+        [
+            *FIND,
+            "--output",
+            str(tmp_path / "trusted"),
+            "--proposal",
+            f"value:{sure}",
+            "--trust-value",
+            "--json",
+        ]
+    )
+    told = capsys.readouterr()
+    trusted = lines(tmp_path / "trusted")
+    assert {one["trusted"] for one in trusted} == {8.0}
+    num = sum(one["tokens"] == 0 for one in trusted)
+    assert json.loads(told.out.splitlines()[-1])["without_rollouts"] == num
+
+
+def folder_with(value: Path, path: Path, **fitted) -> Path:
+    """The value model with another opinion of itself."""
+    shutil.copytree(value / "value", path)
+    about = json.loads((path / "value.json").read_text())
+    about["fitted"] |= fitted
+    (path / "value.json").write_text(json.dumps(about))
+    (path / "SHA256SUMS").unlink()
+    return path
+
+
+def test_a_search_with_a_value_model_goes_on_where_it_was(runs, value, tmp_path) -> None:
+    command = [*FIND, "--output", str(tmp_path / "found"), "--proposal", f"value:{value}"]
+    main(command)
+    before = lines(tmp_path / "found")
+    for name in ("curves", "problems", "rollouts"):
+        path = tmp_path / "found" / f"{name}.jsonl"
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
+    main(["locate", "--resume", str(tmp_path / "found")])
+    assert [one["trials"] for one in lines(tmp_path / "found")] == [one["trials"] for one in before]
+
+
+@pytest.mark.parametrize(
+    ("command", "change", "message"),
+    [
+        (FIND, {}, "value model 'nowhere': has no value.json"),
+        (FIND, {"vocabulary": "0" * 16}, "learned the values of another policy .vocabulary: "),
+        (("train", *SMALL), {}, "proposal: 'value:.*' reads the weights that are trained"),
+        (("train", "--method", "dpo", *SMALL), {}, "proposal: 'value:.*' reads the weights that are trained"),
+        ((*FIND, "--trust-value"), None, "--trust-value: is of a value model, and the proposal is 'entropy'"),
+    ],
+)
+def test_a_value_model_that_cannot_propose_is_one_line_before_weights_load(
+    value, tmp_path, monkeypatch, capsys, command, change, message
+) -> None:
+    monkeypatch.setattr("gpo.setup.engine.load_policy", lambda *_: pytest.fail("weights were loaded"))
+    path = "./nowhere"
+    if change:
+        about = json.loads((value / "value" / "value.json").read_text())
+        path = str(folder_with(value, tmp_path / "value"))
+        Path(path, "value.json").write_text(
+            json.dumps({**about, "fingerprint": about["fingerprint"] | change})
+        )
+    with pytest.raises(SystemExit) as error:
+        main(
+            [
+                *command,
+                *([] if change is None else ["--proposal", f"value:{path}"]),
+                "--output",
+                str(tmp_path / "new"),
+            ]
+        )
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.value.code == 2
+    assert re.search(message, told), told

@@ -6,6 +6,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from gpo.curve import Floats
 
@@ -39,3 +40,10 @@ def diffusion(drift: float) -> Floats:
     rates -= np.diag(rates.sum(1))
     squarings = max(0, math.ceil(math.log2(max(1e-9, -rates.min())))) + 5
     return np.asarray(np.linalg.matrix_power(np.eye(NUM_LEVELS) + rates / 2**squarings, 2**squarings))
+
+
+def inverted(weights_MK: Floats, uniform_M: Floats) -> npt.NDArray[np.int64]:
+    """[M] a column of each row, drawn in proportion to its weight."""
+    totals_MK = np.cumsum(weights_MK, axis=1)
+    picked = (totals_MK < (uniform_M * totals_MK[:, -1])[:, None]).sum(1)
+    return np.asarray(np.minimum(picked, weights_MK.shape[1] - 1), np.int64)

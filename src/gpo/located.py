@@ -13,7 +13,7 @@ from gpo import curve as curves
 from gpo import rules
 from gpo import search as searches
 from gpo.paths import PathPrior
-from gpo.proposals import Scores
+from gpo.proposals import Predicted, Scores
 from gpo.protocols import Policy, Splitter
 from gpo.recipe import Recipe
 from gpo.seeds import derive_seed
@@ -91,12 +91,20 @@ def start_search(trace: ValueCurve, proposed: Scores, recipe: Recipe, prior: Pat
         "proposal": proposed,
         "seed": derive_seed("search", rollout.state.key, len(rollout.action_ids)),
     }
+    if isinstance(proposed, Predicted):
+        settings["means"] = proposed.means
+        settings["say"] = trusted_say(proposed.say, prior)
     if recipe.search == "uniform":
         return searches.uniform(recipe.values, **settings)
     settings["budget_tokens"] = round(recipe.search_traces * (bounds[-1] - bounds[0]))
     if recipe.search == "bisect":
         return searches.bisect(recipe.values, **settings)
     return searches.adaptive(**settings)
+
+
+def trusted_say(say: float | None, prior: PathPrior) -> float | None:
+    """What trusted predictions count for, at least as much as was learned; None where they are not."""
+    return None if say is None else max(say, prior.say)
 
 
 def result_of(run: searches.Search, rollout: Rollout, bounds: Sequence[int]) -> Located:

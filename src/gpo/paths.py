@@ -17,19 +17,16 @@ size.
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from gpo.curve import Floats
-from gpo.files import write_whole
-from gpo.levels import CELLS, CHANGES, LEVELS, LOG_LEVELS, LOG_MISSES, NUM_LEVELS, diffusion
-from gpo.types import InputError
+from gpo.levels import CELLS, CHANGES, LEVELS, LOG_LEVELS, LOG_MISSES, NUM_LEVELS, diffusion, inverted
 
 DRIFTS = (0.004, 0.02, 0.05)
 """Standard deviations of the diffusion across a step of a 30-step trace; times sqrt(30 / S) for S steps."""
@@ -50,11 +47,15 @@ LIFTS: Floats = _RAW / (_RAW @ np.diff((0.0, *QUANTILES, 1.0)))[:, None]
 """[B, R] how many times likelier than average a jump is at each rank, for each strength."""
 ENDS = {1.0: 0.4, 2.0: 0.2, 4.0: 0.2, 8.0: 0.1, 16.0: 0.1}
 """[W] rollouts from before the last step that an outcome may be worth; and how probable each is."""
+SAYS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""[V] rollouts at every boundary that predicted values may count for."""
+DOUBT = 3.0
+"""Nats by which the counts of finished traces must speak for predicted values before these count at all."""
 
 
 @dataclass(frozen=True)
 class PathPrior:
-    """What earlier searches have taught; shared between searches, saved as JSON.
+    """What earlier searches have taught; shared between searches.
 
     Whether the proposal knows where the jumps are, and whether values are decided before the last step.
     """
@@ -63,6 +64,8 @@ class PathPrior:
     """[B] log-likelihood of the finished traces' counts for each strength of the proposal."""
     end: tuple[float, ...] = (0.0,) * len(ENDS)
     """[W] the same for each worth of the outcome."""
+    says: tuple[float, ...] = (0.0,) * len(SAYS)
+    """[V] the same for each say of predicted values, given the outcome."""
 
     @property
     def lifts(self) -> Floats:
@@ -77,38 +80,33 @@ class PathPrior:
         """
         return float(1 / (_weights(self.end, ENDS) @ (1 / (np.array([*ENDS]) + 2))) - 2)
 
+    @property
+    def say(self) -> float:
+        """How many rollouts at every boundary predicted values count for: none before anything is learned."""
+        doubted = [found - DOUBT * (say > 0) for found, say in zip(self.says, SAYS, strict=True)]
+        return SAYS[int(np.argmax(doubted))]
+
     def learn(self, path: PathPosterior) -> PathPrior:
         """The prior after one more finished trace."""
         if path.num_steps == 1:
             return self
-        proposal, end = np.array(self.proposal), np.array(self.end)
+        proposal, end, says = (np.array(known) for known in (self.proposal, self.end, self.says))
         if path.ranks is not None:
             proposal += [path.evidence(lifts=LIFTS[i]) for i in range(len(STRENGTHS))]
         if path.outcome is not None:
             end += [path.evidence(outcome_trials=num) for num in ENDS]
-        return PathPrior(*(tuple((x - x.max()).tolist()) for x in (proposal, end)))
-
-    def save(self, path: Path) -> None:
-        """Writes the prior as JSON."""
-        write_whole(path, json.dumps(asdict(self)) + "\n")
+        if path.means is not None:
+            says += [path.worth(say) for say in SAYS]
+        return PathPrior(*(tuple((x - x.max()).tolist()) for x in (proposal, end, says)))
 
     @classmethod
     def from_json(cls, content: Mapping[str, Sequence[float]]) -> PathPrior:
         """The prior that `dataclasses.asdict` took apart; ValueError for anything else."""
         sizes = {key: len(values) for key, values in asdict(cls()).items()}
+        content = {"says": cls().says, **content} if isinstance(content, Mapping) else content
         if not isinstance(content, Mapping) or {k: len(v) for k, v in content.items()} != sizes:
             raise ValueError(f"a prior has the lists {sizes}; learn it again")
         return cls(**{key: tuple(map(float, values)) for key, values in content.items()})
-
-    @classmethod
-    def load(cls, path: Path) -> PathPrior:
-        """The prior that `save` wrote; InputError for anything else."""
-        try:
-            return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise InputError(
-                f"{path}: is not a saved prior ({error}); give a file that one was saved to"
-            ) from None
 
 
 class PathPosterior:
@@ -120,9 +118,16 @@ class PathPosterior:
         outcome: float | None,
         prior: PathPrior | None = None,
         proposal: Sequence[float] | None = None,
+        means: Sequence[float] | None = None,
+        say: float | None = None,
     ) -> None:
-        """`outcome` 0 or 1, None if not known; `proposal` [S] scores steps, higher is likelier critical."""
+        """`outcome` 0 or 1, None if not known; `proposal` [S] scores steps, higher is likelier critical.
+
+        `means` [S] are predicted values, which count as `say` rollouts each, by default as the prior has it.
+        """
         self.num_steps, self.outcome, self.prior = num_steps, outcome, prior or PathPrior()
+        self.means = None if means is None else np.asarray(means, float)
+        self.say = 0.0 if means is None else self.prior.say if say is None else say
         self.ranks = None if proposal is None else _ranks(proposal)
         scale = math.sqrt(30 / num_steps)
         self._diffusions_HKK = np.stack([diffusion(drift * scale) for drift, _ in COMPONENTS])
@@ -156,9 +161,20 @@ class PathPosterior:
         _, logz_H = self._forward(lik_SK, fracs_HS)
         return float(scale + math.log(num + 1) + np.logaddexp.reduce(logz_H))
 
+    def worth(self, say: float) -> float:
+        """Log-likelihood of the counts given the outcome, had the means such a `say`."""
+        other = copy(self)
+        other.say = say
+        whole = other.evidence()
+        other._wins, other._losses = np.zeros(self.num_steps), np.zeros(self.num_steps)
+        return whole - other.evidence()
+
     def _likelihood(self, outcome_trials: float) -> tuple[Floats, float]:
         """[S, K] the counts' likelihood of each level, scaled to at most 1, and the log of what that took."""
         wins, losses = self._wins.copy(), self._losses.copy()
+        if self.means is not None and self.say:
+            wins += self.say * self.means
+            losses += self.say * (1 - self.means)
         if self.outcome is not None:
             wins[-1] += outcome_trials * self.outcome
             losses[-1] += outcome_trials * (1 - self.outcome)
@@ -256,25 +272,17 @@ class PathPosterior:
         highs = (LEVELS[high_S] + CELLS[high_S] / 2).clip(max=1).tolist()
         return list(zip(lows, highs, strict=True))
 
-    def jump_probabilities(self) -> Floats:
-        """[S-1] posterior probability that the value jumped at each step but the last."""
-        alpha_HSK = self._alpha_SHK[:-1].transpose(1, 0, 2)
-        ahead_HSK = self._ahead_SHK[1:].transpose(1, 0, 2)
-        leapt = alpha_HSK.sum(2) * ahead_HSK.sum(2) / NUM_LEVELS
-        total = self._pairs(np.ones((NUM_LEVELS, NUM_LEVELS)))
-        return np.asarray(self.weights_H @ (self.jump_fracs_HS * leapt / total))
-
     def draw(self, num: int, rng: np.random.Generator) -> Floats:
         """[S, num] paths drawn from the posterior (forward filtering, backward sampling)."""
         components = np.searchsorted(np.cumsum(self.weights_H)[:-1], rng.random(num))
         uniform = rng.random((self.num_steps, num))
         paths = np.empty((self.num_steps, num), int)
-        paths[-1] = _invert(self._alpha_SHK[-1][components], uniform[-1])
+        paths[-1] = inverted(self._alpha_SHK[-1][components], uniform[-1])
         for i in range(self.num_steps - 2, -1, -1):
             jump_M = self.jump_fracs_HS[components, i][:, None]
             into_MK = self._diffusions_HKK[components, :, paths[i + 1]]
             weights_MK = self._alpha_SHK[i][components] * ((1 - jump_M) * into_MK + jump_M / NUM_LEVELS)
-            paths[i] = _invert(weights_MK, uniform[i])
+            paths[i] = inverted(weights_MK, uniform[i])
         return LEVELS[paths]
 
 
@@ -289,10 +297,3 @@ def _ranks(proposal: Sequence[float]) -> npt.NDArray[np.int64]:
     scores = np.asarray(proposal, float)
     below = ((scores < scores[:, None]).sum(1) + 0.5 * (scores == scores[:, None]).sum(1)) / len(scores)
     return np.asarray(np.searchsorted(np.array(QUANTILES), below, side="right"), np.int64)
-
-
-def _invert(weights_MK: Floats, uniform_M: Floats) -> npt.NDArray[np.int64]:
-    """[M] a column of each row, drawn in proportion to its weight."""
-    totals_MK = np.cumsum(weights_MK, axis=1)
-    picked = (totals_MK < (uniform_M * totals_MK[:, -1])[:, None]).sum(1)
-    return np.asarray(np.minimum(picked, weights_MK.shape[1] - 1), np.int64)

@@ -2,7 +2,8 @@
 
 A proposal scores every step; higher means likelier critical. Only the order within a trace counts, and only
 as far as `PathPrior` has learned that this proposal's ranks predict jumps. A useless proposal stops counting,
-and none ever enters a value.
+and no score enters a value. A value model also predicts values, which count for as many rollouts as earlier
+counts say they are worth: none at first.
 """
 
 from __future__ import annotations
@@ -22,6 +23,18 @@ from gpo.types import Ids, InputError, Problem, Rollout, State, ValueCurve
 
 Scores = list[float] | None
 """[S] finite scores; None if a proposal has none."""
+
+
+class Predicted(list[float]):
+    """Scores of steps that come from predicted values."""
+
+    def __init__(self, scores: Sequence[float], means: Sequence[float], say: float | None = None) -> None:
+        super().__init__(scores)
+        self.means = means
+        """[S] values at the boundaries."""
+        self.say = say
+        """Rollouts that each counts for where it is trusted; None where that is to be learned."""
+
 
 Proposal = Callable[[Policy, Sequence[ValueCurve]], list[Scores]]
 """A policy and trajectories, as curves without counts, to the scores of each."""
@@ -181,6 +194,21 @@ def _called(function: Judge, problem: Problem, steps: list[str]) -> Any:
     return function(*given.values())
 
 
+VALUE = "value:"
+"""What a proposal by a model of values begins with; the rest is where the model is."""
+
+
+def value_path(spec: object) -> str | None:
+    """Where the value model of a proposal is; None for another proposal."""
+    return spec.removeprefix(VALUE) if isinstance(spec, str) and spec.startswith(VALUE) else None
+
+
+def unbound(policy: Policy, traces: Sequence[ValueCurve]) -> list[Scores]:
+    """A value model that no policy was given to yet: gpo.setup.engine does that."""
+    del policy, traces
+    raise InputError("proposal: a value model serves gpo locate and gpo pairs alone; give another proposal")
+
+
 NAMES = ("entropy", "surprisal", "forced-answer", "self", "none")
 
 
@@ -191,6 +219,12 @@ def by_name(spec: str, *, template: str = FORCED_ANSWER) -> Proposal:
         return known[spec]
     if spec == "forced-answer":
         return forced_answer(template)
+    if (path := value_path(spec)) is not None:
+        if not path.strip():
+            raise InputError("proposal: names no value model; give its folder, as in value:runs/value")
+        return unbound
     if ":" not in spec:
-        raise InputError(f"proposal: {spec!r} is unknown; one of {', '.join(NAMES)}, or module:function")
+        raise InputError(
+            f"proposal: {spec!r} is unknown; one of {', '.join(NAMES)}, value:PATH or module:function"
+        )
     return judge(user_function(spec, "proposal"))

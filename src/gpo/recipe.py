@@ -50,8 +50,13 @@ class Locating(Stepping, Success):
     )
     proposal: ProposalName | str | Callable[..., Any] = Field(
         "entropy",
-        description="Cheap score of every step that the adaptive search starts from; your own "
-        "module:function takes a question, an answer and the steps' texts",
+        description="Cheap score of every step that the adaptive search starts from; `value:PATH` is a model "
+        "of values, and your own module:function takes a question, an answer and the steps' texts",
+    )
+    trust_value: bool = Field(
+        False,
+        description="Let a value model's predictions count from the first search on; a search may then end "
+        "without a rollout",
     )
     forced_answer: str = Field(
         proposals.FORCED_ANSWER, description="Text that the proposal `forced-answer` appends to each step"
@@ -66,6 +71,10 @@ class Locating(Stepping, Success):
             raise ValueError(
                 f"rule: {self.rule!r} reads a critic, which only online training keeps; use another rule, or "
                 "a value model as the proposal"
+            )
+        if self.trust_value and isinstance(self.proposal, str) and not proposals.value_path(self.proposal):
+            raise ValueError(
+                f"trust_value: is of a value model, and the proposal is {self.proposal!r}; give value:PATH"
             )
         return self
 

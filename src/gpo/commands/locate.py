@@ -63,13 +63,14 @@ def run(
 
 def found(curves: Iterable[CurveLine], tokens: Json) -> Json:
     """How many trajectories have a critical step, where in the trace, and what one costs in value tokens."""
-    num = num_one_step = num_critical = num_credible = num_unscored = 0
+    num = num_one_step = num_critical = num_credible = num_unscored = num_unseen = 0
     fifths = [0] * FIFTHS
     for curve in curves:
         num += 1
         num_one_step += curve.num_steps == 1
         num_unscored += curve.proposal is None
         num_critical += curve.critical is not None
+        num_unseen += curve.trusted is not None and curve.tokens == 0
         if curve.critical and curve.critical.credibility >= CREDIBLE:
             num_credible += 1
             first, last = curve.bounds[0], curve.bounds[-1]
@@ -82,6 +83,7 @@ def found(curves: Iterable[CurveLine], tokens: Json) -> Json:
         "critical": num_critical,
         "credible": num_credible,
         "credible_starts_by_fifth": fifths,
+        "without_rollouts": num_unseen,
         "value_tokens_per_credible": tokens.get("values", 0) / num_credible if num_credible else None,
     }
 
@@ -131,6 +133,11 @@ def _found(summary: Json, recipe: Recipe) -> list[str]:
         lines.append(
             f"the model named no step of {summary['unscored']} trajectories (right, a single step, or no "
             "readable answer): their searches began without a proposal"
+        )
+    if summary["without_rollouts"]:
+        lines.append(
+            f"{summary['without_rollouts']} searches ended without a rollout: their steps are the value "
+            "model's word alone (--trust-value)"
         )
     num, num_cut = summary["value_rollouts"], summary["value_rollouts_cut"]
     if num_cut > MANY_CUT * num:

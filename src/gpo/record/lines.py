@@ -35,8 +35,7 @@ class RolloutLine(Line):
     purpose: str
     baseline: float | None = None
     row: Count | None = None
-    """With `seed`, what names it in a run without rounds."""
-    seed: Count | None = None
+    seed: Count | None = None  # these two name it in a run without rounds
     problem: str
     question: str = ""
     answer: str
@@ -127,6 +126,9 @@ class CurveLine(Line):
     fingerprint: str | None = None
     """Of the policy whose values they are."""
     proposal: Numbers | None = None
+    predicted: Numbers | None = None
+    trusted: float | None = None
+    """The values [S] that a value model predicted, and the rollouts each counted for if it was trusted."""
     policy_version: int | None = None
     problem: str
     question: str = ""
@@ -166,7 +168,7 @@ class CurveLine(Line):
         sizes = dict.fromkeys(("bounds", "successes", "trials", "values"), num + 1)
         sizes |= dict.fromkeys(("advantages", "intervals"), num)
         sizes |= {"value_intervals": num + 1} if self.value_intervals else {}
-        sizes |= {name: num for name in ("probabilities", "proposal") if getattr(self, name)}
+        sizes |= {name: num for name in ("probabilities", "proposal", "predicted") if getattr(self, name)}
         sizes |= {"ends": self.bounds[-1] - self.bounds[0]} if self.ends and self.bounds else {}
         if wrong := sized(self, sizes, f"{num} steps need {{size}}"):
             return wrong

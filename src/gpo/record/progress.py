@@ -16,8 +16,10 @@ from gpo.evaluation import mean_and_stderr, outcomes, success_rate
 from gpo.explore import Drawn, Event, Finished, Found, Lessons, Task
 from gpo.explore.events import Row
 from gpo.explore.lessons import LAST
+from gpo.located import trusted_say
 from gpo.paths import PathPosterior, PathPrior
 from gpo.pool import PURPOSES
+from gpo.proposals import Predicted
 from gpo.protocols import Policy, Tally, Verifier
 from gpo.record import Json, RunFolder, read_lines, read_records, stored_run
 from gpo.record.base import number
@@ -133,7 +135,8 @@ def posterior(line: SearchedLine, prior: PathPrior) -> PathPosterior:
     """How the search of this curve ended."""
     outcome = line.successes[-1] if line.trials[-1] else None
     scores = None if line.proposal is None else [*map(number, line.proposal)]
-    path = PathPosterior(line.num_steps, outcome, prior, scores)
+    means = None if line.predicted is None else [*map(number, line.predicted)]
+    path = PathPosterior(line.num_steps, outcome, prior, scores, means, trusted_say(line.trusted, prior))
     path.fit(line.successes[:-1], line.trials[:-1])
     return path
 
@@ -191,6 +194,8 @@ class Writer:
             return
         labels: Json = {"round": 0, "place": event.task.place, "index": event.index}
         labels |= {"fingerprint": self._fingerprint}
+        if isinstance(event.scores, Predicted):
+            labels |= {"predicted": event.scores.means, "trusted": event.scores.say}
         line = curve_line(event.located, self.policy, **labels, proposal=event.scores)
         self.folder.write("curves", line)
 

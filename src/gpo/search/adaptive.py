@@ -40,7 +40,7 @@ class Adaptive(Search):
         super().__init__(**settings)
         if self.budget_tokens == math.inf:
             self.budget_tokens = MAX_TRACES * self.bounds[-1]
-        self.path = PathPosterior(self.num_steps, self.outcome, self.prior, self.proposal)
+        self.path: PathPosterior = self._unfitted()
         remaining = np.array([self.expected_tokens(b) for b in range(self.num_steps)])
         self._costs_S = remaining / self.bounds[-1]
         self._is_fitted, self._is_settled = True, False
@@ -112,7 +112,8 @@ class Adaptive(Search):
         is_credible = float(weights[np.abs(effects) >= self.min_effect].sum()) >= SETTLED
         largest_M = np.abs(path_scores(self.path, drawn_SM, "absolute")[known]).max(0)
         is_flat = float(np.mean(largest_M >= self.min_effect)) <= 1 - SETTLED
-        self._is_settled = (is_sure and is_credible) or is_flat
+        is_unseen = self.means is not None and self.say is None and not self.tokens
+        self._is_settled = ((is_sure and is_credible) or is_flat) and not is_unseen
 
 
 def _knowledge_gradient(drawn_SM: Floats, scores_SM: Floats, means_S: Floats, num: int) -> Floats:

@@ -33,6 +33,10 @@ class Settings(TypedDict, total=False):
     """[S] lengths; all 1 if None."""
     proposal: Sequence[float] | None
     """[S] cheap scores of the steps; higher means likelier critical."""
+    means: Sequence[float] | None
+    """[S] predicted values at the boundaries, whose say the prior has learned."""
+    say: float | None
+    """Rollouts that these count for where they are trusted: then a search may end without a single one."""
     prior: PathPrior | None
     """What earlier searches have taught; shared between searches."""
     budget_tokens: int | None
@@ -57,6 +61,8 @@ class Search(ABC):
         seed: int = 0,
         proposal: Sequence[float] | None = None,
         prior: PathPrior | None = None,
+        means: Sequence[float] | None = None,
+        say: float | None = None,
     ) -> None:
         lengths = list(step_tokens) if step_tokens is not None else [1] * num_steps
         if num_steps < 1 or len(lengths) != num_steps or min(lengths) < 1:
@@ -68,7 +74,9 @@ class Search(ABC):
         if proposal is not None and (len(proposal) != num_steps or not np.isfinite(proposal).all()):
             raise ValueError(f"proposal must be {num_steps} finite scores, got {list(proposal)}")
         self.num_steps, self.outcome, self.rule = num_steps, outcome, rule
-        self.proposal, self.prior = proposal, prior
+        if means is not None and (len(means) != num_steps or not all(0 <= one <= 1 for one in means)):
+            raise ValueError(f"means must be {num_steps} values in [0, 1], got {list(means)}")
+        self.proposal, self.prior, self.means, self.say = proposal, prior, means, say
         """The pooled estimator starts from these; the paired one and bisection ignore them."""
         self.min_effect, self.seed = min_effect, seed
         self.bounds = tuple(accumulate(lengths, initial=0))
@@ -106,9 +114,12 @@ class Search(ABC):
         return float((self._path().marginals @ LEVELS)[boundary])
 
     def _path(self) -> PathPosterior:
-        path = PathPosterior(self.num_steps, self.outcome, self.prior, self.proposal)
+        path = self._unfitted()
         path.fit(self.successes, self.trials)
         return path
+
+    def _unfitted(self) -> PathPosterior:
+        return PathPosterior(self.num_steps, self.outcome, self.prior, self.proposal, self.means, self.say)
 
     @property
     def estimate(self) -> Estimate:

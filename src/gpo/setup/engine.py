@@ -111,13 +111,18 @@ def load_asking(settings: ModelSettings, checkpoint: Path | None = None) -> Desc
     elif engine == "transformers" and settings.device:
         check_device(settings.device)
     model, adapter = model_of(settings, checkpoint)
-    return DescribedPolicy.load(
+    asking = DescribedPolicy.load(
         model,
         adapter=adapter,
         trust_remote_code=settings.trust_remote_code,
         has_weights=engine != "server",
         **prompting(settings),
     )
+    if (path := proposals.value_path(getattr(settings, "proposal", None))) is not None:
+        from gpo.values.saved import check_fits
+
+        check_fits(path, asking.fingerprint, asking.config.get_text_config().hidden_size)
+    return asking
 
 
 def vllm_policy() -> type[VllmPolicy]:
@@ -159,7 +164,8 @@ def check_room(policy: Policy, problems: Sequence[Problem]) -> None:
 def suited(recipe: Recipe, policy: Policy) -> Recipe:
     """The recipe, with steps that begin only where the policy's engine can begin.
 
-    A DataWarning where its proposal needs entropies and the engine has none.
+    A value model that proposes is loaded. A DataWarning where the proposal needs entropies and the engine has
+    none.
     """
     is_searched = recipe.rule in VALUE_RULES and recipe.search == "adaptive"
     is_blind = recipe.proposal in ("entropy", proposals.entropy) and not policy.has_entropies
@@ -176,6 +182,8 @@ def suited(recipe: Recipe, policy: Policy) -> Recipe:
             DataWarning,
             stacklevel=2,
         )
+    if is_searched and (path := proposals.value_path(recipe.proposal)) is not None:
+        recipe = recipe.changed(proposal=value_proposal(path, policy, is_trusted=recipe.trust_value))
     return recipe.changed(splitter=policy.restartable(recipe.step_splitter()))
 
 
@@ -184,6 +192,16 @@ def _is_instructed(policy: Policy) -> bool:
     while isinstance(policy, ForwardingPolicy):
         policy = policy.policy
     return getattr(policy, "template", None) is not None
+
+
+def value_proposal(path: str, policy: Policy, *, is_trusted: bool) -> proposals.Proposal:
+    """The value model at `path` as a proposal, on the policy's weights where it has them here."""
+    from gpo.values.proposal import proposal
+    from gpo.values.saved import described, load
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # it came before the weights
+        return proposal(load(path, policy), described(path).fitted.say if is_trusted else None)
 
 
 def engine_counts(policy: Policy) -> dict[str, Any]:

@@ -182,6 +182,8 @@ def report(fitted: Fitted) -> list[str]:
         f"{fitted.problems:,} problems, of which {fitted.held_out:,} decided when to stop",
         f"held-out log loss {fitted.loss:.3f} nats a trial; one rate for all has {fitted.base_loss:.3f}",
     ]
+    if fitted.say:
+        lines.append(f"in a search its values are worth {fitted.say:g} rollouts at every step")
     if fitted.loss > fitted.base_loss - 0.005:
         lines.append(
             "note: it knows no more than one rate for all; learn from more problems, or try --head linear "

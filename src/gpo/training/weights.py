@@ -16,6 +16,7 @@ from gpo.learn.logprobs import check_temperature
 from gpo.learn.network import check_precision, check_sharded, layers_of
 from gpo.learn.optimisation import Optimisation
 from gpo.policies.settings import AdapterSettings
+from gpo.proposals import value_path
 from gpo.ranks import Ranks, SharedPolicy
 from gpo.seeds import derive_seed
 from gpo.setup import engine
@@ -90,6 +91,11 @@ def load_asking(settings: AnySettings, ranks: Ranks, checkpoint: Path | None) ->
 
     That is a file of the checkpoint which is not as it was written, too.
     """
+    if value_path(settings.proposal) is not None:
+        raise InputError(
+            f"proposal: {settings.proposal!r} reads the weights that are trained, which change; give another "
+            "proposal"
+        )
     if checkpoint:
         checksums.check(checkpoint, RESTORE)
     asking = engine.load_asking(settings, checkpoint / "model" if checkpoint else None)

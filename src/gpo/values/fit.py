@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gpo.paths import PathPosterior, PathPrior
 from gpo.seeds import derive_seed
 from gpo.types import InputError
 from gpo.values.backbone import EXTRA, Asked, Backbone
@@ -45,6 +46,8 @@ class Fitted:
     scale: float
     shift: float
     """What the logits were multiplied by and raised by, so that they are calibrated."""
+    say: float = 0.0
+    """Rollouts at every boundary that its values are worth, by the held-out curves; one of gpo.paths.SAYS."""
 
 
 def fit(
@@ -85,7 +88,20 @@ def fit(
         base,
         run.loss(test),
         *found,
+        worth(run, test, out),
     )
+
+
+def worth(run: Run, test: Sequence[Example], counted: Sequence[Counted]) -> float:
+    """What a search that learned from the held-out curves would let the model's values count for."""
+    prior = PathPrior()
+    for example, one in zip(test, counted, strict=True):
+        if one.is_curve and one.offsets[-1] == len(one.ids) and len(one.ids) > 0 and len(one.offsets) > 2:
+            means = torch.sigmoid(run.judged([example])[0])[:-1].tolist()
+            path = PathPosterior(len(means), one.wins[-1], prior, [0.0] * len(means), means, 0.0)
+            path.fit(one.wins[:-1], one.trials[:-1])
+            prior = prior.learn(path)
+    return prior.say
 
 
 def held_out(counted: Sequence[Counted], share: float, seed: int) -> set[str]:

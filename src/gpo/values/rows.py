@@ -34,6 +34,8 @@ class Counted:
     offsets: tuple[int, ...]
     wins: tuple[float, ...]
     trials: tuple[float, ...]
+    is_curve: bool = False
+    """Whether the states are the boundaries of a searched trajectory, and its end."""
 
     @property
     def start(self) -> State:
@@ -52,6 +54,7 @@ def of_curve(curve: ValueCurve) -> Counted:
         tuple(curve.bounds[i] for i in counted),
         tuple(float(curve.successes[i]) for i in counted),
         tuple(float(curve.trials[i]) for i in counted),
+        is_curve=True,
     )
 
 

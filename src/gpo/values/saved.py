@@ -47,6 +47,7 @@ class FittedLine(Line):
     loss: float
     scale: float
     shift: float
+    say: float
 
 
 class ValueFile(Line):

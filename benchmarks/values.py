@@ -1,0 +1,368 @@
+"""What a value model is worth: how well it knows values that are known, and what it saves a search.
+
+    python benchmarks/values.py --task chain_sum [--located 25 100 200] [--output DIR]
+    python benchmarks/values.py --curves benchmarks/data/real_curves.jsonl --model MODEL
+
+Trajectories of test problems are measured with 64 rollouts at every boundary. Value models are learned from
+so many located trajectories of training problems, which `gpo locate` found (DIR/TASK-located). Searches then
+follow the measured trajectories: with entropy, with the value model, with the values of other trajectories (a
+wrong model) and with random scores (a useless proposal), each with what it learned on the first 20. Recorded
+curves of a pretrained model are too few to part: four folds of problems are predicted by the other three.
+Every stage is kept in DIR, and a second start goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from search import follow
+from search_tables import table
+
+from gpo.paths import PathPrior
+from gpo.search import adaptive, uniform
+
+TRUTH = 64
+FITTED_ON = 20
+COSTS = (0.01, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 10, 15, 20)
+FOLDS = 4
+
+
+@dataclass(frozen=True)
+class World:
+    """A measured trajectory: values [S], outcome, lengths [S], entropies [S], predicted values [S]."""
+
+    values: np.ndarray
+    outcome: float
+    lengths: np.ndarray
+    entropy: list[float]
+    predicted: dict[str, list[float]]
+
+    @property
+    def effects(self) -> np.ndarray:
+        return np.diff(np.append(self.values, self.outcome))
+
+    def means(self, kind: str) -> list[float] | None:
+        return self.predicted.get(kind)
+
+    def scores(self, kind: str, seed: int) -> list[float] | None:
+        """What a search of this kind starts from."""
+        if kind == "none":
+            return None
+        if kind == "entropy":
+            return self.entropy
+        if kind == "random":
+            return np.random.default_rng([7, seed]).random(len(self.values)).tolist()
+        return np.abs(np.diff([*self.predicted[kind], self.outcome])).tolist()
+
+
+def kept(path: Path, make: Any) -> Any:
+    """What is in the file, made first if it is not there."""
+    if not path.exists():
+        path.write_text(json.dumps(make()))
+    return json.loads(path.read_text())
+
+
+def measure(task: str, num: int, split: str) -> list[dict[str, Any]]:
+    """One trajectory of each of `num` problems of a split, with its ids and its values."""
+    import torch
+
+    import gpo
+    from gpo.curve import mean_entropies
+    from gpo.located import bounds_of, unsampled
+    from gpo.pool import Pool
+    from gpo.seeds import derive_seed
+
+    torch.set_num_threads(1)
+    policy = gpo.TransformersPolicy.load(gpo.DEMO_MODEL, max_tokens=96, batch_tokens=2**15)
+    verifier = gpo.verifiers.load(gpo.tasks.verifier(task))
+    problems = gpo.tasks.problems(gpo.tasks.load(task, split, size=num, seed=0), policy.prompt_ids)
+    found = []
+    for problem in problems:
+        pool = Pool(policy, verifier, derive_seed(0, "values"))
+        pool.fill({gpo.State(problem): 1}, "explore")
+        [trace] = pool.at(gpo.State(problem))
+        bounds = bounds_of(trace, gpo.steps.newline(min_tokens=1), policy)
+        pool.fill({trace.state_at(bound): TRUTH + (bound == 0) for bound in bounds[:-1]}, "values")
+        rollouts = [pool.at(trace.state_at(bound))[bound == 0 :] for bound in bounds[:-1]]
+        found.append(
+            {
+                "question": problem.question,
+                "prompt_ids": problem.prompt_ids,
+                "ids": trace.completion_ids,
+                "bounds": bounds,
+                "successes": [sum(one.reward == 1 for one in some) for some in rollouts],
+                "trials": [len(some) for some in rollouts],
+                "outcome": trace.reward,
+                "entropy": mean_entropies(unsampled(trace, bounds)),
+            }
+        )
+        print(f"{task}: {len(found)} of {num} measured", end="\r", flush=True)
+    return found
+
+
+def learned(task: str, num: int, measured: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
+    """What a value model of `num` located trajectories predicts, and the tokens that these cost."""
+    import torch
+
+    import gpo
+    from gpo.values.rows import read_counted
+
+    torch.set_num_threads(1)
+    run = folder / f"{task}-located"
+    policy = gpo.TransformersPolicy.load(gpo.DEMO_MODEL, max_tokens=96)
+    counted = read_counted([run], 2**31)
+    questions = set(sorted({one.problem.question for one in counted})[:num])
+    tokens = sum(len(one.action_ids) for one in gpo.read_run(run).rollouts if one.question in questions)
+    found, values = fitted(policy, [one for one in counted if one.problem.question in questions], measured)
+    return {"fitted": found, "tokens": tokens, "values": values}
+
+
+def fitted(policy: Any, counted: list[Any], measured: list[dict[str, Any]]) -> tuple[Any, list[list[float]]]:
+    """What a fit came to, and what the model then predicts of the measured trajectories."""
+    from gpo.values.backbone import Backbone
+    from gpo.values.fit import fit
+    from gpo.values.head import Head
+    from gpo.values.model import Values
+    from gpo.values.settings import ValueOptimisation
+
+    backbone = Backbone(policy.model, policy.temperature)
+    head = Head(backbone.hidden_size)
+    found = fit(backbone, head, counted, ValueOptimisation())
+    return asdict(found), read(Values(backbone, head), measured)
+
+
+def read(values: Any, measured: list[dict[str, Any]]) -> list[list[float]]:
+    """[S] predicted values at the boundaries of each measured trajectory."""
+    import gpo
+
+    given = [
+        (gpo.State(gpo.Problem("", tuple(one["prompt_ids"]), "")), tuple(one["ids"])) for one in measured
+    ]
+    return [
+        [curve[bound] for bound in one["bounds"][:-1]]
+        for curve, one in zip(values.read(given), measured, strict=True)
+    ]
+
+
+def recorded_folds(path: Path, model: Path) -> list[dict[str, Any]]:
+    """The recorded trajectories, each with the values that a model of the other folds predicts."""
+    import gpo
+    from gpo.values.rows import of_curve
+
+    policy = gpo.TransformersPolicy.load(model, max_tokens=160, temperature=0.7)
+    found = []
+    for line in sorted(map(json.loads, path.read_text().splitlines()), key=lambda one: one["problem"]):
+        ids = [*policy.tokenizer.encode(line["completion"]), *policy.end_ids[:1] * line["finished"]]
+        if len(ids) == line["bounds"][-1]:
+            own = {"prompt_ids": policy.prompt_ids(line["question"]), "ids": ids}
+            found.append({**line, **own, "entropy": line["scores"]["entropy"]})
+    curves = [of_curve(curve(one)) for one in found]
+    for fold in range(FOLDS):
+        others = [one for i, one in enumerate(curves) if i % FOLDS != fold]
+        mine = found[fold::FOLDS]
+        about, values = fitted(policy, others, mine)
+        print(f"fold {fold}: {about}", flush=True)
+        for one, predicted in zip(mine, values, strict=True):
+            one["predicted"] = predicted
+    return found
+
+
+def curve(one: dict[str, Any]) -> Any:
+    import gpo
+
+    problem = gpo.Problem(str(one["question"]), tuple(one["prompt_ids"]), "", "", one["question"])
+    rollout = gpo.Rollout(gpo.State(problem), tuple(one["ids"]), (), (), "", True, one["outcome"], 0)
+    wins, trials = (*one["successes"], int(one["outcome"])), (*one["trials"], 1)
+    return gpo.ValueCurve(tuple(one["bounds"]), wins, trials, rollout)
+
+
+def worlds(measured: list[dict[str, Any]], predicted: dict[str, list[list[float]]]) -> list[World]:
+    return [
+        World(
+            np.array(one["successes"]) / np.array(one["trials"]),
+            float(one["outcome"]),
+            np.diff(one["bounds"]),
+            one["entropy"],
+            {name: some[i] for name, some in predicted.items()},
+        )
+        for i, one in enumerate(measured)
+    ]
+
+
+def settings(world: World, kind: str, seed: int, prior: PathPrior) -> dict[str, Any]:
+    """What a search of this kind starts with."""
+    found = {
+        "num_steps": len(world.values),
+        "outcome": world.outcome,
+        "step_tokens": world.lengths.tolist(),
+        "proposal": world.scores(kind, seed),
+        "prior": prior,
+        "seed": seed,
+    }
+    return found | ({"means": world.means(kind)} if world.means(kind) else {})
+
+
+def taught(some: list[World], kind: str, traces: int = 10) -> PathPrior:
+    """What searches of this kind learn from worlds that are not measured on."""
+    prior = PathPrior()
+    for seed, world in enumerate(some):
+        budget = traces * int(world.lengths.sum())
+        search = adaptive(**settings(world, kind, seed, prior), budget_tokens=budget)
+        follow(search, world, np.random.default_rng([4, seed]), ())
+        prior = prior.learn(search.path)
+    return prior
+
+
+def one_world(seed: int, world: World, priors: dict[str, PathPrior]) -> dict[str, Any]:
+    """The quality of what each search names at each of COSTS, and uniform's at its cost."""
+    effects = np.abs(world.effects)
+    quality = effects / max(effects.max(), 1e-12)
+    found: dict[str, Any] = {}
+    for kind, prior in priors.items():
+        budget = int(COSTS[-1] * world.lengths.sum())
+        search = adaptive(**settings(world, kind, seed, prior), budget_tokens=budget)
+        named, *_ = follow(search, world, np.random.default_rng([2, seed]), COSTS)
+        found[kind] = quality[named].tolist()
+    for n in (4, 8):
+        search = uniform(n, num_steps=len(effects), outcome=world.outcome, step_tokens=world.lengths.tolist())
+        _, search, cost = follow(search, world, np.random.default_rng([2, seed]), (), width=len(effects))
+        best = search.best()
+        found[f"uniform {n}"] = [float(quality[-1 if best is None else best.index]), cost]
+    return found
+
+
+def searched(some: list[World], kinds: list[str], folds: list[tuple[list[int], list[int]]]) -> list[dict]:
+    """Every world that is measured on, by the searches that the others of its fold taught."""
+    found = []
+    for to_fit, to_measure in folds:
+        priors = {kind: taught([some[i] for i in to_fit], kind) for kind in kinds}
+        says = {kind: prior.say for kind, prior in priors.items() if prior.say}
+        print(
+            f"say: {says}; lifts: { {k: np.round(p.lifts, 2).tolist() for k, p in priors.items()} }",
+            flush=True,
+        )
+        found += [{"index": i, "says": says} | one_world(i, some[i], priors) for i in to_measure]
+    return found
+
+
+def at_quality(results: list[dict], kind: str, target: float, rows: np.ndarray) -> float:
+    """Traces of tokens at which this search's mean quality first reaches the target; inf if it does not."""
+    reached = np.maximum.accumulate(np.array([r[kind] for r in results])[rows].mean(0)) >= target
+    return COSTS[int(reached.argmax())] if reached.any() else np.inf
+
+
+def report(name: str, results: list[dict], kinds: list[str]) -> str:
+    """Quality by cost, and the traces to the quality of uniform 8 with those of entropy over them."""
+    everything, rng = np.arange(len(results)), np.random.default_rng(0)
+    uniform_q = np.array([r["uniform 8"][0] for r in results])
+    cost = float(np.mean([r["uniform 8"][1] for r in results]))
+    draws = [rng.choice(everything, len(everything)) for _ in range(1000)]
+    rows = []
+    for kind in kinds:
+        here = at_quality(results, kind, uniform_q.mean(), everything)
+        ratios = [
+            at_quality(results, "entropy", uniform_q[d].mean(), d)
+            / at_quality(results, kind, uniform_q[d].mean(), d)
+            for d in draws
+        ]
+        usable = [one for one in ratios if np.isfinite(one)]
+        low, high = np.quantile(usable, [0.025, 0.975]) if usable else (np.nan, np.nan)
+        means = np.mean([r[kind] for r in results], axis=0)
+        ratio = at_quality(results, "entropy", uniform_q.mean(), everything) / here
+        fewer = f"{ratio:.1f} ({low:.1f} to {high:.1f})"
+        rows.append([kind, *(f"{x:.2f}" for x in means), f"{here:g}", fewer])
+    head = ["search", *(f"{x:g}" for x in COSTS), "traces to uniform 8", "fewer than entropy"]
+    told = f"uniform 8: quality {uniform_q.mean():.2f} at {cost:.1f} traces; {len(results)} trajectories"
+    return f"## {name}\n\n{told}\n\n{table(head, rows)}"
+
+
+def knows(some: list[World], name: str, trials: list[list[int]]) -> str:
+    """Log loss and Brier score of the predictions against one rate for all, and the quality of their step."""
+    v = np.concatenate([w.predicted[name] for w in some]).clip(1e-4, 1 - 1e-4)
+    truth, n = np.concatenate([w.values for w in some]), np.concatenate(trials)
+    rate = float((truth * n).sum() / n.sum())
+    loss = [
+        float(-(n * (truth * np.log(p) + (1 - truth) * np.log(1 - p))).sum() / n.sum()) for p in (v, rate)
+    ]
+    brier = [float((n * (truth * (1 - p) ** 2 + (1 - truth) * p**2)).sum() / n.sum()) for p in (v, rate)]
+    named = {}
+    for kind in (name, "entropy"):
+        picks = [int(np.argmax(w.scores(kind, 0))) for w in some]
+        some_q = [
+            abs(w.effects[k]) / max(np.abs(w.effects).max(), 1e-12) for w, k in zip(some, picks, strict=True)
+        ]
+        named[kind] = f"{np.mean(some_q):.2f} ± {np.std(some_q, ddof=1) / np.sqrt(len(some_q)):.2f}"
+    return (
+        f"{name}: log loss {loss[0]:.3f} (one rate {loss[1]:.3f}), Brier {brier[0]:.3f} ({brier[1]:.3f}), "
+        f"error of V {np.abs(v - truth).mean():.3f} ({np.abs(rate - truth).mean():.3f}); its step "
+        f"{named[name]}, entropy's {named['entropy']}"
+    )
+
+
+def of_task(args: argparse.Namespace) -> str:
+    """The tables of a task of the tiny model."""
+    folder = args.output
+    measured = kept(folder / f"{args.task}-truth.json", lambda: measure(args.task, args.worlds, args.split))
+    models = {
+        f"value {num}": kept(
+            folder / f"{args.task}-value-{num}.json",
+            lambda num=num: learned(args.task, num, measured, folder),
+        )
+        for num in args.located
+    }
+    predicted = {name: one["values"] for name, one in models.items()}
+    shifted = [*next(reversed(predicted.values()))]
+    lengths = [len(one) for one in shifted]
+    wrong = {"wrong": [resized(shifted[i - 1], lengths[i]) for i in range(len(shifted))]}
+    some = worlds(measured, predicted | wrong)
+    kinds = ["none", "entropy", *predicted, "wrong", "random"]
+    fold = ([*range(FITTED_ON)], [*range(FITTED_ON, len(some))])
+    results = kept(folder / f"{args.task}-searches.json", lambda: searched(some, kinds, [fold]))
+    trials = [one["trials"] for one in measured]
+    lines = [knows(some, name, trials) for name in predicted]
+    spent = [f"{name}: {one['tokens']:,} tokens; {one['fitted']}" for name, one in models.items()]
+    return "\n\n".join([report(args.task, results, kinds), *lines, *spent])
+
+
+def resized(values: list[float], num: int) -> list[float]:
+    """The same curve with another number of boundaries."""
+    return np.interp(np.linspace(0, 1, num), np.linspace(0, 1, len(values)), values).tolist()
+
+
+def of_recorded(args: argparse.Namespace) -> str:
+    """The tables of the pretrained model's recorded curves."""
+    measured = kept(args.output / "recorded.json", lambda: recorded_folds(args.curves, args.model))
+    some = worlds(measured, {"value": [one["predicted"] for one in measured]})
+    kinds = ["none", "entropy", "value", "random"]
+    halves = [[*range(0, len(some), 2)], [*range(1, len(some), 2)]]
+    folds = [(halves[0], halves[1]), (halves[1], halves[0])]
+    results = kept(args.output / "recorded-searches.json", lambda: searched(some, kinds, folds))
+    trials = [one["trials"] for one in measured]
+    return "\n\n".join([report("recorded curves", results, kinds), knows(some, "value", trials)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--task", help="of the tiny model; OUTPUT/TASK-located is the run to learn from")
+    parser.add_argument("--curves", type=Path, help="recorded curves of a pretrained model")
+    parser.add_argument("--model", type=Path, help="the model that they are of")
+    parser.add_argument("--worlds", type=int, default=60)
+    parser.add_argument(
+        "--split", default="test", help="of the measured problems; the located are of another"
+    )
+    parser.add_argument("--located", type=int, nargs="+", default=[25, 100, 200])
+    parser.add_argument("--output", type=Path, default=Path("runs/values-benchmark"))
+    args = parser.parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
+    print(of_task(args) if args.task else of_recorded(args))
+
+
+if __name__ == "__main__":
+    main()
