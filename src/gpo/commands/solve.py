@@ -110,14 +110,19 @@ def line_of(event: Solved, settings: SolveSettings, missed: Json) -> SolvedLine:
         "votes": found.votes,
         "share": found.share,
         "finished": found.attempt is not None,
-        "attempts": [_attempt(one) for one in event.attempts],
+        "attempts": [_attempt(one, is_known=is_known) for one in event.attempts],
     }
     return SolvedLine.made(values | missed)
 
 
-def _attempt(one: Attempt) -> AttemptLine:
+def _attempt(one: Attempt, *, is_known: bool) -> AttemptLine:
     return AttemptLine(
-        tokens=one.tokens, start=one.start, finished=one.path.finished, answer=one.answer, score=one.score
+        tokens=one.tokens,
+        start=one.start,
+        finished=one.path.finished,
+        answer=one.answer,
+        score=one.score,
+        reward=one.path.reward if is_known else None,
     )
 
 

@@ -68,6 +68,8 @@ class AttemptLine(Line):
     finished: bool
     answer: str | None
     score: Rate
+    reward: Rate | None = None
+    """The verifier's; None where it does not know what is right."""
 
 
 class SolvedLine(ProblemLine):

@@ -71,12 +71,14 @@ class Solver(Scheduler[Solved]):
         if self.values is None:
             look = proposals.entropy if self.policy.has_entropies else proposals.surprisal
             return look(self.policy, traces)
-        rollouts = [trace.rollout for trace in traces if trace.rollout is not None]
-        read = self.values.read([(one.state, one.action_ids) for one in rollouts])
-        return [
-            [round(values[bound], RECORDED_DIGITS) for bound in trace.bounds]
-            for trace, values in zip(traces, read, strict=True)
-        ]
+        return [self._values(trace) for trace in traces]
+
+    def _values(self, trace: ValueCurve) -> list[float] | None:
+        """Read alone: what shares a batch changes the last digits, and a resumed run must see the same."""
+        if self.values is None or trace.rollout is None:
+            return None
+        [read] = self.values.read([(trace.rollout.state, trace.rollout.action_ids)])
+        return [round(read[bound], RECORDED_DIGITS) for bound in trace.bounds]
 
     def _verify(self, drawn: Sequence[Drew]) -> None:
         super()._verify(drawn)
