@@ -14,9 +14,9 @@ nearly gone. So all arms are compared at 1, 2, 4 and 8 mean completions; one tha
 answer. A beam has nothing to say before it has ended once.
 
 Rates have 95 % intervals over problems. Differences are paired by problem, with the exact sign-flip test,
-from majority and from best of n with the same judge. Without a verifier no arm sees a gold answer; with
-one, all arms of that table stop at the first answer it accepts, and the rate is how often a right one was
-found.
+from majority and from best of n with the same judge. What counts is the bandit with values, the default, at
+4 completions; the rest is shown beside it. Without a verifier no arm sees a gold answer; with one, all arms
+of that table stop at the first answer it accepts, and the rate is how often a right one was found.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ ARMS: dict[str, dict[str, tuple[str, ...]]] = {
         "bandit, value": ("--strategy", "bandit", "--value", "VALUE"),
         "beam, value": (
             *("--strategy", "beam", "--value", "VALUE"),
-            *("--beam", "1", "--branches", "3", "--beam-step-tokens", "12"),
+            *("--beam", "1", "--branches", "3", "--beam-step-tokens", "16"),
         ),
     },
     "verifier": {

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from test_cli import error_of, gpo
+from test_values import FOUND
 from toy import AllRight, TablePolicy, problems
 
 from gpo import DEMO_MODEL, TransformersPolicy, solve, steps
@@ -23,6 +25,10 @@ from gpo.solving.answers import Attempt, Knowing
 from gpo.solving.strategies import Arm, _played
 from gpo.solving.workings import Workings
 from gpo.types import CompletionText, InputError, Problem, Rollout, Sample, State
+from gpo.values.backbone import Backbone
+from gpo.values.head import Head
+from gpo.values.model import Values
+from gpo.values.saved import save
 
 END = "$"
 
@@ -182,11 +188,12 @@ def test_an_uncertain_first_step_is_no_step_to_go_back_before() -> None:
 
 
 def test_beam_keeps_the_partial_answers_of_the_highest_value() -> None:
-    # Two characters at a time, cut before the last one, which may be half a step.
+    # Two characters at a time, cut before the last one, which may be half a step. The third time four tokens
+    # are left: too few for two more and an answer, so what is kept is sampled to its end; and then afresh.
     script = {"": ["ab", "cd"], "c": ["R$", "ex"], "ce": ["R$", "R$"]}
     values = {"": 0.5, "a": 0.2, "c": 0.8, "cR$": 0.9, "ce": 0.1, "ceR$": 0.7}
     found = solved(script, values, strategy="beam", beam=1, branches=2, beam_step_tokens=2, problem_tokens=12)
-    assert tried(found)[:3] == [(1, "cR$", 0.9), (2, "ceR$", 0.7), (2, "ceR$", 0.7)]
+    assert tried(found) == [(1, "cR$", 0.9), (2, "ceR$", 0.7), (0, "ab", 0.0)]
     assert found.solution.answer == "R"
     assert sum(found.tokens.values()) == 12
 
@@ -356,6 +363,41 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def value_model(tmp_path_factory) -> str:
+    """A value model of the demo that says something, but nothing true."""
+    path = tmp_path_factory.mktemp("value") / "value"
+    policy = TransformersPolicy.load(DEMO_MODEL, max_tokens=80)
+    head = Head(96)
+    torch.nn.init.normal_(head.direct.weight, generator=torch.Generator().manual_seed(0))
+    save(
+        path,
+        Values(Backbone(policy.model, 1.0), head),
+        FOUND,
+        fingerprint=policy.fingerprint,
+        backbone=DEMO_MODEL,
+    )
+    return str(path)
+
+
+@pytest.mark.parametrize("strategy", ["best-of-n", "beam", "bandit"])
+def test_a_value_model_scores_every_attempt_and_the_answer_has_most_of_their_sum(
+    capsys, value_model, strategy
+) -> None:
+    beam = ("--branches", "2", "--beam-step-tokens", "16") if strategy == "beam" else ()
+    args = ("--limit", "2", "--strategy", strategy, "--value", value_model, *beam, "--output", "out")
+    summary = gpo(capsys, *RUN, *args)
+    assert summary["judge"] == "value"
+    for line in read_records(Path("out/problems.jsonl")):
+        scores = Counter()
+        for one in line["attempts"]:
+            assert 0 < one["score"] < 1 or not one["finished"]
+            scores[one["answer"]] += one["score"]
+        del scores[None]
+        assert line["answer"] == max(scores, key=lambda answer: scores[answer])
+        assert line["share"] == pytest.approx(scores[line["answer"]] / scores.total())
+
+
 def test_a_run_writes_an_answer_for_every_problem_and_says_what_it_cost(capsys) -> None:
     summary = gpo(capsys, *RUN, "--limit", "4", "--output", "out")
     answers = list(read_records(Path("out/answers.jsonl")))
@@ -410,20 +452,10 @@ def test_a_function_of_ones_own_judges_rows_without_an_answer(capsys) -> None:
     assert answer["right"] is answer["text"].strip().endswith("9")
 
 
-def test_a_run_that_was_killed_goes_on_to_the_same_answers(capsys) -> None:
-    gpo(capsys, *RUN, "--limit", "6", "--strategy", "restart", "--output", "straight")
-    command = [
-        sys.executable,
-        "-m",
-        "gpo",
-        *RUN,
-        "--limit",
-        "6",
-        "--strategy",
-        "restart",
-        "--output",
-        "killed",
-    ]
+def test_a_run_that_was_killed_goes_on_to_the_same_answers(capsys, value_model) -> None:
+    args = (*RUN[:-1], "160", "--limit", "4", "--value", value_model, "--output")
+    gpo(capsys, *args, "straight")
+    command = [sys.executable, "-m", "gpo", *args, "killed"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=os.getcwd())
     lines = Path("killed/rollouts.jsonl")
     while process.poll() is None and (not lines.exists() or lines.read_text().count("\n") < 12):

@@ -104,18 +104,23 @@ class Partial:
 
 
 def beam(workings: Workings) -> Work[None]:
-    """Grows partial answers step by step and keeps the best, until all have ended; then once more."""
+    """Grows partial answers step by step and keeps the best, until all have ended; then once more.
+
+    Once what is left might not suffice for that and an answer after it, the best are sampled to their ends.
+    """
     settings = workings.settings
     while not workings.is_over:
-        before = workings.spent
         kept = [Partial(None, 0)] * settings.beam
-        while kept:
+        while kept and not workings.is_over:
+            num = len(kept) * settings.branches * settings.beam_step_tokens
+            if workings.left < num + workings.policy.max_tokens - kept[0].start:
+                for partial in kept:
+                    yield from workings.attempted(partial.path, partial.start)
+                break
             grown: list[Partial] = []
             for partial in kept:
                 grown += yield from _grown(workings, partial)
             kept = sorted(grown, key=lambda one: -one.value)[: settings.beam]
-        if workings.spent == before:
-            return
 
 
 def _grown(workings: Workings, partial: Partial) -> Work[list[Partial]]:
