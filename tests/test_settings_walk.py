@@ -16,7 +16,7 @@ from gpo.setup.resume import new_settings
 from gpo.solve_settings import SolveSettings
 from gpo.tasks.settings import CheckSettings, OverlapSettings
 from gpo.types import DataWarning, InputError
-from gpo.value_settings import ValueSettings
+from gpo.value_settings import ValueEvalSettings, ValueSettings
 
 COMMANDS: dict[str, tuple[type[Settings], dict[str, Any]]] = {
     "demo": (config.DemoSettings, {}),
@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[type[Settings], dict[str, Any]]] = {
     "train": (config.TrainSettings, {"task": "chain_sum"}),
     "train --method": (config.PreferenceSettings, {"task": "chain_sum", "method": "dpo"}),
     "train --method value": (ValueSettings, {"run": ["r"], "method": "value"}),
+    "eval --value": (ValueEvalSettings, {"run": ["r"], "value": "v"}),
     "pairs": (config.PairsSettings, {"task": "chain_sum"}),
     "export": (config.ExportSettings, {"run": "r", "to": "trl"}),
     "check": (CheckSettings, {"task": "gsm8k"}),

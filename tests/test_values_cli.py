@@ -284,3 +284,35 @@ def test_a_value_model_that_cannot_propose_is_one_line_before_weights_load(
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.value.code == 2
     assert re.search(message, told), told
+
+
+def test_a_value_model_is_judged_by_problems_that_it_did_not_learn_from(
+    runs, value, tmp_path, capsys
+) -> None:
+    rows = [
+        {"problem": f"{i} + 1 =", "steps": [f"{i} + 1 = {i}", f"Answer: {i}"], "label": i % 2 - 1}
+        for i in range(4)
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    capsys.readouterr()
+    main(["eval", "--value", str(value), "--run", str(runs / "tests"), "--data", str(tmp_path / "rows.jsonl"), "--json"])  # fmt: skip
+    told = capsys.readouterr()
+    found = json.loads(told.out.splitlines()[-1])
+    assert found["counts"]["problems"] == 4
+    assert 0 <= found["counts"]["auc"]["value"] <= 1
+    assert set(found["steps"]) == {"value", "entropy"}
+    assert found["first_errors"]["rows"] == 4
+    for given, message in (
+        (("--run", str(runs / "located0")), "all of its problems were learned from"),
+        (("--run", str(runs / "sampled")), "is a run of `gpo sample`, which counts no values"),
+        ((), "give what the value model is judged by"),
+        (("--run", str(runs / "tests"), "--num", "2"), "--num: is for a model's success rate"),
+        (
+            ("--run", str(runs / "tests"), "--temperature", "0.5"),
+            "--temperature: is 0.5 here and 1.0 in the run",
+        ),
+    ):
+        with pytest.raises(SystemExit) as error:
+            main(["eval", "--value", str(value), *given])
+        assert error.value.code == 2
+        assert message in capsys.readouterr().err

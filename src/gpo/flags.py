@@ -129,7 +129,7 @@ def _notes(key: str, classes: tuple[type[Settings], ...]) -> str:
     if len(classes) == 1 or key in KIND:
         return ""
     if len(having) == 1:
-        return f"  [{having[0].mode}]"
+        return f"  [{having[0].mode}]" if having[0].mode else ""
     first, second = (default_of(cls.model_fields[key]) for cls in having[:2])
     return f"  [{having[1].mode}: {second}]" if first != second else ""
 

@@ -7,10 +7,35 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from gpo.command_settings import OutputSettings
-from gpo.policies.settings import AdapterSettings
+from gpo.policies.settings import AdapterSettings, ModelSettings
 from gpo.settings import First
 from gpo.tasks.settings import NO_TEST
 from gpo.values.settings import ValueOptimisation
+
+
+class ValueEvalSettings(ModelSettings):
+    """Settings of `gpo eval --value`."""
+
+    section = "Evaluation"
+    mode = "with --value"
+
+    value: First[str] = Field(description="Value model to judge, in place of the model's success rate")
+    run: First[list[str]] = Field(
+        [],
+        description="Finished `gpo locate` or `gpo pairs` of other problems to judge it by; may be repeated",
+    )
+    data: str | None = Field(
+        None,
+        description="File of ProcessBench's form, rows of problem, steps and label, to find first errors in",
+    )
+
+    @model_validator(mode="after")
+    def _judged(self) -> Self:
+        if not self.run and self.data is None:
+            raise ValueError(
+                "--run or --data: give what the value model is judged by, such as --run runs/located"
+            )
+        return self
 
 
 class ValueSettings(AdapterSettings, OutputSettings, ValueOptimisation):

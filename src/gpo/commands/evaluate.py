@@ -21,10 +21,15 @@ from gpo.setup.lm_eval import check_export, export
 from gpo.setup.start import output_folder
 from gpo.setup.ways_on import ways_on
 from gpo.types import DataWarning, InputError, Problem, RunError
+from gpo.value_settings import ValueEvalSettings
 
 
-def run(settings: EvalSettings, ui: Ui, *, resume: Path | None = None, is_dry: bool = False) -> Json:
+def run(
+    settings: EvalSettings | ValueEvalSettings, ui: Ui, *, resume: Path | None = None, is_dry: bool = False
+) -> Json:
     """Evaluates, compares if asked to, writes summary.json and prints the tables."""
+    if isinstance(settings, ValueEvalSettings):
+        return of_value(settings, ui, is_dry=is_dry)
     ks = checked_ks(settings)
     check_export(settings)
     path = resume or output_folder(settings.output, "eval", settings.seed)
@@ -49,6 +54,19 @@ def run(settings: EvalSettings, ui: Ui, *, resume: Path | None = None, is_dry: b
     ui.print(*parts, sweep.busy(summary), f"written to {path}")
     ui.commands(ways_on("eval", path, settings, summary))
     return summary
+
+
+def of_value(settings: ValueEvalSettings, ui: Ui, *, is_dry: bool) -> Json:
+    """Judges a value model by runs of other problems and by labelled solutions; returns the figures."""
+    from gpo.setup import value_model
+
+    judge = value_model.Judge(settings)
+    if is_dry:
+        ui.log(judge.told())
+        return {"dry_run": True, "completions": len(judge.counted)}
+    found = judge.figures()
+    ui.print(*value_model.report(found))
+    return found
 
 
 def against(

@@ -14,13 +14,13 @@ from gpo.settings import Settings, with_new_names
 from gpo.solve_settings import SolveSettings
 from gpo.tasks.settings import CheckSettings, OverlapSettings
 from gpo.types import DataWarning
-from gpo.value_settings import ValueSettings
+from gpo.value_settings import ValueEvalSettings, ValueSettings
 
 CLASSES: Mapping[str, tuple[type[Settings], ...]] = {
     "sample": (config.SampleSettings,),
     "locate": (config.LocateSettings,),
     "train": (config.TrainSettings, config.PreferenceSettings, ValueSettings),
-    "eval": (config.EvalSettings,),
+    "eval": (config.EvalSettings, ValueEvalSettings),
     "solve": (SolveSettings,),
     "pairs": (config.PairsSettings,),
     "export": (config.ExportSettings,),

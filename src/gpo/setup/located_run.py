@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gpo.command_settings import SAMPLED_HOW, LocateSettings, PairsSettings
 from gpo.policies.settings import ModelSettings
 from gpo.record import stored_settings
 from gpo.settings import Settings, check_stored
 from gpo.types import InputError
-from gpo.value_settings import ValueSettings
 
+M = TypeVar("M", bound=ModelSettings)
 PLACES = ("model", "adapter", "trust_remote_code", "device", "dtype", "threads", "batch_tokens", *SAMPLED_HOW)
 """Settings of a located run that may differ when pairs are built from it: where the model is and runs."""
 
@@ -25,7 +25,7 @@ def with_settings_of(run: Path, settings: PairsSettings) -> PairsSettings:
     return settings.model_copy(update=_fixed(run, settings, fixed))
 
 
-def sampled_as(run: Path, settings: ValueSettings) -> ValueSettings:
+def sampled_as(run: Path, settings: M) -> M:
     """The settings with a run's model and sampling; InputError for a flag that contradicts it."""
     stored = stored_settings(run)
     fixed = {key: stored[key] for key in ModelSettings.model_fields}

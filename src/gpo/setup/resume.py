@@ -16,7 +16,7 @@ from gpo.settings import S, Settings, check_stored, checked, origins, read_yaml,
 from gpo.setup.alike import settings_like, without_others
 from gpo.setup.unused import check_known, check_used
 from gpo.types import InputError
-from gpo.value_settings import ValueSettings
+from gpo.value_settings import ValueEvalSettings, ValueSettings
 
 
 def settings_of(
@@ -42,6 +42,8 @@ def settings_class(name: str, cls: type[Settings], values: Mapping[str, Any]) ->
     """The class of a command's settings: that of the method of training where one is named."""
     if name == "train" and values.get("method"):
         return ValueSettings if values["method"] == "value" else PreferenceSettings
+    if name == "eval" and values.get("value"):
+        return ValueEvalSettings
     return cls
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from gpo import tasks
 from gpo.command_settings import (
+    EvalSettings,
     PairsSettings,
     PreferenceSettings,
     TrainSettings,
@@ -16,7 +17,7 @@ from gpo.recipe import RECIPES, Locating
 from gpo.settings import Reading, Settings, Success
 from gpo.tasks.settings import LearningDataSettings
 from gpo.types import DataWarning, InputError
-from gpo.value_settings import ValueSettings
+from gpo.value_settings import ValueEvalSettings, ValueSettings
 
 Used = Callable[[Any], bool]
 """Whether, of these settings, the one in question is looked at."""
@@ -148,6 +149,10 @@ def check_used(settings: Settings, origin: Mapping[str, str]) -> None:
 def check_known(cls: type[Settings], origin: Mapping[str, str]) -> None:
     """InputError for a setting of the other kind of `gpo train`, whose flags are those of both."""
     others: dict[type[Settings], tuple[tuple[type[Settings], str], ...]] = {
+        EvalSettings: ((ValueEvalSettings, "is for judging a value model; give --value, or leave it out"),),
+        ValueEvalSettings: (
+            (EvalSettings, "is for a model's success rate, and --value judges a value model; leave it out"),
+        ),
         TrainSettings: (
             (PreferenceSettings, "is for offline training; give --method, or leave it out"),
             (ValueSettings, "is for a model of values; give --method value, or leave it out"),

@@ -96,9 +96,14 @@ def read_counted(runs: Sequence[Path], num_ids: int, *, states: int = STATES, se
 def _of_located(run: Path, num_ids: int, states: int, seed: int) -> Iterable[Counted]:
     success_at = float(stored_settings(run, "locate")["success_at"])
     for line in read_lines(run / "curves.jsonl", CurveLine, num_ids):
-        yield of_curve(ValueCurve(line.bounds, line.successes, line.trials, line.rollout))
+        yield of_curve(curve_of(line))
     for one in read_lines(run / "rollouts.jsonl", RolloutLine, num_ids) if states else ():
         yield of_rollout(one.rollout(), success_at=success_at, states=states, seed=seed)
+
+
+def curve_of(line: CurveLine) -> ValueCurve:
+    """What was counted of a located trajectory."""
+    return ValueCurve(line.bounds, line.successes, line.trials, line.rollout)
 
 
 def _of_steps(run: Path, num_ids: int) -> Iterable[Counted]:
