@@ -137,7 +137,7 @@ def settings_page() -> str:
 
 def settings_classes() -> list[type[Settings]]:
     """All classes of settings, each after those that it is made of."""
-    import_module("gpo.command_settings")
+    import_module("gpo.setup.alike")
     found: dict[type[Settings], None] = {}
 
     def visit(cls: type[Settings]) -> None:

@@ -2,12 +2,14 @@
 
 import json
 import math
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
 import torch
 from test_policy_gradient import llama
 from torch import Tensor
+from transformers import AutoModelForTokenClassification
 
 import gpo
 from gpo import DEMO_MODEL
@@ -190,6 +192,40 @@ def test_a_saved_value_model_reads_what_it_read_by_the_policys_weights_or_its_ow
     assert len(curve) == 4
     assert own.read(given) == wrapped.read(given) == [curve]
     assert {path.suffix for path in saved.iterdir()} == {".json", ".safetensors", ""}
+
+
+@pytest.mark.parametrize("has_adapter", [False, True])
+def test_a_linear_head_is_exported_as_token_classification(policy, tmp_path, has_adapter) -> None:
+    model = deepcopy(policy.model)
+    if has_adapter:
+        model = new_adapter(model, 2, None, [], 0)
+        for name, one in model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(one, std=0.1, generator=torch.Generator().manual_seed(1))
+    head = Head(96, "linear")
+    torch.nn.init.normal_(head.direct.weight, generator=torch.Generator().manual_seed(0))
+    head.mean.fill_(0.3)
+    head.std.fill_(2.0)
+    head.calibrate(0.5, 0.25)
+    made = Values(Backbone(model, 1.0), head)
+    about = {"fingerprint": policy.fingerprint, "backbone": DEMO_MODEL}
+    save(tmp_path / "value", made, FOUND, **about, adapter=model if has_adapter else None)
+    gpo.values.export(tmp_path / "value", tmp_path / "prm")
+    prompt = policy.prompt_ids("1 + 1 =")
+    found = AutoModelForTokenClassification.from_pretrained(tmp_path / "prm")
+    with torch.no_grad():
+        logits = found(input_ids=torch.tensor([[*prompt, 27, 305, 25]])).logits
+    chances = logits.softmax(-1)[0, len(prompt) - 1 :, 1]
+    [curve] = made.read([(State(Problem("a", prompt, "2")), (27, 305, 25))])
+    assert chances.tolist() == pytest.approx(curve, abs=1e-5)
+    assert found.config.id2label == {0: "wrong", 1: "right"}
+    with pytest.raises(InputError, match="already exists"):
+        gpo.values.export(tmp_path / "value", tmp_path / "prm")
+
+
+def test_a_head_that_others_do_not_know_is_not_exported(saved, tmp_path) -> None:
+    with pytest.raises(InputError, match="head 'evidence' is not one that other programs know"):
+        gpo.values.export(saved, tmp_path / "prm")
 
 
 def edited(saved: Path, path: Path, **changes) -> Path:

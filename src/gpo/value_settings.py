@@ -20,7 +20,7 @@ class ValueEvalSettings(ModelSettings):
     mode = "with --value"
 
     value: First[str] = Field(description="Value model to judge, in place of the model's success rate")
-    run: First[list[str]] = Field(
+    run: list[str] = Field(
         [],
         description="Finished `gpo locate` or `gpo pairs` of other problems to judge it by; may be repeated",
     )

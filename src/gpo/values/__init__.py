@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from gpo.values.kept import KeptCritic
     from gpo.values.model import Values
 
-__all__ = ["critic", "load"]
+__all__ = ["critic", "export", "load"]
 
 
 def critic(policy: Any, *, seed: int = 0, success_at: float = 1.0) -> KeptCritic:
@@ -17,6 +17,18 @@ def critic(policy: Any, *, seed: int = 0, success_at: float = 1.0) -> KeptCritic
     from gpo.values.kept import KeptCritic
 
     return KeptCritic(policy, seed=seed, success_at=success_at)
+
+
+def export(path: str | Path, folder: str | Path) -> None:
+    """Writes a value model with a linear head as a model for token classification, with its tokenizer.
+
+    transformers and what reads process reward models load it (AutoModelForTokenClassification): at the last
+    token of a step, the probability of the label 1, `right`, is the calibrated value after it. An adapter is
+    merged. InputError for a head of the other kind, and for a folder that holds something.
+    """
+    from gpo.values.classifier import export as write
+
+    write(path, folder)
 
 
 def load(path: str | Path, policy: Any = None, *, device: str | None = None) -> Values:

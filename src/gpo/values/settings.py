@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from gpo.settings import FirstIn, Settings
+from gpo.settings import Settings
 
 
 class ValueOptimisation(Settings):
@@ -14,7 +14,7 @@ class ValueOptimisation(Settings):
 
     section = "Value model"
 
-    head: Annotated[Literal["evidence", "linear"], FirstIn("train")] = Field(
+    head: Literal["evidence", "linear"] = Field(
         "evidence",
         description="What reads the backbone: hidden states and how likely all tokens were (evidence), or "
         "the hidden state alone, as in a process reward model that other programs load (linear)",
