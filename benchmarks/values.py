@@ -57,7 +57,8 @@ class World:
             return self.entropy
         if kind == "random":
             return np.random.default_rng([7, seed]).random(len(self.values)).tolist()
-        return np.abs(np.diff([*self.predicted[kind], self.outcome])).tolist()
+        changes = np.abs(np.diff(self.predicted[kind]))
+        return [*changes.tolist(), float(changes.mean()) if len(changes) else 0.0]
 
 
 def kept(path: Path, make: Any) -> Any:

@@ -11,7 +11,10 @@ from gpo.types import ValueCurve
 
 
 def proposal(values: ValueModel, say: float | None = None) -> Proposal:
-    """Scores each step by how much the value changes; that after the last step is the known outcome.
+    """Scores each step by how much the value changes.
+
+    The last step, whose effect the outcome shows, gets the mean score: a known outcome is far from any
+    cautious prediction.
 
     With `say` its values count as so many rollouts at every boundary from the start; without, for what
     searches learn that they are worth. One forward pass over each trajectory.
@@ -35,5 +38,5 @@ def _of_trace(trace: ValueCurve, values: Sequence[float], say: float | None) -> 
     """From the values [T+1] after each token."""
     assert trace.rollout is not None  # noqa: S101 - for the type checker
     means = [values[bound - trace.bounds[0]] for bound in trace.bounds[:-1]]
-    changes = [abs(after - before) for before, after in pairwise([*means, trace.rollout.reward])]
-    return Predicted(changes, means, say)
+    changes = [abs(after - before) for before, after in pairwise(means)]
+    return Predicted([*changes, sum(changes) / len(changes) if changes else 0.0], means, say)
