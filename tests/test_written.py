@@ -10,13 +10,8 @@ from reported import Numbered
 from gpo.cli import main
 from gpo.export import write as write_export
 from gpo.files import new_file, replaced, write_whole
-from gpo.paths import PathPrior
 from gpo.record import RunFolder, write_json, write_lines
 from gpo.tasks import harness
-
-
-def save_prior(path: Path) -> None:
-    PathPrior().save(path)
 
 
 def write_text(path: Path) -> None:
@@ -31,7 +26,7 @@ def write_rows(path: Path) -> None:
     write_lines(path, [Numbered(round=1)])
 
 
-WRITERS = [save_prior, write_text, write_object, write_rows]
+WRITERS = [write_text, write_object, write_rows]
 
 
 @pytest.mark.parametrize("write", WRITERS)
