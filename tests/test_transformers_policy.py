@@ -312,7 +312,8 @@ def test_a_request_with_a_limit_of_its_own_draws_the_first_tokens_of_one_without
     )
     assert cut.action_ids == whole.action_ids[:5]
     assert not cut.finished
-    assert wide == whole
+    assert wide.action_ids == whole.action_ids
+    assert wide.logprobs == pytest.approx(whole.logprobs, abs=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2, learned positions"])
