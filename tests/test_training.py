@@ -180,7 +180,7 @@ def test_a_run_says_a_line_a_round_where_no_bar_is_shown(capsys) -> None:
         (["--step-reward", "reward"], "--step-reward: 'reward' is unknown; give repro, or module:function"),
         (["--step-reward", "math:sqrt"], "step_reward: the function raised TypeError: math.sqrt()"),
         (["--step-reward-weight", "2"], "--step-reward-weight: has no effect without --step-reward"),
-        (["--method", "dpo", "--step-reward", "repro"], "--step-reward: is for online training"),
+        (["--method", "dpo", "--step-reward", "repro"], "is for online training, and --method is offline"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_anything_is_written(capsys, args, message) -> None:
