@@ -277,7 +277,7 @@ def test_an_older_run_that_did_what_is_gone_is_not_resumed(older, told) -> None:
     "older",
     [
         {},
-        {"archived": 8, **RECIPES["pivot"]},
+        {"archived": 8, **RECIPES["pivot"], "trained": ["explore", "values", "resets", "archive"]},
         {"share": "auto", "archive_of": "succeeded"},
         {"share": "auto", "budget_tokens": 50_000, "rule": "base"},
     ],

@@ -137,6 +137,14 @@ class Recipe(Locating):
         description="Replace the explored trajectory by the best rollout at the reset state, prefix included",
     )
 
+    @classmethod
+    def of_older_run(cls, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Without the purpose of the archive, which every run trained and few sampled for."""
+        found = super().of_older_run(stored)
+        if "trained" in found:
+            found["trained"] = [purpose for purpose in found["trained"] if purpose != "archive"]
+        return found
+
     @model_validator(mode="after")
     def _algorithm(self) -> Self:
         """Refuses settings that contradict each other."""

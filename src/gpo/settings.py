@@ -50,6 +50,11 @@ class Settings(BaseModel):
     removed: ClassVar[Mapping[str, HadEffect]] = {}
     """Settings that older runs have and this version does not."""
 
+    @classmethod
+    def of_older_run(cls, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """What a run of an older version stored, without values that are gone and had no effect."""
+        return dict(stored)
+
     def __init__(self, /, **values: Any) -> None:
         fill(self, with_new_names(type(self), values, {key: key for key in values}), {})
 
@@ -150,7 +155,7 @@ def check_stored(cls: type[S], run: Path, stored: Mapping[str, Any]) -> S:
                 "longer has; resume it with the version that began it, or begin a new run with --like "
                 f"{run}"
             )
-    stored = with_new_names(cls, stored, {})
+    stored = with_new_names(cls, cls.of_older_run(stored), {})
     origin = {key: f"{run / 'run.json'}: settings.{key}" for key in stored}
     return checked(cls, {key: value for key, value in stored.items() if key in cls.model_fields}, origin)
 

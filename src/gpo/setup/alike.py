@@ -49,7 +49,7 @@ def settings_like(run: Path, cls: type[Settings], given: Mapping[str, Any]) -> d
 
     A recipe that is given replaces what the run's own recipe stood for. InputError if there is no such run.
     """
-    stored = with_new_names(cls, stored_settings(run), {})
+    stored = with_new_names(cls, cls.of_older_run(stored_settings(run)), {})
     found = {key: value for key, value in stored.items() if key in cls.model_fields}
     left = {*NOT_TAKEN, *given, *(other for key in given for other in EXCLUSIVE.get(key, ()))}
     if "recipe" in given:
