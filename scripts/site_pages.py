@@ -20,7 +20,6 @@ from gpo.settings import Settings
 ROOT = Path(__file__).parent.parent
 
 UNITS = {
-    "archived": "groups",
     "epochs": "passes",
     "eval_every": "rounds",
     "eval_num": "completions",
