@@ -171,6 +171,7 @@ def empty(runs: Path, path: Path) -> Path:
         ("located0", ("--pairs", "pairs"), "--pairs: is for training a policy, and --method value learns values", True),
         ("located0", ("--task", "chain_sum"), "--task: is for training a policy", True),
         ("located0", ("--model", "./nowhere"), "model path './nowhere' does not exist", True),
+        ("located0", ("--run", "RUNS/tests/../located0"), "--run: .* is given more than once", True),
         ("located0", ("--value-hold-out", "1"), "--value-hold-out: must be below 1", True),
         (without_trials, (), "steps.jsonl: row 1: trials: holds none, so its values have no weight", True),
         (of_another_vocabulary, (), "was sampled with another vocabulary", True),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -11,6 +13,14 @@ from gpo.policies.settings import AdapterSettings, ModelSettings
 from gpo.settings import First
 from gpo.tasks.settings import NO_TEST
 from gpo.values.settings import ValueOptimisation
+
+
+def check_distinct(runs: Sequence[str]) -> None:
+    """ValueError where a run is named twice, whose counts would count twice."""
+    places = [Path(run).resolve() for run in runs]
+    for run, place in zip(runs, places, strict=True):
+        if places.count(place) > 1:
+            raise ValueError(f"--run: {run!r} is given more than once; name each run once")
 
 
 class ValueEvalSettings(ModelSettings):
@@ -31,6 +41,7 @@ class ValueEvalSettings(ModelSettings):
 
     @model_validator(mode="after")
     def _judged(self) -> Self:
+        check_distinct(self.run)
         if not self.run and self.data is None:
             raise ValueError(
                 "--run or --data: give what the value model is judged by, such as --run runs/located"
@@ -55,6 +66,7 @@ class ValueSettings(AdapterSettings, OutputSettings, ValueOptimisation):
 
     @model_validator(mode="after")
     def _learnable(self) -> Self:
+        check_distinct(self.run)
         if not self.run:
             raise ValueError("--run: needed with --method value: a finished gpo locate or gpo pairs")
         if self.lora_rank and self.head != "linear":
