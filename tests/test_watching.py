@@ -63,6 +63,16 @@ def test_watch_prints_every_round_as_it_comes_and_ends_with_the_run(tmp_path, ca
     assert "ended; 3 of 3 rounds complete" in " ".join(captured.err.split())
 
 
+@pytest.mark.parametrize(
+    ("budget", "left"),
+    # Two rounds took 10 s and 240 tokens; two more are to come.
+    [(None, "10 s left"), (600, "10 s left"), (360, "5 s left"), (200, "0 s left")],
+)
+def test_the_time_left_is_that_of_the_budget_where_it_ends_first(budget, left) -> None:
+    lines = [round_line(1), round_line(2)]
+    assert terminal.progress(lines, 4, budget).endswith(f", {left}")
+
+
 def test_watch_once_says_how_a_run_stands_and_does_not_wait(tmp_path, capsys) -> None:
     with begin(tmp_path / "run") as folder:
         folder.commit_round(round_line(1))

@@ -128,7 +128,9 @@ def told(command: str, settings: Json, seen: Seen) -> str:
         rate = last.get("evaluation")
         measured = f": accuracy {terminal.percent(rate['accuracy'], rate['stderr'])}" if rate else ""
         return f"round {last['round']}/{settings.get('rounds', '?')}, evaluation{measured}"
-    return terminal.progress(seen.lines, settings.get("rounds") or last["round"])
+    return terminal.progress(
+        seen.lines, settings.get("rounds") or last["round"], settings.get("budget_tokens")
+    )
 
 
 def done(lines: Sequence[Json]) -> int:

@@ -85,8 +85,11 @@ def ledger(tokens: Mapping[str, int]) -> RenderableType:
     return table
 
 
-def progress(records: Sequence[Json], num_rounds: int) -> str:
-    """One line about the last of these rounds: what it sampled and learned, how fast, where its time went."""
+def progress(records: Sequence[Json], num_rounds: int, budget_tokens: int | None = None) -> str:
+    """One line about the last of these rounds: what it sampled and learned, how fast, where its time went.
+
+    What is left is that of the rounds, or of the token budget if that ends sooner.
+    """
     record = records[-1]
     metrics = record["metrics"]
     shown = [
@@ -108,6 +111,9 @@ def progress(records: Sequence[Json], num_rounds: int) -> str:
         parts.append(f"accuracy {percent(evaluation['accuracy'], evaluation['stderr'])}")
     seconds = [one["metrics"]["time/round_s"] for one in records if "time/round_s" in one["metrics"]]
     left_s = (num_rounds - record["round"]) * sum(seconds) / len(seconds)
+    spent = sum(spent_tokens(one["tokens"]) for one in records)
+    if budget_tokens is not None and spent:
+        left_s = min(left_s, max(0, budget_tokens - spent) * sum(seconds) / spent)
     return ", ".join([*parts, f"{left_s:.0f} s left"])
 
 

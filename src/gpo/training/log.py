@@ -24,7 +24,7 @@ class Log:
         self, folder: RunFolder, settings: AnySettings, ui: Ui, done: int, drawn: Callable[[], int]
     ) -> None:
         """`done` rounds were complete before; `drawn` counts tokens."""
-        self.ui, self.num_rounds = ui, settings.rounds
+        self.ui, self.num_rounds, self.budget_tokens = ui, settings.rounds, settings.budget_tokens
         self.trackers = Trackers(settings.track, folder.path, settings.model_dump(), is_cpu=is_cpu(settings))
         self.bar = Progress(ui, "training", "rounds", self.num_rounds, done=done, drawn=drawn)
         self._known: set[str] = set()
@@ -39,7 +39,7 @@ class Log:
         Trackers get it at the number of updates, if that is given, and else at the round's.
         """
         last = lines[-1]
-        text = terminal.progress(lines, self.num_rounds)
+        text = terminal.progress(lines, self.num_rounds, self.budget_tokens)
         is_shown = self.bar.is_redrawn
         if not is_shown:
             self.ui.log(text)
