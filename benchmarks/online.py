@@ -92,6 +92,25 @@ def recipe_of(job: Job):
     return gpo.Recipe.named(name, **settings)
 
 
+def policy_of(job: Job):
+    """The tiny model; where the arm is told something, it stands in its samples in place of the entropies."""
+    import gpo
+
+    policy = gpo.TransformersPolicy.load(gpo.DEMO_MODEL, max_tokens=MAX_TOKENS)
+    if "told" in job.arm_changes:
+        policy.sample = told(policy, job.arm_changes["told"])
+    return policy
+
+
+def rewards_of(data, reward, policy, recipe) -> Sequence[Any]:
+    """The rewards of a round's steps, if the arm rewards them."""
+    import gpo
+
+    if reward is None:
+        return ()
+    return gpo.step_rewards.rewarded(reward, policy, recipe.step_splitter(), data.groups, data.explored)
+
+
 def one_run(job: Job) -> dict:
     """One training run: what was spent and how accurate the policy was, evaluation by evaluation."""
     import torch
@@ -99,12 +118,9 @@ def one_run(job: Job) -> dict:
     import gpo
 
     torch.set_num_threads(1)
-    policy = gpo.TransformersPolicy.load(gpo.DEMO_MODEL, max_tokens=MAX_TOKENS)
+    policy, recipe, changes = policy_of(job), recipe_of(job), job.arm_changes
     train, evaluated, verifier = problems_of(job.task, job.seed, policy, is_grid=job.is_grid)
     evaluated = evaluated[: job.evaluated]
-    recipe, changes = recipe_of(job), job.arm_changes
-    if "told" in changes:
-        policy.sample = told(policy, changes["told"])
     reward = step_reward(changes["step_reward"]) if "step_reward" in changes else None
     settings = gpo.Optimisation(learning_rate=job.lr, algorithm=job.algorithm, **changes.get("learner", {}))
     learner = gpo.PolicyGradient(policy.model, settings, temperature=1.0, seed=job.seed)
@@ -122,10 +138,7 @@ def one_run(job: Job) -> dict:
         policy, verifier, train, recipe, seed=job.seed, critic=critic, budget_tokens=budget_tokens
     )
     for data in run:
-        rewarded = ()
-        if reward:
-            splitter = recipe.step_splitter()
-            rewarded = gpo.step_rewards.rewarded(reward, policy, splitter, data.groups, data.explored)
+        rewarded = rewards_of(data, reward, policy, recipe)
         update = learner.update(data.groups, step_rewards=rewarded, round_index=data.index)
         policy.version += 1
         for purpose, num in data.tokens.items():

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from search import follow
-from search_tables import table
+from values_tables import knows, report
+from worlds import World, measure
 
 from gpo.paths import PathPrior
 from gpo.search import adaptive, uniform
@@ -33,18 +34,10 @@ FOLDS = 4
 
 
 @dataclass(frozen=True)
-class World:
-    """A measured trajectory: values [S], outcome, lengths [S], entropies [S], predicted values [S]."""
+class Predicted(World):
+    """A measured trajectory, and what value models predict of it: [S] values by the model's name."""
 
-    values: np.ndarray
-    outcome: float
-    lengths: np.ndarray
-    entropy: list[float]
-    predicted: dict[str, list[float]]
-
-    @property
-    def effects(self) -> np.ndarray:
-        return np.diff(np.append(self.values, self.outcome))
+    predicted: dict[str, list[float]] = field(default_factory=dict)
 
     def means(self, kind: str) -> list[float] | None:
         return self.predicted.get(kind)
@@ -54,7 +47,7 @@ class World:
         if kind == "none":
             return None
         if kind == "entropy":
-            return self.entropy
+            return None if self.proposal is None else self.proposal.tolist()
         if kind == "random":
             return np.random.default_rng([7, seed]).random(len(self.values)).tolist()
         changes = np.abs(np.diff(self.predicted[kind]))
@@ -66,44 +59,6 @@ def kept(path: Path, make: Any) -> Any:
     if not path.exists():
         path.write_text(json.dumps(make()))
     return json.loads(path.read_text())
-
-
-def measure(task: str, num: int, split: str) -> list[dict[str, Any]]:
-    """One trajectory of each of `num` problems of a split, with its ids and its values."""
-    import torch
-
-    import gpo
-    from gpo.curve import mean_entropies
-    from gpo.located import bounds_of, unsampled
-    from gpo.pool import Pool
-    from gpo.seeds import derive_seed
-
-    torch.set_num_threads(1)
-    policy = gpo.TransformersPolicy.load(gpo.DEMO_MODEL, max_tokens=96, batch_tokens=2**15)
-    verifier = gpo.verifiers.load(gpo.tasks.verifier(task))
-    problems = gpo.tasks.problems(gpo.tasks.load(task, split, size=num, seed=0), policy.prompt_ids)
-    found = []
-    for problem in problems:
-        pool = Pool(policy, verifier, derive_seed(0, "values"))
-        pool.fill({gpo.State(problem): 1}, "explore")
-        [trace] = pool.at(gpo.State(problem))
-        bounds = bounds_of(trace, gpo.steps.newline(min_tokens=1), policy)
-        pool.fill({trace.state_at(bound): TRUTH + (bound == 0) for bound in bounds[:-1]}, "values")
-        rollouts = [pool.at(trace.state_at(bound))[bound == 0 :] for bound in bounds[:-1]]
-        found.append(
-            {
-                "question": problem.question,
-                "prompt_ids": problem.prompt_ids,
-                "ids": trace.completion_ids,
-                "bounds": bounds,
-                "successes": [sum(one.reward == 1 for one in some) for some in rollouts],
-                "trials": [len(some) for some in rollouts],
-                "outcome": trace.reward,
-                "entropy": mean_entropies(unsampled(trace, bounds)),
-            }
-        )
-        print(f"{task}: {len(found)} of {num} measured", end="\r", flush=True)
-    return found
 
 
 def learned(task: str, num: int, measured: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
@@ -182,20 +137,20 @@ def curve(one: dict[str, Any]) -> Any:
     return gpo.ValueCurve(tuple(one["bounds"]), wins, trials, rollout)
 
 
-def worlds(measured: list[dict[str, Any]], predicted: dict[str, list[list[float]]]) -> list[World]:
+def worlds(measured: list[dict[str, Any]], predicted: dict[str, list[list[float]]]) -> list[Predicted]:
     return [
-        World(
+        Predicted(
             np.array(one["successes"]) / np.array(one["trials"]),
             float(one["outcome"]),
             np.diff(one["bounds"]),
-            one["entropy"],
+            np.array(one["entropy"]),
             {name: some[i] for name, some in predicted.items()},
         )
         for i, one in enumerate(measured)
     ]
 
 
-def settings(world: World, kind: str, seed: int, prior: PathPrior) -> dict[str, Any]:
+def settings(world: Predicted, kind: str, seed: int, prior: PathPrior) -> dict[str, Any]:
     """What a search of this kind starts with."""
     found = {
         "num_steps": len(world.values),
@@ -208,7 +163,7 @@ def settings(world: World, kind: str, seed: int, prior: PathPrior) -> dict[str, 
     return found | ({"means": world.means(kind)} if world.means(kind) else {})
 
 
-def taught(some: list[World], kind: str, traces: int = 10) -> PathPrior:
+def taught(some: list[Predicted], kind: str, traces: int = 10) -> PathPrior:
     """What searches of this kind learn from worlds that are not measured on."""
     prior = PathPrior()
     for seed, world in enumerate(some):
@@ -219,7 +174,7 @@ def taught(some: list[World], kind: str, traces: int = 10) -> PathPrior:
     return prior
 
 
-def one_world(seed: int, world: World, priors: dict[str, PathPrior]) -> dict[str, Any]:
+def one_world(seed: int, world: Predicted, priors: dict[str, PathPrior]) -> dict[str, Any]:
     """The quality of what each search names at each of COSTS, and uniform's at its cost."""
     effects = np.abs(world.effects)
     quality = effects / max(effects.max(), 1e-12)
@@ -237,7 +192,7 @@ def one_world(seed: int, world: World, priors: dict[str, PathPrior]) -> dict[str
     return found
 
 
-def searched(some: list[World], kinds: list[str], folds: list[tuple[list[int], list[int]]]) -> list[dict]:
+def searched(some: list[Predicted], kinds: list[str], folds: list[tuple[list[int], list[int]]]) -> list[dict]:
     """Every world that is measured on, by the searches that the others of its fold taught."""
     found = []
     for to_fit, to_measure in folds:
@@ -251,64 +206,12 @@ def searched(some: list[World], kinds: list[str], folds: list[tuple[list[int], l
     return found
 
 
-def at_quality(results: list[dict], kind: str, target: float, rows: np.ndarray) -> float:
-    """Traces of tokens at which this search's mean quality first reaches the target; inf if it does not."""
-    reached = np.maximum.accumulate(np.array([r[kind] for r in results])[rows].mean(0)) >= target
-    return COSTS[int(reached.argmax())] if reached.any() else np.inf
-
-
-def report(name: str, results: list[dict], kinds: list[str]) -> str:
-    """Quality by cost, and the traces to the quality of uniform 8 with those of entropy over them."""
-    everything, rng = np.arange(len(results)), np.random.default_rng(0)
-    uniform_q = np.array([r["uniform 8"][0] for r in results])
-    cost = float(np.mean([r["uniform 8"][1] for r in results]))
-    draws = [rng.choice(everything, len(everything)) for _ in range(1000)]
-    rows = []
-    for kind in kinds:
-        here = at_quality(results, kind, uniform_q.mean(), everything)
-        ratios = [
-            at_quality(results, "entropy", uniform_q[d].mean(), d)
-            / at_quality(results, kind, uniform_q[d].mean(), d)
-            for d in draws
-        ]
-        usable = [one for one in ratios if np.isfinite(one)]
-        low, high = np.quantile(usable, [0.025, 0.975]) if usable else (np.nan, np.nan)
-        means = np.mean([r[kind] for r in results], axis=0)
-        ratio = at_quality(results, "entropy", uniform_q.mean(), everything) / here
-        fewer = f"{ratio:.1f} ({low:.1f} to {high:.1f})"
-        rows.append([kind, *(f"{x:.2f}" for x in means), f"{here:g}", fewer])
-    head = ["search", *(f"{x:g}" for x in COSTS), "traces to uniform 8", "fewer than entropy"]
-    told = f"uniform 8: quality {uniform_q.mean():.2f} at {cost:.1f} traces; {len(results)} trajectories"
-    return f"## {name}\n\n{told}\n\n{table(head, rows)}"
-
-
-def knows(some: list[World], name: str, trials: list[list[int]]) -> str:
-    """Log loss and Brier score of the predictions against one rate for all, and the quality of their step."""
-    v = np.concatenate([w.predicted[name] for w in some]).clip(1e-4, 1 - 1e-4)
-    truth, n = np.concatenate([w.values for w in some]), np.concatenate(trials)
-    rate = float((truth * n).sum() / n.sum())
-    loss = [
-        float(-(n * (truth * np.log(p) + (1 - truth) * np.log(1 - p))).sum() / n.sum()) for p in (v, rate)
-    ]
-    brier = [float((n * (truth * (1 - p) ** 2 + (1 - truth) * p**2)).sum() / n.sum()) for p in (v, rate)]
-    named = {}
-    for kind in (name, "entropy"):
-        picks = [int(np.argmax(w.scores(kind, 0))) for w in some]
-        some_q = [
-            abs(w.effects[k]) / max(np.abs(w.effects).max(), 1e-12) for w, k in zip(some, picks, strict=True)
-        ]
-        named[kind] = f"{np.mean(some_q):.2f} ± {np.std(some_q, ddof=1) / np.sqrt(len(some_q)):.2f}"
-    return (
-        f"{name}: log loss {loss[0]:.3f} (one rate {loss[1]:.3f}), Brier {brier[0]:.3f} ({brier[1]:.3f}), "
-        f"error of V {np.abs(v - truth).mean():.3f} ({np.abs(rate - truth).mean():.3f}); its step "
-        f"{named[name]}, entropy's {named['entropy']}"
-    )
-
-
 def of_task(args: argparse.Namespace) -> str:
     """The tables of a task of the tiny model."""
     folder = args.output
-    measured = kept(folder / f"{args.task}-truth.json", lambda: measure(args.task, args.worlds, args.split))
+    measured = kept(
+        folder / f"{args.task}-truth.json", lambda: measure(args.task, args.worlds, args.split, TRUTH)
+    )
     models = {
         f"value {num}": kept(
             folder / f"{args.task}-value-{num}.json",
@@ -327,7 +230,7 @@ def of_task(args: argparse.Namespace) -> str:
     trials = [one["trials"] for one in measured]
     lines = [knows(some, name, trials) for name in predicted]
     spent = [f"{name}: {one['tokens']:,} tokens; {one['fitted']}" for name, one in models.items()]
-    return "\n\n".join([report(args.task, results, kinds), *lines, *spent])
+    return "\n\n".join([report(args.task, results, COSTS, kinds), *lines, *spent])
 
 
 def resized(values: list[float], num: int) -> list[float]:
@@ -344,7 +247,7 @@ def of_recorded(args: argparse.Namespace) -> str:
     folds = [(halves[0], halves[1]), (halves[1], halves[0])]
     results = kept(args.output / "recorded-searches.json", lambda: searched(some, kinds, folds))
     trials = [one["trials"] for one in measured]
-    return "\n\n".join([report("recorded curves", results, kinds), knows(some, "value", trials)])
+    return "\n\n".join([report("recorded curves", results, COSTS, kinds), knows(some, "value", trials)])
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -99,10 +100,15 @@ def measured(task: str, num: int, folder: Path) -> list[World]:
     """
     path = folder / f"{task}-{num}.json"
     if not path.exists():
-        path.write_text(json.dumps(_measure(task, num)))
+        path.write_text(json.dumps(measure(task, num)))
     return [
-        World(np.array(w["values"]), w["outcome"], np.array(w["lengths"]), np.array(w["proposal"]))
-        for w in json.loads(path.read_text())
+        World(
+            np.array(one["successes"]) / np.array(one["trials"]),
+            one["outcome"],
+            np.diff(one["bounds"]),
+            np.array(one["entropy"]),
+        )
+        for one in json.loads(path.read_text())
     ]
 
 
@@ -121,12 +127,13 @@ def real(proposal: str) -> list[World]:
     ]
 
 
-def _measure(task: str, num: int) -> list[dict]:
+def measure(task: str, num: int, split: str = "test", trials: int = TRUTH) -> list[dict[str, Any]]:
+    """A trajectory of the tiny model for each of `num` problems of a split, and what was counted along it."""
     import torch
 
     import gpo
     from gpo.curve import mean_entropies
-    from gpo.located import bounds_of
+    from gpo.located import bounds_of, unsampled
     from gpo.pool import Pool
     from gpo.seeds import derive_seed
     from gpo.types import State
@@ -134,27 +141,27 @@ def _measure(task: str, num: int) -> list[dict]:
     torch.set_num_threads(1)
     policy = gpo.TransformersPolicy.load(gpo.DEMO_MODEL, max_tokens=96, batch_tokens=2**15)
     verifier = gpo.verifiers.load(gpo.tasks.verifier(task))
-    problems = gpo.tasks.problems(gpo.tasks.load(task, "test", size=num, seed=0), policy.prompt_ids)
-    split = gpo.steps.newline(min_tokens=1)
-    worlds = []
+    problems = gpo.tasks.problems(gpo.tasks.load(task, split, size=num, seed=0), policy.prompt_ids)
+    found = []
     for problem in problems:
         pool = Pool(policy, verifier, derive_seed(0, "truth"))
         pool.fill({State(problem): 1}, "explore")
-        rollout = pool.at(State(problem))[0]
-        bounds = bounds_of(rollout, split, policy)
-        pool.fill({rollout.state_at(bound): TRUTH + 1 for bound in bounds[:-1]}, "values")
-        empty = gpo.ValueCurve(tuple(bounds), (0,) * len(bounds), (0,) * len(bounds), rollout)
-        worlds.append(
+        [trace] = pool.at(State(problem))
+        bounds = bounds_of(trace, gpo.steps.newline(min_tokens=1), policy)
+        # The first rollout at the prompt is the trajectory itself.
+        pool.fill({trace.state_at(bound): trials + (bound == 0) for bound in bounds[:-1]}, "values")
+        rollouts = [pool.at(trace.state_at(bound))[bound == 0 :] for bound in bounds[:-1]]
+        found.append(
             {
-                # The first rollout at the prompt is the trajectory itself.
-                "values": [
-                    float(np.mean([r.reward == 1 for r in pool.at(rollout.state_at(b))][1:]))
-                    for b in bounds[:-1]
-                ],
-                "outcome": rollout.reward,
-                "lengths": np.diff(bounds).tolist(),
-                "proposal": mean_entropies(empty),
+                "question": problem.question,
+                "prompt_ids": problem.prompt_ids,
+                "ids": trace.completion_ids,
+                "bounds": bounds,
+                "successes": [sum(one.reward == 1 for one in some) for some in rollouts],
+                "trials": [len(some) for some in rollouts],
+                "outcome": trace.reward,
+                "entropy": mean_entropies(unsampled(trace, bounds)),
             }
         )
-        print(f"{task}: {len(worlds)} of {num} trajectories measured", end="\r", flush=True)
-    return worlds
+        print(f"{task}: {len(found)} of {num} trajectories measured", end="\r", flush=True)
+    return found

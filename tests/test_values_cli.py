@@ -4,6 +4,7 @@
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -133,20 +134,17 @@ def without_trials(runs: Path, path: Path) -> Path:
     return path
 
 
-def of_another_model(runs: Path, path: Path) -> Path:
-    shutil.copytree(runs / "located0", path)
-    about = json.loads((path / "run.json").read_text())
-    about["fingerprint"]["weights"] = "0" * 16
-    (path / "run.json").write_text(json.dumps(about))
-    return path
+def of_another(name: str) -> Callable[[Path, Path], Path]:
+    """A run whose fingerprint differs in this."""
 
+    def make(runs: Path, path: Path) -> Path:
+        shutil.copytree(runs / "located0", path)
+        about = json.loads((path / "run.json").read_text())
+        about["fingerprint"][name] = "0" * 16
+        (path / "run.json").write_text(json.dumps(about))
+        return path
 
-def of_another_vocabulary(runs: Path, path: Path) -> Path:
-    shutil.copytree(runs / "located0", path)
-    about = json.loads((path / "run.json").read_text())
-    about["fingerprint"]["vocabulary"] = "0" * 16
-    (path / "run.json").write_text(json.dumps(about))
-    return path
+    return make
 
 
 def empty(runs: Path, path: Path) -> Path:
@@ -174,9 +172,9 @@ def empty(runs: Path, path: Path) -> Path:
         ("located0", ("--run", "RUNS/tests/../located0"), "--run: .* is given more than once", True),
         ("located0", ("--value-hold-out", "1"), "--value-hold-out: must be below 1", True),
         (without_trials, (), "steps.jsonl: row 1: trials: holds none, so its values have no weight", True),
-        (of_another_vocabulary, (), "was sampled with another vocabulary", True),
+        (of_another("vocabulary"), (), "was sampled with another vocabulary", True),
         (empty, (), "holds no located trajectory, so no value was counted in it", True),
-        (of_another_model, (), "counted the values of a model with other weights .'0000000000000000' there", False),
+        (of_another("weights"), (), "counted the values of a model with other weights .'0000000000000000' there", False),
     ],
 )  # fmt: skip
 def test_what_cannot_be_learned_from_is_one_line_before_weights_load(
@@ -304,7 +302,10 @@ def test_a_value_model_is_judged_by_problems_that_it_did_not_learn_from(
     assert found["first_errors"]["rows"] == 4
     for given, message in (
         (("--run", str(runs / "located0")), "all of its problems were learned from"),
-        (("--run", str(runs / "sampled")), "is a run of `gpo sample`, which counts no values"),
+        (
+            ("--run", str(runs / "sampled")),
+            "is a run of `gpo sample`, whose counts are not of one model's values",
+        ),
         ((), "give what the value model is judged by"),
         (("--run", str(runs / "tests"), "--num", "2"), "--num: is for a model's success rate"),
         (

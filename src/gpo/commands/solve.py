@@ -28,12 +28,11 @@ from gpo.solving import Attempt, Solved, Solver, Solving
 
 SHOWN = 10
 """Answers that the command prints; `gpo show` prints more, and answers.jsonl holds all."""
-USED = {
-    "verifier": "the verifier ended a problem once it accepted an answer, so where it knows the gold answer "
-    "this says how often a right one was found, not how often it could be told",
-    "value": "gold answers were only used to measure this",
-    "votes": "gold answers were only used to measure this",
-}
+FOUND = (
+    "the verifier ended a problem once it accepted an answer, so where it knows the gold answer this says "
+    "how often a right one was found, not how often it could be told"
+)
+MEASURED = "gold answers were only used to measure this"
 
 
 def run(settings: SolveSettings, ui: Ui, *, resume: Path | None = None, is_dry: bool = False) -> Json:
@@ -146,7 +145,7 @@ def totals(lines: list[SolvedLine]) -> Json:
 def said(summary: Json) -> list[RenderableType]:
     """The result in words: what was spent, how often it was right, and what that rate means."""
     left = summary["given"] - summary["problems"]
-    lines = [
+    lines: list[RenderableType] = [
         f"{summary['problems']} problems, {summary['answered']} with an answer, "
         f"{summary['attempts']:,} attempts, {summary['tokens_per_problem'] or 0:,.0f} tokens a problem"
         + (f"; {left} problems left when the budget was spent" if left else "")
@@ -155,6 +154,7 @@ def said(summary: Json) -> list[RenderableType]:
         low, high = summary["interval"]
         lines.append(
             f"success rate {100 * summary['accuracy']:.1f} %, 95 % interval {100 * low:.1f} .. "
-            f"{100 * high:.1f} %, of {summary['known']} known answers; {USED[summary['judge']]}"
+            f"{100 * high:.1f} %, of {summary['known']} known answers; "
+            f"{FOUND if summary['judge'] == 'verifier' else MEASURED}"
         )
-    return [*lines]
+    return lines

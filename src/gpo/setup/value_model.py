@@ -9,10 +9,9 @@ from typing import Any
 from gpo.record import Json, stored_run
 from gpo.setup.engine import load_asking, load_policy
 from gpo.setup.located_run import sampled_as
-from gpo.types import InputError
 from gpo.value_settings import ValueEvalSettings
 from gpo.values.judging import labelled_rows, of_counts, of_labels, of_steps, unseen
-from gpo.values.rows import Counted, read_counted
+from gpo.values.rows import Counted, check_counts, read_counted
 from gpo.values.saved import check_fits, described, load
 
 
@@ -21,12 +20,7 @@ class Judge:
 
     def __init__(self, settings: ValueEvalSettings) -> None:
         self.about, runs = described(settings.value), [Path(run) for run in settings.run]
-        for run in runs:
-            if (command := stored_run(run).command) not in ("locate", "pairs"):
-                raise InputError(
-                    f"--run {run}: is a run of `gpo {command}`, which counts no values; give a finished gpo "
-                    "locate or gpo pairs"
-                )
+        check_counts(runs)
         for run in runs[:1]:
             settings = sampled_as(run, settings)
         if "model" not in settings.model_fields_set:

@@ -13,7 +13,7 @@ from gpo.console import Ui
 from gpo.pairs.trajectories import check_same_prompts
 from gpo.policies.fingerprint import files_digest
 from gpo.progress import Progress
-from gpo.record import Json, RunFolder, stored_run, stored_settings, write_json
+from gpo.record import Json, RunFolder, stored_settings, write_json
 from gpo.record.lines import RowLine
 from gpo.record.run_json import fingerprint_of
 from gpo.setup import engine
@@ -26,7 +26,7 @@ from gpo.values.backbone import Backbone
 from gpo.values.fit import Fitted, fit, held_out
 from gpo.values.head import Head
 from gpo.values.model import Values
-from gpo.values.rows import Counted, read_counted
+from gpo.values.rows import Counted, check_counts, read_counted
 from gpo.values.saved import save
 
 if TYPE_CHECKING:
@@ -38,14 +38,9 @@ SAMPLED = ("temperature", "top_p", "top_k", "stop", "max_tokens", "weights")
 
 def settings_of_runs(settings: ValueSettings) -> ValueSettings:
     """The settings with the model and sampling of the runs; InputError for runs that cannot be used."""
-    for run in map(Path, settings.run):
-        command = stored_run(run).command
-        if command not in ("locate", "pairs"):
-            raise InputError(
-                f"--run {run}: is a run of `gpo {command}`, whose counts are not of one model's values; give "
-                "a finished gpo locate, or gpo pairs"
-            )
-        check_training_rows(f"--run {run}", stored_settings(run), is_allowed=settings.allow_test)
+    check_counts(map(Path, settings.run))
+    for run in settings.run:
+        check_training_rows(f"--run {run}", stored_settings(Path(run)), is_allowed=settings.allow_test)
     return sampled_as(Path(settings.run[0]), settings)
 
 

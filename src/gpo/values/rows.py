@@ -43,6 +43,16 @@ class Counted:
         return State(self.problem)
 
 
+def check_counts(runs: Iterable[Path]) -> None:
+    """InputError for a run of another command, which counted no values of one model."""
+    for run in runs:
+        if (command := stored_run(run).command) not in ("locate", "pairs"):
+            raise InputError(
+                f"--run {run}: is a run of `gpo {command}`, whose counts are not of one model's values; give "
+                "a finished gpo locate, or gpo pairs"
+            )
+
+
 def of_curve(curve: ValueCurve) -> Counted:
     """A curve's counts at its boundaries, and the outcome at its end; ValueError without a rollout."""
     if curve.rollout is None:
