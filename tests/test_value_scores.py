@@ -72,11 +72,11 @@ GOOD = {"problem": "1 + 1", "steps": ["a", "b"], "label": 1}
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("[1]", "row 2: is no object"),
+        ("[1]", "row 2: is not an object"),
         ("{", "row 2: is not valid JSON"),
-        (json.dumps(GOOD | {"problem": " "}), "row 2: problem: is no text"),
-        (json.dumps(GOOD | {"steps": []}), "row 2: steps: is no list of texts"),
-        (json.dumps(GOOD | {"steps": ["a", 2]}), "row 2: steps: is no list of texts"),
+        (json.dumps(GOOD | {"problem": " "}), "row 2: problem: is not text"),
+        (json.dumps(GOOD | {"steps": []}), "row 2: steps: is not a list of texts"),
+        (json.dumps(GOOD | {"steps": ["a", 2]}), "row 2: steps: is not a list of texts"),
         (json.dumps(GOOD | {"label": 2}), "row 2: label: is 2; give the first wrong step"),
         (json.dumps(GOOD | {"label": True}), "row 2: label: is True"),
         (json.dumps(GOOD), "needs rows of at least two problems"),

@@ -317,3 +317,13 @@ def test_a_value_model_is_judged_by_problems_that_it_did_not_learn_from(
             main(["eval", "--value", str(value), *given])
         assert error.value.code == 2
         assert message in capsys.readouterr().err
+
+
+def test_labelled_solutions_alone_are_read_as_the_values_were_learned(value, tmp_path, capsys) -> None:
+    rows = [{"problem": f"{i} + 1 =", "steps": [f"{i} + 1 = {i}"], "label": -(i % 2)} for i in range(4)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    capsys.readouterr()
+    main(["eval", "--value", str(value), "--data", str(tmp_path / "rows.jsonl")])
+    assert "other sampling" not in capsys.readouterr().err
+    main(["eval", "--value", str(value), "--data", str(tmp_path / "rows.jsonl"), "--temperature", "0.5"])
+    assert "other sampling (temperature: 1.0 there, 0.5 here)" in capsys.readouterr().err

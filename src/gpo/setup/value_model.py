@@ -14,6 +14,9 @@ from gpo.values.judging import labelled_rows, of_counts, of_labels, of_steps, un
 from gpo.values.rows import Counted, check_counts, read_counted
 from gpo.values.saved import check_fits, described, load
 
+SAMPLING = ("temperature", "top_p", "top_k", "max_tokens")
+"""What a value model's fingerprint says of how the rollouts were sampled that it learned from."""
+
 
 class Judge:
     """A value model and what judges it, read and checked before weights load."""
@@ -26,6 +29,11 @@ class Judge:
         if "model" not in settings.model_fields_set:
             origin = {"model": self.about.backbone, "adapter": self.about.backbone_adapter}
             settings = settings.model_copy(update=origin)
+        if not runs:
+            # Nothing is sampled, so the values are read as they were learned.
+            sampling = {name: self.about.fingerprint[name] for name in SAMPLING}
+            left = sampling.keys() - settings.model_fields_set
+            settings = settings.model_copy(update={name: sampling[name] for name in left})
         self.settings, self.runs = settings, runs
         asking = load_asking(settings)
         check_fits(settings.value, asking.fingerprint, asking.config.get_text_config().hidden_size)

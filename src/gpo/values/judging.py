@@ -108,12 +108,12 @@ def labelled_rows(path: Path) -> list[dict[str, Any]]:
 
 def _misfit(row: Any) -> str | None:
     if not isinstance(row, dict):
-        return "is no object; give problem, steps and label"
+        return "is not an object; give problem, steps and label"
     problem, steps, label = row.get("problem"), row.get("steps"), row.get("label")
     if not isinstance(problem, str) or not problem.strip():
-        return "problem: is no text; give the question"
+        return "problem: is not text, or empty; give the question"
     if not isinstance(steps, list) or not steps or not all(isinstance(s, str) and s.strip() for s in steps):
-        return "steps: is no list of texts; give each step of the solution"
+        return "steps: is not a list of texts; give each step of the solution"
     if not isinstance(label, int) or isinstance(label, bool) or not -1 <= label < len(steps):
         return f"label: is {label!r}; give the first wrong step, counted from 0, or -1"
     return None
