@@ -34,7 +34,8 @@ import gpo
 from gpo import pairs, steps
 from gpo.evaluation import evaluate
 from gpo.gpo import Memory, run_round
-from gpo.learn.preference import NLL_METHODS, PreferenceOptimisation, train
+from gpo.learn.optimisation import NLL_METHODS, PreferenceOptimisation
+from gpo.learn.preference import train
 from gpo.pairs.filling import filled
 from gpo.pairs.trajectories import of_round
 from gpo.recipe import Recipe
