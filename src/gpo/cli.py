@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gpo.settings import Settings
 
 COMMANDS = {
-    "demo": "Learn from critical steps in half a minute: a tiny model, end to end.",
+    "demo": "Learn from critical steps in a minute: a tiny model, end to end.",
     "sample": "Sample completions of problems and verify them.",
     "locate": "Find the critical steps of a model's trajectories.",
     "train": "Train a model online on groups at prompts and at reset states.",
