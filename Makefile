@@ -26,9 +26,9 @@ test-thorough: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 -m thorough $(ARGS)
 
 # A minute's feedback: the algorithm and what is read, without models, processes and the command line.
-CORE := advantages archive credit curve data_files exact_answers explore files gpo house marks math_answers \
+CORE := advantages credit curve data_files exact_answers explore files gpo house marks math_answers \
   number_answers option_answers outputs pair_weights pairs paths phrases proposals prompts rates recipe record \
-  search settings_walk share steps types worth
+  search settings_walk steps types worth
 test-fast: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m "not slow" $(CORE:%=tests/test_%.py) $(ARGS)
 

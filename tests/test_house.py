@@ -1,6 +1,7 @@
 """The house keeps its floors: who may import whom, and what a bare import loads."""
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -217,6 +218,16 @@ def test_commands_holds_a_file_for_each_command_and_what_three_of_them_share() -
     commands = {"evaluate" if name == "eval" else name for name in COMMANDS}
     assert files - commands == {"__init__", "sweep"}  # sample, locate and eval are sweeps, as solve is
     assert commands <= files
+
+
+def test_what_make_names_is_there() -> None:
+    named = (SRC.parents[1] / "Makefile").read_text().replace("\\\n", " ")
+    core = re.search(r"^CORE := (.*)$", named, re.MULTILINE)
+    assert core is not None
+    scripts = re.findall(r"\b(?:scripts|benchmarks|tests\w*)/\w+\.py", named)
+    paths = [f"tests/test_{name}.py" for name in core[1].split()] + scripts
+    assert len(scripts) > 8
+    assert [path for path in paths if not (SRC.parents[1] / path).exists()] == []
 
 
 def test_every_floor_is_written_down_for_contributors() -> None:
