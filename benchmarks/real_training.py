@@ -9,11 +9,11 @@ prints the table of what is there at the end of each call. Accuracy is that of h
 with their own random streams and not counted as tokens.
 
 Protocol of the runs on CPUs that docs/your-model.md reports, written before they were made:
-    --arms base pivot --seeds 3 --tokens 20000 --learning-rate 6e-4 --eval-every 3
+    --arms base pivot --seeds 3 --tokens 20000 --learning-rate 6e-4 --eval-every 0
 Seeds 0 to 2 in turn, both arms of a seed before the next. No rate is tuned on this task: base has the rate
-of the tiny model's study on chain_sum, pivot half of it, as there. Primary measure: accuracy at the end on
-100 held-out problems, pivot minus base, paired by seed; then the mean of the curve. With three seeds of five
-rounds only a difference of a tenth or more can show.
+of the tiny model's study on chain_sum, pivot half of it, as there. The measure is accuracy on 100 held-out
+problems before and after, pivot minus base at the end, paired by seed. With three seeds of five rounds only a
+difference of a tenth or more can show.
 """
 
 from __future__ import annotations
