@@ -19,32 +19,38 @@ import argparse
 import copy
 import itertools
 import json
-import math
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import datasets
 import torch
+from paired import Difference, holm
 
 import gpo
 from gpo import pairs, steps
 from gpo.evaluation import evaluate
-from gpo.gpo import Memory, run_round
+from gpo.gpo import Memory, Round, run_round
 from gpo.learn.optimisation import NLL_METHODS, PreferenceOptimisation
 from gpo.learn.preference import train
 from gpo.pairs.filling import filled
 from gpo.pairs.trajectories import of_round
 from gpo.recipe import Recipe
 from gpo.seeds import derive_seed
-from gpo.types import Labelled, Request, Sample
+from gpo.types import Labelled, Request, Sample, State
 
 Rates = Mapping[tuple[str, str, str, str], list[float]]
 """Learning rates by task, place, comparison and method."""
-PLACES = ("prompt", "random", "entropy", "critical", "both")
+PLACES = ("prompt", "random", "entropy", "critical", "both", "unsolved")
+"""The places of `gpo pairs --at`; `unsolved` is the prompt where its group is mixed, and the critical step of
+a search where all failed."""
+RIGHT_LINES = ", right lines"
+"""After a place: right answers with a wrong line are left out, which takes the task's own lines to know."""
+KNOWN = (*PLACES, "prompt" + RIGHT_LINES, "unsolved" + RIGHT_LINES)
 RULES = {"critical": "drop", "both": "drop", "entropy": "entropy"}
 CHUNK = 4
 """Problems that are sampled and searched at once; a budget is overspent by a part of what they cost."""
@@ -79,43 +85,72 @@ class Collected:
     tokens_at: list[int] = field(default_factory=list)
     tokens: int = 0
 
-
-def collect(policy: Any, verifier: Any, problems: list[Any], at: str, seed: int, args: Any) -> Collected:
-    """Rows for `args.budget` generated tokens, from as many problems as that pays for."""
-    found, memory = Collected(), Memory()
-    options = pairs.Options(at=at, pairs_per_problem=args.per_problem)
-    recipe = Recipe(
-        rule=RULES.get(at, "random"),
-        problems_per_round=CHUNK,
-        max_located=CHUNK,
-        explored="failed",
-        resets=False,
-        search_traces=args.search_traces,
-        splitter=steps.newline(min_tokens=1),
-    )
-    for index in range(len(problems) // CHUNK):
-        if found.tokens >= args.budget:
-            return found
-        batch = problems[index * CHUNK : (index + 1) * CHUNK]
-        data = run_round(policy, verifier, batch, recipe, index=index, seed=seed, memory=memory)
-        memory = data.memory
+    def add(self, data: Round, options: pairs.Options, seed: int, fill: int) -> None:
+        """The rows of a round, and what they cost."""
         located = filled(
-            data.pool,
-            of_round(data),
-            options,
-            args.fill,
-            seed=seed,
-            first_step=None,
-            whole=lambda s: s,
+            data.pool, of_round(data), options, fill, seed=seed, first_step=None, whole=lambda state: state
         )
-        found.tokens += sum(data.tokens.values())
+        self.tokens += sum(data.tokens.values())
         rows = pairs.build(located, options, seed=seed)
         by_problem: dict[str, list[pairs.Pair]] = {}
         for pair in rows.pairs:
             by_problem.setdefault(pair.state.problem.id, []).append(pair)
-        found.pairs += by_problem.values()
-        found.tokens_at += [found.tokens] * len(by_problem)
-        found.unpaired += rows.unpaired
+        self.pairs += by_problem.values()
+        self.tokens_at += [self.tokens] * len(by_problem)
+        self.unpaired += rows.unpaired
+
+    def right_lines(self, policy: Any) -> Collected:
+        """Without the rows whose right answer, prefix included, has a wrong line."""
+        some = [[one for one in pairs if all_right(policy, one.state, one.chosen)] for pairs in self.pairs]
+        kept = [i for i, pairs in enumerate(some) if pairs]
+        labelled = [
+            one
+            for one in self.unpaired
+            if not one.answer.is_right or all_right(policy, one.trajectory.state_before(one.step), one.answer)
+        ]
+        return Collected([some[i] for i in kept], labelled, [self.tokens_at[i] for i in kept], self.tokens)
+
+
+def all_right(policy: Any, state: State, answer: pairs.Answer) -> bool:
+    """Whether the lines of an answer are the task's own."""
+    gold = state.problem.columns["steps"]
+    return policy.completion_text(state, answer.ids).strip().split("\n")[: len(gold)] == list(gold)
+
+
+def recipe_of(place: str, explored: str, args: Any) -> Recipe:
+    return Recipe(
+        rule=RULES.get(place, "random"),
+        problems_per_round=CHUNK,
+        max_located=CHUNK,
+        explored=explored,
+        resets=False,
+        search_traces=args.search_traces,
+        splitter=steps.newline(min_tokens=1),
+    )
+
+
+def collect(policy: Any, verifier: Any, problems: list[Any], at: str, seed: int, args: Any) -> Collected:
+    """Rows for `args.budget` generated tokens, from as many problems as that pays for."""
+    found, memory = Collected(), Memory()
+    passes = [("prompt", "mixed"), ("critical", "unsolved")] if at == "unsolved" else [(at, "failed")]
+    for index in range(len(problems) // CHUNK):
+        if found.tokens >= args.budget:
+            return found
+        batch = problems[index * CHUNK : (index + 1) * CHUNK]
+        for place, explored in passes:
+            data = run_round(
+                policy,
+                verifier,
+                batch,
+                recipe_of(place, explored, args),
+                index=index,
+                seed=seed,
+                memory=memory,
+            )
+            memory = data.memory
+            if place != passes[0][0]:  # the first rollouts are those of the first pass
+                found.tokens -= data.tokens["explore"]
+            found.add(data, pairs.Options(at=place, pairs_per_problem=args.per_problem), seed, args.fill)
     raise SystemExit(f"{len(problems)} problems are too few for {args.budget} tokens; give more --problems")
 
 
@@ -186,7 +221,7 @@ def one_seed(
     policy = gpo.TransformersPolicy.load(gpo.DEMO_MODEL, max_tokens=128)
     verifier = gpo.verifiers.load(gpo.tasks.verifier(task))
     training, held_out = problems_of(task, seed, policy, args)
-    remembering = Remembering(policy)
+    remembering, collected = Remembering(policy), {}  # type: ignore[var-annotated]
     if (task, seed, "none", "none", "none", 0.0) not in done:
         accuracy = evaluate(policy, verifier, held_out, num=args.eval_num, seed=seed).accuracy
         yield line(task, seed, "none", "none", "none", 0.0, accuracy, 0, 0)
@@ -195,11 +230,15 @@ def one_seed(
             (task, seed, at, comparison, method, lr)
             for comparison, method in itertools.product(args.comparisons, args.methods)
             if (at, comparison) != ("both", "pairs")  # a problem's first pair is the critical step's
-            for lr in rates[task, at, comparison, method]
+            for lr in rates[task, at.removesuffix(RIGHT_LINES), comparison, method]
+            if seed < GRID_SEED or not at.endswith(RIGHT_LINES)  # it takes its place's rate
         ]
         if all(key in done for key in keys):
             continue
-        found = collect(remembering, verifier, training, at, seed, args)
+        place = at.removesuffix(RIGHT_LINES)
+        if place not in collected:
+            collected[place] = collect(remembering, verifier, training, place, seed, args)
+        found = collected[place] if at == place else collected[place].right_lines(policy)
         for key in keys:
             if key not in done:
                 *_, comparison, method, lr = key
@@ -235,8 +274,16 @@ def chosen(records: list[dict[str, Any]]) -> Rates:
     return {key: [max(rates, key=lambda lr: sum(rates[lr]) / len(rates[lr]))] for key, rates in found.items()}
 
 
+def given(args: Any) -> Rates:
+    """The rates of `--rates`, for all that is compared."""
+    rates = {method: [float(rate)] for method, _, rate in (one.partition("=") for one in args.rates)}
+    compared = itertools.product(args.tasks, KNOWN, args.comparisons, rates)
+    return {(task, at, comparison, method): rates[method] for task, at, comparison, method in compared}
+
+
 def report(records: list[dict[str, Any]]) -> None:
-    """Means over seeds, and the difference to whole trajectories, paired by seed, with its standard error."""
+    """Means over seeds, and the difference to whole trajectories, paired by seed, with its interval; p-values
+    hold together for all differences of a method."""
     heads = ["task", "method", "equal", "parted at", "rate", "seeds", "rows", "tokens", "accuracy"]
     heads.append("minus whole trajectories")
     print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
@@ -246,25 +293,27 @@ def report(records: list[dict[str, Any]]) -> None:
         if one["seed"] < GRID_SEED and one["lr"] in rates.get(place_of(one), [one["lr"]]):
             key = (one["task"], one["method"], one["comparison"], one["at"])
             groups.setdefault(key, {})[one["seed"]] = one
-    for (task, method, comparison, at), mine in sorted(groups.items()):
+    above: dict[tuple[Any, ...], Difference] = {}
+    for (task, method, comparison, at), mine in groups.items():
         whole = groups.get((task, method, comparison, "prompt"), {})
-        differences = [r["accuracy"] - whole[seed]["accuracy"] for seed, r in mine.items() if seed in whole]
-        shown = "" if at in ("none", "prompt") or not differences else with_error(differences, "+.3f")
-        rows, tokens = (sum(r[name] for r in mine.values()) / len(mine) for name in ("rows", "tokens"))
-        accuracy = with_error([r["accuracy"] for r in mine.values()], ".3f")
+        found = [mine[seed]["accuracy"] - whole[seed]["accuracy"] for seed in sorted(set(mine) & set(whole))]
+        if at not in ("none", "prompt") and found:
+            above[task, method, comparison, at] = Difference.of(found)
+    corrected: dict[tuple[Any, ...], float] = {}
+    for method in {key[1] for key in above}:
+        keys = [key for key in above if key[1] == method]
+        corrected |= zip(keys, holm([above[key].p for key in keys]), strict=True)
+    for key, mine in sorted(groups.items()):
+        task, method, comparison, at = key
+        rows, tokens, accuracy = (
+            fmean(r[name] for r in mine.values()) for name in ("rows", "tokens", "accuracy")
+        )
+        shown = f"{above[key]}, p {corrected[key]:.3f}" if key in above else ""
         rate = next(iter(mine.values()))["lr"]
         print(
             f"| {task} | {method} | {comparison} | {at} | {rate:.0e} | {len(mine)} | {rows:.0f} "
-            f"| {tokens:,.0f} | {accuracy} | {shown} |"
+            f"| {tokens:,.0f} | {accuracy:.3f} | {shown} |"
         )
-
-
-def with_error(values: list[float], form: str) -> str:
-    mean = sum(values) / len(values)
-    if len(values) < 2:
-        return f"{mean:{form}}"
-    variance = sum((value - mean) ** 2 for value in values) / (len(values) - 1)
-    return f"{mean:{form}} ± {math.sqrt(variance / len(values)):.3f}"
 
 
 def main() -> None:
@@ -273,7 +322,7 @@ def main() -> None:
     )
     parser.add_argument("--tasks", nargs="+", default=["chain_sum", "pivotlate"])
     parser.add_argument("--methods", nargs="+", default=["dpo", "kto", "simpo", "orpo", "ipo"])
-    parser.add_argument("--places", nargs="+", default=list(PLACES), choices=PLACES)
+    parser.add_argument("--places", nargs="+", default=list(PLACES), choices=KNOWN)
     parser.add_argument("--comparisons", nargs="+", default=["pairs", "tokens"], choices=["pairs", "tokens"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--grid-seeds", type=int, default=1, help="validation seeds")
@@ -288,6 +337,7 @@ def main() -> None:
     parser.add_argument(
         "--learning-rates", type=float, nargs="+", default=[3e-5, 1e-4, 3e-4], help="the grid"
     )
+    parser.add_argument("--rates", nargs="+", default=[], help="METHOD=RATE instead of a grid")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--nll-weight", type=float, default=1.0)
@@ -309,10 +359,11 @@ def main() -> None:
             print(json.dumps(record), flush=True)
 
     for task in args.tasks:
-        for seed in range(GRID_SEED, GRID_SEED + args.grid_seeds):
-            run(task, seed, defaultdict(lambda: args.learning_rates))
+        if not args.rates:
+            for seed in range(GRID_SEED, GRID_SEED + args.grid_seeds):
+                run(task, seed, defaultdict(lambda: args.learning_rates))
         for seed in args.seeds:
-            run(task, seed, chosen(records))
+            run(task, seed, given(args) if args.rates else chosen(records))
     report(records)
 
 

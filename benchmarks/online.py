@@ -23,6 +23,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from online_arms import (
     step_reward,
     told,
 )
+from online_rounds import rounds
 from online_tables import MEASURES, height, matrix, picture, spent, tables
 
 CHECKPOINTS = 6
@@ -84,7 +86,7 @@ def recipe_of(job: Job):
     """The arm's recipe; a step is a line, which the authors' code finds in its own way."""
     import gpo
 
-    apart = ("told", "learner", "step_reward")
+    apart = ("told", "learner", "step_reward", "rounds")
     changes = {key: value for key, value in job.arm_changes.items() if key not in apart}
     name = changes.pop("recipe")
     splitter = gpo.steps.as_released if name == "as-released" else gpo.steps.newline
@@ -134,9 +136,10 @@ def one_run(job: Job) -> dict:
     ledger, signals = defaultdict(int), []
     budget_tokens = job.budget if job.unit == "tokens" else math.inf
     critic, foretold = critic_of(policy, recipe, job.seed)
-    run = gpo.rounds(
-        policy, verifier, train, recipe, seed=job.seed, critic=critic, budget_tokens=budget_tokens
+    sampled = (
+        partial(rounds, way=changes["rounds"]) if "rounds" in changes else partial(gpo.rounds, critic=critic)
     )
+    run = sampled(policy, verifier, train, recipe, seed=job.seed, budget_tokens=budget_tokens)
     for data in run:
         rewarded = rewards_of(data, reward, policy, recipe)
         update = learner.update(data.groups, step_rewards=rewarded, round_index=data.index)

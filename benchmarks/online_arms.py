@@ -32,6 +32,13 @@ ARMS: dict[str, dict[str, Any]] = {
     "pivot, half the rate": {"recipe": "pivot"},
     "srpo, oracle": {"recipe": "rrpo", "rule": "entropy", "told": "first wrong line"},
     "base, 8 prompts a round": {"recipe": "base", "problems_per_round": 8},
+    "base, pilot of 2": {"recipe": "base", "rounds": {"pilot": 2}},
+    "base, pilot of 4": {"recipe": "base", "rounds": {"pilot": 4}},
+    "pivot, pilot of 3": {"recipe": "pivot", "rounds": {"pilot": 3}},
+    "pivot 1 + 4 + 3": {"recipe": "pivot", "rounds": {"second": 3}},
+    "pivot, then base": {"recipe": "pivot", "rounds": {"base_from": 2 / 3}},
+    "failures": {"recipe": "rrpo", "rule": "entropy"},
+    "failures, V near one half": {"recipe": "search", "explored": "mixed", "reset_at": "signal"},
     "critic": {"recipe": "critic"},
     "critic, one half": {"recipe": "critic", "rule": "critic-half"},
     "base, key steps": {"recipe": "base", "step_reward": "key steps"},
@@ -44,9 +51,11 @@ wrong: oracles, free of charge, of tasks where these are known. Key steps are th
 other arm is told."""
 VARIANTS = {
     **{name: "pivot" for name in ARMS if name.startswith("pivot, ") and name != "pivot, suffixes only"},
-    "pivot 2 + 6": "pivot",
+    **dict.fromkeys(("pivot 2 + 6", "pivot 1 + 4 + 3"), "pivot"),
     "tree": "pivot",
-    **dict.fromkeys(("rrpo", "srpo, oracle"), "pivot, suffixes only"),
+    **dict.fromkeys(
+        ("rrpo", "srpo, oracle", "failures", "failures, V near one half"), "pivot, suffixes only"
+    ),
     **{name: "base" for name in ARMS if name.startswith("base, ")},
     **dict.fromkeys(("critic", "critic, one half"), "pivot"),
 }
