@@ -1,6 +1,8 @@
 """What a budget of tokens finds of the answers to new problems, by strategy and judge.
 
     python benchmarks/solving.py [--output build/solving] [--seed 1] [--problems 100] [--tasks TASK...]
+    python benchmarks/solving.py --tasks word_problems --model MODEL --problems 24 --located 40 --samples 8 \
+      --completions 4
 
 Protocol, fixed before the reported seed was run. The tiny model, tasks chain_sum and pivotlate, temperature
 1; steps are lines. The value model of a task learns from `gpo locate` on 200 problems of the training split
@@ -17,6 +19,12 @@ Rates have 95 % intervals over problems. Differences are paired by problem, with
 from majority and from best of n with the same judge. What counts is the bandit with values, the default, at
 4 completions; the rest is shown beside it. Without a verifier no arm sees a gold answer; with one, all arms
 of that table stop at the first answer it accepts, and the rate is how often a right one was found.
+
+Of a pretrained model, warmed up as `warm_up.py` says, the problems are those of `word_problems.py` with seed
+1, at temperature 0.7 and at most 160 tokens. It has fewer of everything: 24 problems, a value model of 40
+located ones, 8 completions for the difficulty, and at most 4 to spend. There are two comparisons at 4: with
+the verifier (the exact number, as tests would be) the bandit on entropy against best of n, for which resets
+were made; and without one the bandit against majority. Nothing was tried on these problems before.
 """
 
 from __future__ import annotations
@@ -27,15 +35,29 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from word_problems import word_problems, write
+
 from gpo.cli import main as gpo
 from gpo.rates import paired, rate
 from gpo.record import read_lines
 from gpo.record.rounds import ProblemLine, SolvedLine
 
-ASKED = ("--model", "demo", "--max-tokens", "96")
+WORD_PROBLEMS = "word_problems"
+TINY = ("--model", "demo", "--max-tokens", "96")
+COLUMNS = ("--prompt-column", "question", "--answer-column", "answer", "--verifier", "number")
+SAMPLED = ("--max-tokens", "160", "--temperature", "0.7")
 STEPS = ("--splitter", "newline", "--min-step-tokens", "1")
 BUDGETS = (1, 2, 4, 8)
+SHOWN = 4
+"""Mean completions at which difficulties are told apart."""
 ARMS: dict[str, dict[str, tuple[str, ...]]] = {
+    "verifier": {
+        "best of n": ("--strategy", "best-of-n", "--judge", "verifier"),
+        "restart, entropy": ("--strategy", "restart", "--judge", "verifier"),
+        "bandit, entropy": ("--strategy", "bandit", "--judge", "verifier"),
+        "restart, value": ("--strategy", "restart", "--judge", "verifier", "--value", "VALUE"),
+        "bandit, value": ("--strategy", "bandit", "--judge", "verifier", "--value", "VALUE"),
+    },
     "no verifier": {
         "majority": ("--strategy", "majority"),
         "restart, entropy": ("--strategy", "restart"),
@@ -48,17 +70,12 @@ ARMS: dict[str, dict[str, tuple[str, ...]]] = {
             *("--beam", "1", "--branches", "3", "--beam-step-tokens", "16"),
         ),
     },
-    "verifier": {
-        "best of n": ("--strategy", "best-of-n", "--judge", "verifier"),
-        "restart, entropy": ("--strategy", "restart", "--judge", "verifier"),
-        "bandit, entropy": ("--strategy", "bandit", "--judge", "verifier"),
-        "restart, value": ("--strategy", "restart", "--judge", "verifier", "--value", "VALUE"),
-        "bandit, value": ("--strategy", "bandit", "--judge", "verifier", "--value", "VALUE"),
-    },
 }
 """The first of a table is what the others are compared with; without a verifier, best of n too."""
+LEFT_OUT = {("verifier", "restart, value"), ("verifier", "bandit, value"), ("no verifier", "restart, value")}
+"""Of a pretrained model."""
 HARD, EASY = 0.25, 0.75
-"""A problem is hard, or easy, if so many of its 16 completions are right at most, or at least."""
+"""A problem is hard, or easy, if so many of its completions are right at most, or at least."""
 
 
 def run(folder: Path, *args: str) -> dict[str, Any]:
@@ -69,13 +86,23 @@ def run(folder: Path, *args: str) -> dict[str, Any]:
     return json.loads((folder / "summary.json").read_text())
 
 
-def value_model(task: str, output: Path) -> tuple[Path, int]:
+def asked(task: str, args: argparse.Namespace, split: str, num: int) -> tuple[str, ...]:
+    """The flags that name so many problems of a split, and the model that is asked."""
+    if task != WORD_PROBLEMS:
+        return ("--task", task, *TINY, "--split", split, "--limit", str(num))
+    path = args.output / f"{split}-{num}.jsonl"
+    if not path.exists():
+        write(path, word_problems(split, num, seed=1))
+    return ("--data", str(path), *COLUMNS, "--model", args.model, *SAMPLED)
+
+
+def value_model(task: str, args: argparse.Namespace) -> tuple[Path, int]:
     """A value model of the task, and the tokens that were sampled for it."""
-    located, made = output / f"{task}-located", output / f"{task}-value"
-    args = ("locate", "--task", task, *ASKED, *STEPS, "--split", "train", "--limit", "200")
-    tokens = run(located, *args)["tokens"]
+    located, made = args.output / f"{task}-located", args.output / f"{task}-value"
+    tokens = run(located, "locate", *asked(task, args, "train", args.located), *STEPS)["tokens"]
     if not (made / "value" / "value.json").is_file():
-        gpo(["train", "--method", "value", "--model", "demo", "--run", str(located), "--output", str(made)])
+        flags = ("--model", args.model, "--run", str(located), "--output", str(made))
+        gpo(["train", "--method", "value", *flags])
     return made, sum(tokens.values())
 
 
@@ -95,24 +122,28 @@ def answered(line: SolvedLine, budget: float, *, is_judged: bool) -> float:
 
 def measured(task: str, args: argparse.Namespace) -> dict[str, Any]:
     """[P] rewards of every arm at every budget, and how hard each problem is."""
-    value, tokens = value_model(task, args.output)
     place = args.output / f"{task}-{args.seed}"
-    problems = ("--task", task, *ASKED, "--limit", str(args.problems))
-    run(place / "sample", "sample", *problems, "--num", "16", "--seed", str(args.seed))
+    problems = asked(task, args, "test", args.problems)
+    run(place / "sample", "sample", *problems, "--num", str(args.samples), "--seed", str(args.seed))
     sampled = list(read_lines(place / "sample" / "problems.jsonl", ProblemLine))
     rates = {line.problem: line.rates[0] for line in sampled}
     mean = sum(sum(line.tokens.values()) for line in sampled) / sum(line.rollouts for line in sampled)
-    found: dict[str, Any] = {"mean": mean, "tokens": tokens, "rates": list(rates.values()), "arms": {}}
+    budgets = [one for one in BUDGETS if one <= args.completions]
+    found: dict[str, Any] = {"mean": mean, "rates": list(rates.values()), "budgets": budgets, "arms": {}}
     for judge, arms in ARMS.items():
         for name, flags in arms.items():
+            if task == WORD_PROBLEMS and (judge, name) in LEFT_OUT:
+                continue
+            if "VALUE" in flags:
+                value, found["tokens"] = value_model(task, args)
             folder = place / f"{judge}-{name}".replace(" ", "-").replace(",", "")
-            most = ("--problem-tokens", str(round(BUDGETS[-1] * mean)), "--seed", str(args.seed))
+            most = ("--problem-tokens", str(round(budgets[-1] * mean)), "--seed", str(args.seed))
             chosen = [str(value) if flag == "VALUE" else flag for flag in flags]
             run(folder, "solve", *problems, *STEPS, *most, *chosen)
             lines = {one.problem: one for one in read_lines(folder / "problems.jsonl", SolvedLine)}
             found["arms"][judge, name] = {
                 budget: [answered(lines[one], budget * mean, is_judged=judge == "verifier") for one in rates]
-                for budget in BUDGETS
+                for budget in budgets
             }
             found.setdefault("spent", {})[judge, name] = sum(
                 sum(line.tokens.values()) for line in lines.values()
@@ -123,14 +154,14 @@ def measured(task: str, args: argparse.Namespace) -> dict[str, Any]:
 def table(found: dict[str, Any], judge: str) -> list[str]:
     """Rates at every budget, and by difficulty at half of the largest."""
     sizes = {name: sum(kind(one) == name for one in found["rates"]) for name in ("hard", "middle", "easy")}
-    head = [f"{budget} completions" for budget in BUDGETS]
-    head += [f"{name} ({num}), at {BUDGETS[-2]}" for name, num in sizes.items()]
+    head = [f"{budget} completions" for budget in found["budgets"]]
+    head += [f"{name} ({num}), at {SHOWN}" for name, num in sizes.items()]
     lines = [f"| {judge} | " + " | ".join([*head, "tokens"]) + " |", "|---" * (len(head) + 2) + "|"]
     for (of, name), rewards in found["arms"].items():
         if of == judge:
-            cells = [shown(rewards[budget]) for budget in BUDGETS]
+            cells = [shown(rewards[budget]) for budget in found["budgets"]]
             for difficulty in sizes:
-                some = zip(rewards[BUDGETS[-2]], found["rates"], strict=True)
+                some = zip(rewards[SHOWN], found["rates"], strict=True)
                 cells.append(shown([reward for reward, each in some if kind(each) == difficulty]))
             lines.append(f"| {name} | " + " | ".join(cells) + f" | {found['spent'][of, name]:.0f} |")
     return lines
@@ -143,7 +174,7 @@ def differences(found: dict[str, Any], judge: str) -> list[str]:
     for (of, name), rewards in found["arms"].items():
         for baseline in baselines:
             if of == judge and name != baseline:
-                for budget in BUDGETS[1:]:
+                for budget in found["budgets"][1:]:
                     difference = paired(rewards[budget], found["arms"][of, baseline][budget])
                     lines.append(f"{name} - {baseline}, {budget} completions: {difference}")
     return lines
@@ -169,6 +200,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--problems", type=int, default=100)
     parser.add_argument("--tasks", nargs="+", default=["chain_sum", "pivotlate"])
+    parser.add_argument("--model", default="demo", help="of the task word_problems, a folder")
+    parser.add_argument("--located", type=int, default=200, help="problems that a value model learns from")
+    parser.add_argument("--samples", type=int, default=16, help="completions that say how hard a problem is")
+    parser.add_argument("--completions", type=int, default=8, help="that an arm may spend on a problem")
     args = parser.parse_args()
     text = []
     for task in args.tasks:

@@ -3,11 +3,21 @@
     python benchmarks/values.py --task chain_sum [--located 25 100 200] [--output DIR]
     python benchmarks/values.py --curves benchmarks/data/real_curves.jsonl --model MODEL
 
-Trajectories of test problems are measured with 64 rollouts at every boundary. Value models are learned from
-so many located trajectories of training problems, which `gpo locate` found (DIR/TASK-located). Searches then
-follow the measured trajectories: with entropy, with the value model, with the values of other trajectories (a
-wrong model) and with random scores (a useless proposal), each with what it learned on the first 20. Recorded
-curves of a pretrained model are too few to part: four folds of problems are predicted by the other three.
+Trajectories of problems that no value model learned from are measured with 64 rollouts at every boundary.
+Value models are learned from so many located trajectories of other problems, which `gpo locate` found
+(DIR/TASK-located). Searches then follow the measured trajectories, each twice: with entropy, with the value
+model, with the values of other trajectories (a wrong model) and with random scores (a useless proposal),
+each with what it learned on the first 20. Recorded curves of a pretrained model are too few to part: four
+folds of problems are predicted by the other three, and each half of them is searched ten times with what the
+other half taught.
+
+When a value model pays. A target is a mean quality: that of uniform 8, and that of the default, entropy with
+8 lengths of the trajectory. Each search takes the cheapest of COSTS at which its mean quality is that high.
+The tokens that the value model saves on a trajectory are the lengths that it saves over entropy times the
+mean length; it pays after as many searches as these go into the tokens of its training traces (all that
+`gpo locate` generated for them; of the recorded curves, their rollouts). Intervals are over trajectories.
+A third target, what the value model comes to without a rollout, was added when the tables of pivotlate were
+there: entropy's own step was as good there as entropy with 8 lengths, which no search can save tokens on.
 Every stage is kept in DIR, and a second start goes on.
 """
 
@@ -31,6 +41,8 @@ TRUTH = 64
 FITTED_ON = 20
 COSTS = (0.01, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 10, 15, 20)
 FOLDS = 4
+REPEATS, RECORDED_REPEATS = 2, 10
+"""Searches of each trajectory; a table counts their mean as one."""
 
 
 @dataclass(frozen=True)
@@ -174,11 +186,17 @@ def taught(some: list[Predicted], kind: str, traces: int = 10) -> PathPrior:
     return prior
 
 
-def one_world(seed: int, world: Predicted, priors: dict[str, PathPrior]) -> dict[str, Any]:
-    """The quality of what each search names at each of COSTS, and uniform's at its cost."""
+def one_world(index: int, world: Predicted, priors: dict[str, PathPrior], repeats: int) -> dict[str, Any]:
+    """The mean quality of what each search names at each of COSTS, and uniform's at its cost."""
+    found = [searched_once(seed, world, priors) for seed in range(index * repeats, (index + 1) * repeats)]
+    return {kind: np.mean([one[kind] for one in found], axis=0).tolist() for kind in found[0]}
+
+
+def searched_once(seed: int, world: Predicted, priors: dict[str, PathPrior]) -> dict[str, list[float]]:
+    """What each search names with these random numbers."""
     effects = np.abs(world.effects)
     quality = effects / max(effects.max(), 1e-12)
-    found: dict[str, Any] = {}
+    found: dict[str, list[float]] = {}
     for kind, prior in priors.items():
         budget = int(COSTS[-1] * world.lengths.sum())
         search = adaptive(**settings(world, kind, seed, prior), budget_tokens=budget)
@@ -192,7 +210,9 @@ def one_world(seed: int, world: Predicted, priors: dict[str, PathPrior]) -> dict
     return found
 
 
-def searched(some: list[Predicted], kinds: list[str], folds: list[tuple[list[int], list[int]]]) -> list[dict]:
+def searched(
+    some: list[Predicted], kinds: list[str], folds: list[tuple[list[int], list[int]]], repeats: int
+) -> list[dict]:
     """Every world that is measured on, by the searches that the others of its fold taught."""
     found = []
     for to_fit, to_measure in folds:
@@ -202,7 +222,11 @@ def searched(some: list[Predicted], kinds: list[str], folds: list[tuple[list[int
             f"say: {says}; lifts: { {k: np.round(p.lifts, 2).tolist() for k, p in priors.items()} }",
             flush=True,
         )
-        found += [{"index": i, "says": says} | one_world(i, some[i], priors) for i in to_measure]
+        found += [
+            {"index": i, "says": says, "length": int(some[i].lengths.sum())}
+            | one_world(i, some[i], priors, repeats)
+            for i in to_measure
+        ]
     return found
 
 
@@ -226,11 +250,12 @@ def of_task(args: argparse.Namespace) -> str:
     some = worlds(measured, predicted | wrong)
     kinds = ["none", "entropy", *predicted, "wrong", "random"]
     fold = ([*range(FITTED_ON)], [*range(FITTED_ON, len(some))])
-    results = kept(folder / f"{args.task}-searches.json", lambda: searched(some, kinds, [fold]))
+    results = kept(folder / f"{args.task}-searches.json", lambda: searched(some, kinds, [fold], REPEATS))
     trials = [one["trials"] for one in measured]
     lines = [knows(some, name, trials) for name in predicted]
     spent = [f"{name}: {one['tokens']:,} tokens; {one['fitted']}" for name, one in models.items()]
-    return "\n\n".join([report(args.task, results, COSTS, kinds), *lines, *spent])
+    tokens = {name: one["tokens"] for name, one in models.items()}
+    return "\n\n".join([report(args.task, results, COSTS, kinds, tokens), *lines, *spent])
 
 
 def resized(values: list[float], num: int) -> list[float]:
@@ -245,9 +270,13 @@ def of_recorded(args: argparse.Namespace) -> str:
     kinds = ["none", "entropy", "value", "random"]
     halves = [[*range(0, len(some), 2)], [*range(1, len(some), 2)]]
     folds = [(halves[0], halves[1]), (halves[1], halves[0])]
-    results = kept(args.output / "recorded-searches.json", lambda: searched(some, kinds, folds))
+    results = kept(
+        args.output / "recorded-searches.json", lambda: searched(some, kinds, folds, RECORDED_REPEATS)
+    )
     trials = [one["trials"] for one in measured]
-    return "\n\n".join([report("recorded curves", results, COSTS, kinds), knows(some, "value", trials)])
+    tokens = {"value": round(sum(sum(one["tokens"]) for one in measured) * (FOLDS - 1) / FOLDS)}
+    told = report("recorded curves", results, COSTS, kinds, tokens)
+    return f"{told}\n\n{knows(some, 'value', trials)}"
 
 
 def main() -> None:
