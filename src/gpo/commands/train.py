@@ -55,7 +55,7 @@ def run(
 
 
 def of_values(settings: ValueSettings, ui: Ui, *, resume: Path | None, is_dry: bool) -> Json:
-    """Learns a model of V; one that was interrupted is learned again, since nothing was sampled."""
+    """Learns a model of V; one that was interrupted is learned again, as nothing was sampled."""
     from gpo.training import value
 
     path = resume or output_folder(settings.output, "train", settings.seed)
@@ -66,6 +66,9 @@ def of_values(settings: ValueSettings, ui: Ui, *, resume: Path | None, is_dry: b
         parts = value.ValueParts(settings)
         ui.log(value.told(parts))
         return {"dry_run": True, "completions": len(parts.counted), "tokens": parts.num_tokens}
+    if resume and (fitted := value.finished(path)):
+        ui.print(f"{path}: is finished, and nothing is learned again", *value.report(fitted))
+        return value.summary_of(path, fitted)
     with begun(
         "train",
         path,

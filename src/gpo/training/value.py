@@ -27,7 +27,7 @@ from gpo.values.fit import Fitted, fit, held_out
 from gpo.values.head import Head
 from gpo.values.model import Values
 from gpo.values.rows import Counted, check_counts, read_counted
-from gpo.values.saved import save
+from gpo.values.saved import described, save
 
 if TYPE_CHECKING:
     from gpo.policies.transformers import TransformersPolicy
@@ -133,10 +133,24 @@ def learn(parts: ValueParts, policy: TransformersPolicy, folder: RunFolder, stor
             problems=questions(parts.counted),
         ),
     )
-    summary = {"method": "value", "fitted": asdict(fitted), "tokens": {}, "run": str(folder.path)}
+    summary = summary_of(folder.path, fitted)
     write_json(folder.path / "summary.json", summary)
     ui.print(*report(fitted), f"written to {folder.path}")
     return summary
+
+
+def finished(path: Path) -> Fitted | None:
+    """What the run at `path` came to; None if it did not end, or if its model is damaged."""
+    if not (path / "summary.json").is_file():
+        return None
+    try:
+        return Fitted(**vars(described(path).fitted))
+    except InputError:
+        return None
+
+
+def summary_of(path: Path, fitted: Fitted) -> Json:
+    return {"method": "value", "fitted": asdict(fitted), "tokens": {}, "run": str(path)}
 
 
 def _fit(backbone: Backbone, head: Head, parts: ValueParts, tuned: Sequence[Any], watch: Any) -> Fitted:
