@@ -1,12 +1,16 @@
 """What each proposal says of a trajectory whose numbers are known."""
 
 import math
+from unittest import mock
 
 import pytest
 from toy import NEWLINE, RIGHT, WRONG, TablePolicy, problems
 
 from gpo import proposals
+from gpo.cli import main
 from gpo.curve import Floats
+from gpo.recipe import Recipe
+from gpo.setup.engine import suited
 from gpo.types import OFF_POLICY, InputError, Rollout, Sample, State, ValueCurve
 from gpo.values.proposal import proposal
 
@@ -114,3 +118,61 @@ def test_a_value_model_must_be_named_and_given_a_policy() -> None:
         proposals.by_name("value: ")
     with pytest.raises(InputError, match="serves gpo locate and gpo pairs alone"):
         proposals.by_name("value:runs/value")(TablePolicy([0.5]), [])
+
+
+class Mute(TablePolicy):
+    """An engine that gives what its settings say."""
+
+    def __init__(self, **gives: object) -> None:
+        super().__init__({})
+        self.gives = gives
+
+    has_entropies = property(lambda self: self.gives.get("has_entropies", False))
+    has_logprobs = property(lambda self: self.gives.get("has_logprobs", False))
+    unreadable = property(lambda self: self.gives.get("unreadable", ""))
+
+
+@pytest.mark.parametrize(
+    ("proposal", "gives", "said"),
+    [
+        ("entropy", {}, "no entropies, so the proposal has no effect; --proposal none says so"),
+        ("entropy", {"has_logprobs": True}, "has no effect; --proposal surprisal is free"),
+        ("entropy", {"has_entropies": True}, None),
+        ("surprisal", {}, "no log-probabilities, so the proposal has no effect; --proposal none says so"),
+        ("surprisal", {"has_logprobs": True}, None),
+        ("forced-answer", {"has_logprobs": True}, None),
+    ],
+)
+def test_a_proposal_that_the_engine_makes_vain_is_told_of_before_sampling(
+    proposal, gives, said, recwarn
+) -> None:
+    suited(Recipe(rule="absolute", proposal=proposal), Mute(**gives))
+    assert [str(one.message) for one in recwarn] == ([mock.ANY] if said else [])
+    assert said is None or said in str(recwarn[0].message)
+
+
+def test_a_forced_answer_that_the_engine_cannot_read_is_refused_before_sampling() -> None:
+    with pytest.raises(InputError, match="no log-probabilities at all"):
+        suited(
+            Recipe(rule="absolute", proposal="forced-answer"), Mute(unreadable="no log-probabilities at all")
+        )
+    suited(Recipe(rule="entropy", proposal="forced-answer"), Mute(unreadable="not asked"))
+
+
+def test_a_judge_that_cannot_score_is_refused_before_weights_load(monkeypatch, tmp_path, capsys) -> None:
+    monkeypatch.setattr("gpo.setup.engine.load_policy", lambda *_: pytest.fail("weights were loaded"))
+    command = (
+        "locate",
+        "--task",
+        "chain_sum",
+        "--model",
+        "demo",
+        "--limit",
+        "1",
+        "--output",
+        str(tmp_path / "new"),
+    )
+    with pytest.raises(SystemExit) as error:
+        main([*command, "--proposal", "test_proposals:count_w"])
+    assert error.value.code == 2
+    assert "proposal: the function raised AssertionError" in capsys.readouterr().err

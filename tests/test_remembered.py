@@ -48,7 +48,7 @@ def test_what_was_sampled_before_a_run_was_killed_is_not_sampled_again(tmp_path)
 class Poor(TablePolicy):
     """An engine that lacks what others have."""
 
-    has_entropies, counts = False, {"prefixes refused": 2}
+    has_entropies, has_logprobs, unreadable, counts = False, False, "no", {"prefixes refused": 2}
 
     def restartable(self, splitter):
         return lambda ids, tokenizer: [0, len(ids)]
@@ -64,12 +64,13 @@ def test_what_wraps_a_policy_forwards_all_that_a_policy_has(tmp_path) -> None:
         for name in {*vars(kind), *kind.__annotations__}
         if name[0] != "_"
     }
-    assert len(names) == 15
+    assert len(names) == 17
     assert names <= vars(ForwardingPolicy).keys()
     poor = Poor([0.5, 0.5])
     with RunFolder.create(tmp_path / "run", "pairs", {}) as folder:
         for wrapped in (Remembered(poor, folder, {}), SharedPolicy(poor, Ranks())):
             assert (wrapped.has_entropies, wrapped.counts) == (False, {"prefixes refused": 2})
+            assert (wrapped.has_logprobs, wrapped.unreadable) == (False, "no")
             assert wrapped.restartable(steps.newline())([1, 2, 3], poor.tokenizer) == [0, 3]
             wrapped.version = poor.version + 1
             assert (poor.version, wrapped.fingerprint) == (wrapped.version, poor.fingerprint)
@@ -83,7 +84,7 @@ def test_what_an_actor_sends_of_its_policy_asks_and_reads_without_the_engine() -
     sent, fingerprint = pickle.loads(pickle.dumps(Worker(lambda: policy).face()))  # noqa: S301 - as Ray does
     assert fingerprint == policy.fingerprint
     assert not hasattr(sent, "model")
-    assert sent.has_entropies
+    assert (sent.has_entropies, sent.has_logprobs, sent.unreadable) == (True, True, "")
     ids = policy.prompt_ids("1 + 1 =")
     assert sent.prompt_ids("1 + 1 =") == ids
     state = State(Problem("p", ids, "2"))

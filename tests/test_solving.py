@@ -17,6 +17,7 @@ from test_values import FOUND
 from toy import AllRight, TablePolicy, problems
 
 from gpo import DEMO_MODEL, TransformersPolicy, solve, steps
+from gpo.cli import main
 from gpo.explore import Drawn, Task
 from gpo.protocols import Capabilities
 from gpo.record import read_records
@@ -351,6 +352,37 @@ def test_a_verifier_is_not_asked_about_a_problem_without_an_answer_unless_it_jud
         assert Knowing(LastLetter(), judges=judges).score(asked, ["xR$", "xR$"]) == rewards
 
 
+class Silent(Scripted):
+    """Says nothing of how likely its tokens are, as a server that knows text alone."""
+
+    has_entropies = has_logprobs = False
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_told", "said"),
+    [
+        ({"strategy": "bandit"}, False, "strategy: 'bandit' goes back to before the least certain step"),
+        ({"strategy": "restart"}, False, "strategy: 'restart' goes back to before the least certain step"),
+        ({"strategy": "bandit", "value": "told"}, True, None),
+        ({"strategy": "majority"}, False, None),
+        ({"strategy": "best-of-n", "judge": "verifier"}, False, None),
+    ],
+)
+def test_what_goes_back_to_uncertain_steps_is_refused_where_nothing_says_which_these_are(
+    settings, is_told, said
+) -> None:
+    def made() -> Solver:
+        values = Told({"": 0.5}) if is_told else None
+        parts = {"seed": 0, "splitter": steps.fixed(num_tokens=1), "values": values}
+        return Solver(Silent({}), LastLetter(), Solving(**settings), **parts)
+
+    if said is None:
+        made()
+    else:
+        with pytest.raises(InputError, match=said):
+            made()
+
+
 # The command
 
 SMALL = ("--model", "demo", "--max-tokens", "80", "--splitter", "newline", "--min-step-tokens", "1")
@@ -422,6 +454,11 @@ def test_a_run_writes_an_answer_for_every_problem_and_says_what_it_cost(capsys) 
     shown = gpo(capsys, "show", "out")
     assert shown["problems"] == 4
     assert gpo(capsys, "runs", ".")["runs"][0]["state"] == "finished"
+
+
+def test_a_value_model_of_other_sampling_is_told_of_once(capsys, value_model) -> None:
+    main([*RUN, "--limit", "1", "--temperature", "0.9", "--value", value_model, "--output", "out"])
+    assert capsys.readouterr().err.count("other sampling") == 1
 
 
 def test_rows_without_an_answer_are_solved_and_not_rated(capsys) -> None:

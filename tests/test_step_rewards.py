@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from toy import END, NEWLINE, RIGHT, WRONG, Characters, TablePolicy, problems
 
-from gpo import step_rewards, steps
+from gpo import proposals, step_rewards, steps
 from gpo.learn.process import StepRewards, process_advantages
 from gpo.types import Group, InputError, Rollout, Sample, State
 
@@ -164,7 +164,7 @@ def other(question, answer, steps, key):
 def test_a_step_reward_that_is_none_is_one_line_before_anything_is_sampled(spec, message) -> None:
     def made() -> None:
         step_rewards.by_name(spec)
-        step_rewards.try_out(spec, PROBLEM)
+        proposals.try_out(spec, PROBLEM, "step_reward")
 
     with pytest.raises(InputError, match=message) as error:
         made()

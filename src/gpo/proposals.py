@@ -181,6 +181,15 @@ def judged(function: Judge, problem: Problem, steps: Sequence[str], setting: str
     return scores
 
 
+def try_out(spec: str | None, problem: Problem, setting: str = "proposal") -> None:
+    """Calls a user's function on a problem's answer as its only step, before a model is loaded.
+
+    InputError if it raises or gives anything else than one number.
+    """
+    if spec is not None and ":" in spec and value_path(spec) is None:
+        judged(user_function(spec, setting), problem, [problem.answer], setting)
+
+
 def _called(function: Judge, problem: Problem, steps: list[str]) -> Any:
     given = {"question": problem.question, "answer": problem.answer, "steps": steps}
     named = given | {"columns": problem.columns}

@@ -42,6 +42,16 @@ class Capabilities(Protocol):
         return True
 
     @property
+    def has_logprobs(self) -> bool:
+        """Whether its samples hold the log-probability of each token, and not nan."""
+        return True
+
+    @property
+    def unreadable(self) -> str:
+        """Why `read` refuses, as a message; empty if it does not."""
+        return ""
+
+    @property
     def counts(self) -> Mapping[str, int]:
         """Retries and refusals so far, by reason."""
         return {}
@@ -136,6 +146,14 @@ class ForwardingPolicy:
     @property
     def has_entropies(self) -> bool:
         return self.policy.has_entropies
+
+    @property
+    def has_logprobs(self) -> bool:
+        return self.policy.has_logprobs
+
+    @property
+    def unreadable(self) -> str:
+        return self.policy.unreadable
 
     @property
     def counts(self) -> Mapping[str, int]:

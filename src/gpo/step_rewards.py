@@ -16,10 +16,10 @@ from pydantic import Field, model_validator
 from gpo.learn.process import StepRewards
 from gpo.located import bounds_of, unsampled
 from gpo.named import user_function
-from gpo.proposals import FORCED_ANSWER, Proposal, answer_logprobs, check_template, judge, judged
+from gpo.proposals import FORCED_ANSWER, Proposal, answer_logprobs, check_template, judge
 from gpo.protocols import Policy, Splitter
 from gpo.settings import Settings
-from gpo.types import Group, InputError, Problem, Rollout, State, ValueCurve
+from gpo.types import Group, InputError, Rollout, State, ValueCurve
 
 NAMES = ("repro",)
 STABILITY = 0.2
@@ -56,15 +56,6 @@ def by_name(spec: str, *, template: str = FORCED_ANSWER) -> Proposal:
     if ":" not in spec:
         raise InputError(f"step_reward: {spec!r} is unknown; give {', '.join(NAMES)}, or module:function")
     return judge(user_function(spec, "step_reward"), "step_reward")
-
-
-def try_out(spec: str, problem: Problem) -> None:
-    """Calls the user's function on a problem's answer as its only step, before a model is loaded.
-
-    InputError if it raises or gives anything else than one number.
-    """
-    if ":" in spec:
-        judged(user_function(spec, "step_reward"), problem, [problem.answer], "step_reward")
 
 
 def repro(template: str = FORCED_ANSWER, stability: float = STABILITY) -> Proposal:

@@ -19,7 +19,7 @@ from gpo.record.progress import Writer
 from gpo.record.rounds import AnswerLine, AttemptLine, SolvedLine
 from gpo.report import solved
 from gpo.seeds import derive_seed
-from gpo.setup.engine import check_values, load_values, slots
+from gpo.setup.engine import load_values, slots
 from gpo.setup.start import output_folder
 from gpo.setup.streamed import noted
 from gpo.setup.ways_on import ways_on
@@ -39,7 +39,6 @@ def run(settings: SolveSettings, ui: Ui, *, resume: Path | None = None, is_dry: 
     """Spends the tokens, writes answers.jsonl and summary.json, and prints what came of it."""
     path = resume or output_folder(settings.output, "solve", settings.seed)
     recipe = settings.part(Recipe, rule="entropy", group_size=1)
-    check_values(settings)
     if is_dry:
         return sweep.rehearse("solve", settings, recipe, ui, path)
     summary = sweep.sweep("solve", settings, recipe, ui, path, is_resumed=resume is not None, drive=drive)
@@ -69,7 +68,7 @@ def drive(
         settings.part(Solving),
         seed=seed,
         splitter=recipe.step_splitter(),
-        values=load_values(settings, policy),
+        values=load_values(settings.value, policy, settings.device) if settings.value else None,
         slots=slots(settings, policy, queue.longest),
         recorded=lambda task: recorded.of(task, seed),
         budget_tokens=(settings.budget_tokens or math.inf) - recorded.totals.tokens.total(),

@@ -109,7 +109,8 @@ class PromptedPolicy(Capabilities):
     def face(self) -> PromptedPolicy:
         """What asks and reads as this policy does, without its engine: it can be sent to another process."""
         face = _Face.__new__(_Face)
-        vars(face).update({name: vars(self)[name] for name in self._own}, has_entropies=self.has_entropies)
+        told = {name: getattr(self, name) for name in ("has_entropies", "has_logprobs", "unreadable")}
+        vars(face).update({name: vars(self)[name] for name in self._own}, **told)
         return face
 
     @property
@@ -199,7 +200,7 @@ class PromptedPolicy(Capabilities):
 
 
 class _Face(PromptedPolicy):
-    has_entropies = True
+    has_entropies, has_logprobs, unreadable = True, True, ""
 
 
 def _generation_prompt(template: ChatTemplate | None) -> str:

@@ -114,17 +114,27 @@ class ServerPolicy(PromptedPolicy):
         """
         return all_of([self.submit(request) for request in requests])
 
+    @property
+    def has_logprobs(self) -> bool:
+        return self._knows_logprobs
+
+    @property
+    def unreadable(self) -> str:
+        if self.sampling.temperature in (0, 1):
+            return ""
+        return (
+            f"--engine server: gives log-probabilities of given text at temperature 1, not "
+            f"{self.sampling.temperature}; use --proposal none, or --temperature 1"
+        )
+
     def read(self, given: Sequence[tuple[State, Ids]]) -> list[Sample]:
         """Log-probabilities of continuations that were not sampled here, one call for each.
 
         InputError at a temperature other than 1 or 0, as servers read prompts at 1, and where a server
         gives none.
         """
-        if given and self.sampling.temperature not in (0, 1):
-            raise InputError(
-                f"--engine server: gives log-probabilities of given text at temperature 1, not "
-                f"{self.sampling.temperature}; use --proposal none, or --temperature 1"
-            )
+        if given and self.unreadable:
+            raise InputError(self.unreadable)
         return all_of([self._workers.submit(partial(self._read, *one)) for one in given])
 
     def _read(self, state: State, ids: Ids) -> Sample:

@@ -29,6 +29,8 @@ class TextOnlyPolicy(ServerPolicy):
     """
 
     num_refused = 0
+    has_logprobs = False
+    unreadable = "--text-only: such a server gives no log-probabilities; use --proposal none"
 
     @property
     def counts(self) -> dict[str, int]:
@@ -44,12 +46,6 @@ class TextOnlyPolicy(ServerPolicy):
             return [first, *kept, last]
 
         return bounds_of
-
-    def read(self, given: Sequence[tuple[State, Ids]]) -> list[Sample]:
-        """InputError: text does not say how likely its tokens are."""
-        if given:
-            raise InputError("--text-only: such a server gives no log-probabilities; use --proposal none")
-        return []
 
     def _keeps(self, ids: Ids) -> bool:
         return tuple(self.tokenizer.encode(self.tokenizer.decode(ids))) == ids

@@ -162,22 +162,28 @@ class VllmPolicy(PromptedPolicy):
         """
         return all_of([self.submit(request) for request in requests])
 
+    @property
+    def unreadable(self) -> str:
+        if self.sampling.temperature not in (0, 1):
+            return (
+                f"--engine vllm: gives log-probabilities of given text at temperature 1, not "
+                f"{self.sampling.temperature}; use --proposal none, or --temperature 1"
+            )
+        if self._has_loras:
+            return (
+                "--engine vllm: vLLM 0.32 fails when it reads given text with adapters enabled; use "
+                "--proposal none"
+            )
+        return ""
+
     def read(self, given: Sequence[tuple[State, Ids]]) -> list[Sample]:
         """Log-probabilities of continuations that were not sampled here.
 
         InputError at a temperature other than 1 or 0, as vLLM reads prompts at 1, where adapters are enabled,
         and for a trajectory that leaves no token of the context free.
         """
-        if given and self.sampling.temperature not in (0, 1):
-            raise InputError(
-                f"--engine vllm: gives log-probabilities of given text at temperature 1, not "
-                f"{self.sampling.temperature}; use --proposal none, or --temperature 1"
-            )
-        if given and self._has_loras:
-            raise InputError(
-                "--engine vllm: vLLM 0.32 fails when it reads given text with adapters enabled; use "
-                "--proposal none"
-            )
+        if given and self.unreadable:
+            raise InputError(self.unreadable)
         return all_of([self._read(state, ids) for state, ids in given])
 
     def update(self, trainer: TransformersPolicy, probes: Sequence[State]) -> float:

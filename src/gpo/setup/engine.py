@@ -15,7 +15,6 @@ from gpo.policies.settings import EngineSettings, ModelSettings
 from gpo.protocols import ForwardingPolicy, Policy, ValueModel
 from gpo.recipe import Recipe
 from gpo.rules import VALUE_RULES
-from gpo.solve_settings import SolveSettings
 from gpo.types import DataWarning, InputError, Problem, State
 
 if TYPE_CHECKING:
@@ -118,7 +117,8 @@ def load_asking(settings: ModelSettings, checkpoint: Path | None = None) -> Desc
         has_weights=engine != "server",
         **prompting(settings),
     )
-    if (path := proposals.value_path(getattr(settings, "proposal", None))) is not None:
+    path = proposals.value_path(getattr(settings, "proposal", None)) or getattr(settings, "value", None)
+    if path is not None:
         from gpo.values.saved import check_fits
 
         check_fits(path, asking.fingerprint, asking.config.get_text_config().hidden_size)
@@ -164,27 +164,35 @@ def check_room(policy: Policy, problems: Sequence[Problem]) -> None:
 def suited(recipe: Recipe, policy: Policy) -> Recipe:
     """The recipe, with steps that begin only where the policy's engine can begin.
 
-    A value model that proposes is loaded. A DataWarning where the proposal needs entropies and the engine has
-    none.
+    A value model that proposes is loaded. InputError for a proposal that the engine cannot read, a
+    DataWarning for one that would have no effect.
     """
-    is_searched = recipe.rule in VALUE_RULES and recipe.search == "adaptive"
-    is_blind = recipe.proposal in ("entropy", proposals.entropy) and not policy.has_entropies
-    if is_searched and is_blind:
-        warnings.warn(
-            "the engine returns no entropies, so the proposal has no effect; --proposal surprisal is free",
-            DataWarning,
-            stacklevel=2,
-        )
-    if is_searched and recipe.proposal in ("self", self_judge.first_wrong) and not _is_instructed(policy):
-        warnings.warn(
-            "the model has no chat template, so the proposal `self` asks what it was never taught to answer; "
-            "what it does not answer is counted",
-            DataWarning,
-            stacklevel=2,
-        )
-    if is_searched and (path := proposals.value_path(recipe.proposal)) is not None:
-        recipe = recipe.changed(proposal=value_proposal(path, policy, is_trusted=recipe.trust_value))
+    if recipe.rule in VALUE_RULES and recipe.search == "adaptive":
+        if recipe.proposal == "forced-answer" and policy.unreadable:
+            raise InputError(policy.unreadable)
+        if told := _in_vain(recipe, policy):
+            warnings.warn(told, DataWarning, stacklevel=2)
+        if (path := proposals.value_path(recipe.proposal)) is not None:
+            recipe = recipe.changed(proposal=value_proposal(path, policy, is_trusted=recipe.trust_value))
     return recipe.changed(splitter=policy.restartable(recipe.step_splitter()))
+
+
+def _in_vain(recipe: Recipe, policy: Policy) -> str | None:
+    """Why the recipe's proposal would have no effect."""
+    is_surprisal = recipe.proposal in ("surprisal", proposals.surprisal)
+    if is_surprisal and not policy.has_logprobs:
+        return (
+            "the engine returns no log-probabilities, so the proposal has no effect; --proposal none says so"
+        )
+    if recipe.proposal in ("entropy", proposals.entropy) and not policy.has_entropies:
+        other = "surprisal is free" if policy.has_logprobs else "none says so"
+        return f"the engine returns no entropies, so the proposal has no effect; --proposal {other}"
+    if recipe.proposal in ("self", self_judge.first_wrong) and not _is_instructed(policy):
+        return (
+            "the model has no chat template, so the proposal `self` asks what it was never taught to answer; "
+            "what it does not answer is counted"
+        )
+    return None
 
 
 def _is_instructed(policy: Policy) -> bool:
@@ -197,30 +205,22 @@ def _is_instructed(policy: Policy) -> bool:
 def value_proposal(path: str, policy: Policy, *, is_trusted: bool) -> proposals.Proposal:
     """The value model at `path` as a proposal, on the policy's weights where it has them here."""
     from gpo.values.proposal import proposal
-    from gpo.values.saved import described, load
+    from gpo.values.saved import described
 
+    return proposal(load_values(path, policy), described(path).fitted.say if is_trusted else None)
+
+
+def load_values(path: str, policy: Policy, device: str | None = None) -> ValueModel:
+    """The value model at `path`, as `load_asking` found it: what it warned of is not said twice."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)  # it came before the weights
-        return proposal(load(path, policy), described(path).fitted.say if is_trusted else None)
+        warnings.simplefilter("ignore", DataWarning)
+        return values.load(path, policy, device=device)
 
 
 def engine_counts(policy: Policy) -> dict[str, Any]:
     """For a summary: what an engine had to try again or refused; nothing if there is nothing to say."""
     counts = {name: num for name, num in policy.counts.items() if num}
     return {"tried_again": counts} if counts else {}
-
-
-def check_values(settings: SolveSettings) -> None:
-    """InputError, before any weights, for a value model that is damaged or another model's."""
-    if settings.value is not None:
-        from gpo.values.saved import check_fits
-
-        check_fits(settings.value, load_asking(settings).fingerprint)
-
-
-def load_values(settings: SolveSettings, policy: Policy) -> ValueModel | None:
-    """The value model that the settings name; None without one."""
-    return None if settings.value is None else values.load(settings.value, policy, device=settings.device)
 
 
 @contextmanager

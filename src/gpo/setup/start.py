@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from gpo import proposals
 from gpo.command_settings import SweepSettings
 from gpo.protocols import Verifier
 from gpo.record import Json, RunFolder, SilentFolder, row_lines
@@ -57,6 +58,7 @@ def asked(settings: SweepSettings) -> Asked:
     """The problems that the settings name; InputError for all that can be wrong with them."""
     verifier, asking = load_verifier(settings), load_asking(settings)
     problems = load_problems(settings, asking, verifier, split=settings.split, seed=settings.seed)
+    proposals.try_out(getattr(settings, "proposal", None), problems[0])
     return Asked(asking, verifier, problems)
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from gpo.record import Json, stored_run
-from gpo.setup.engine import load_asking, load_policy
+from gpo.setup.engine import load_asking, load_policy, load_values
 from gpo.setup.located_run import sampled_as
 from gpo.value_settings import ValueEvalSettings
 from gpo.values.judging import labelled_rows, of_counts, of_labels, of_steps, unseen
 from gpo.values.rows import Counted, check_counts, read_counted
-from gpo.values.saved import check_fits, described, load
+from gpo.values.saved import described
 
 SAMPLING = ("temperature", "top_p", "top_k", "max_tokens")
 """What a value model's fingerprint says of how the rollouts were sampled that it learned from."""
@@ -36,7 +36,6 @@ class Judge:
             settings = settings.model_copy(update={name: sampling[name] for name in left})
         self.settings, self.runs = settings, runs
         asking = load_asking(settings)
-        check_fits(settings.value, asking.fingerprint, asking.config.get_text_config().hidden_size)
         self.counted: list[Counted] = []
         if runs:
             counted = read_counted(runs, asking.num_known)
@@ -52,7 +51,7 @@ class Judge:
         """All figures, with their intervals."""
         settings = self.settings
         policy = load_policy(settings)
-        values = load(settings.value, policy)
+        values = load_values(settings.value, policy)
         found: Json = {"value": settings.value}
         if self.counted:
             found["counts"] = of_counts(values, self.counted)

@@ -17,7 +17,7 @@ from gpo.solving.answers import Attempt, Knowing, Reading, Solution, solution
 from gpo.solving.settings import Solving
 from gpo.solving.strategies import STRATEGIES
 from gpo.solving.workings import Workings
-from gpo.types import RECORDED_DIGITS, Rollout, ValueCurve
+from gpo.types import RECORDED_DIGITS, InputError, Rollout, ValueCurve
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Solver(Scheduler[Solved]):
 
     A problem takes at most `settings.tokens_each` tokens, and begins only if `budget_tokens` still hold that
     beside all that is open, so neither is exceeded. `values` predicts the values of states; without it, the
-    steps of an attempt are scored by the policy's own entropies, or log-probabilities where it has no others.
+    steps of an attempt are scored by the policy's own entropies, or log-probabilities where it has no others;
+    InputError where a strategy looks at them and there are none.
     """
 
     def __init__(
@@ -59,6 +60,12 @@ class Solver(Scheduler[Solved]):
         engine = engine_of(policy, slots, FIRST)
         super().__init__(policy, knowing, engine, seed=seed, recorded=recorded, budget_tokens=budget_tokens)
         self.settings, self.splitter, self.values = settings, splitter, values
+        is_blind = values is None and not (policy.has_entropies or policy.has_logprobs)
+        if is_blind and settings.strategy in ("restart", "bandit"):
+            raise InputError(
+                f"strategy: {settings.strategy!r} goes back to before the least certain step, and the engine "
+                "gives no log-probabilities; give --value PATH, or another strategy"
+            )
         self._reading = Reading(verifier)
         self._num_done = 0
         """Tokens of finished problems."""

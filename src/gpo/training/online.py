@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gpo import step_rewards
+from gpo import proposals, step_rewards
 from gpo.command_settings import TrainSettings
 from gpo.gpo import Round
 from gpo.learn.policy_gradient import PolicyGradient
@@ -53,10 +53,10 @@ class Online(Learner):
             )
 
     def read(self, asking: DescribedPolicy, held_out: Sequence[Problem]) -> None:
-        """Tries the user's own step reward on a problem."""
+        """Tries the user's own functions of steps on a problem."""
         del asking
-        if self.settings.step_reward and held_out:
-            step_rewards.try_out(self.settings.step_reward, held_out[0])
+        for setting in ("step_reward", "proposal") if held_out else ():
+            proposals.try_out(getattr(self.settings, setting), held_out[0], setting)
 
     def load(self, policy: TransformersPolicy, checkpoint: Path | None) -> None:
         """The reference is the policy at the start, loaded again, unless the adapter can be turned off."""
