@@ -18,11 +18,14 @@ import numpy as np
 
 from gpo.curve import mean_entropies
 from gpo.gpo import Memory, Round, explore, find, learnable, problem_order, reset
-from gpo.located import Located
+from gpo.located import Located, reset_state
 from gpo.pool import Pool
 from gpo.recipe import Recipe
 from gpo.seeds import derive_seed
 from gpo.types import State
+
+BASE = {"group_size": 8, "rule": "base", "credit": "group"}
+"""What makes groups at prompts of a recipe."""
 
 
 def rounds(
@@ -36,18 +39,13 @@ def rounds(
     budget_tokens: float,
 ) -> Iterator[Round]:
     """As `gpo.rounds`, the `way` that is asked for."""
-    memory, index, left, base = (
-        Memory(),
-        1,
-        budget_tokens,
-        {"group_size": 8, "rule": "base", "credit": "group"},
-    )
+    memory, index, left = Memory(), 1, budget_tokens
     while left >= recipe.group_size * policy.max_tokens:
         is_base = left <= (1 - way.get("base_from", 1.0)) * budget_tokens and left >= 8 * policy.max_tokens
         order = problem_order(len(problems), recipe.problems_per_round, index - 1, seed)
         pool = Pool(policy, verifier, derive_seed(seed, "round", index), budget_tokens=left)
         batch = [problems[i] for i in order]
-        data = one_round(pool, batch, recipe.changed(**base) if is_base else recipe, way, memory, index)
+        data = one_round(pool, batch, recipe.changed(**BASE) if is_base else recipe, way, memory, index)
         yield data
         memory = data.memory
         left -= sum(data.tokens.values())
@@ -67,7 +65,7 @@ def one_round(
         size = pilot or recipe.reset_size - way.get("second", 0)
         reset(pool, located, recipe.changed(reset_size=size), recipe.most_resets(len(explored)))
         if pilot:
-            places = [state for state, kept in pool.rollouts.items() if kept[0].purpose == "resets"]
+            places = [place[0] for one in located if (place := reset_state(one, recipe))]
             commit(pool, places, recipe.reset_size, recipe)
         if second := way.get("second"):
             pool.fill({s: second for one in located if (s := second_step(one))}, "values")

@@ -56,12 +56,18 @@ ABLATIONS = ("pivot, suffixes only", "pivot, random step", "pivot 2 + 6", "pivot
 BOTH = ("chain_sum", "pivotlate")
 RIVALS = ("pivot", "rrpo", "srpo, oracle")
 WAYS = ("pivot, suffixes only", "search")
+MORE = ("pivot, surprisal", "pivot 1 + 4 + 3", "pivot, then base")
+PILOTED = ("chain_sum", "pivotlate", "fixed set")
+FRESH = range(80, 85)
 SECTIONS = (
     Section("Pivot against base", "base", ("pivot",), tuple(TASKS), range(60, 68)),
     Section("Ablations", "pivot", ABLATIONS, BOTH, (*range(62, 67), *range(70, 73))),
     Section("Rivals", "base", RIVALS, BOTH, range(62, 67)),
     Section("Hard problems", "base", ("pivot", "pivot, half the rate"), ("rare",), range(60, 68)),
     Section("Hard problems: other ways", "pivot, half the rate", WAYS, ("rare",), range(62, 67)),
+    Section("A pilot first: base", "base", ("base, pilot of 4",), PILOTED, FRESH),
+    Section("A pilot first: pivot", "pivot", ("pivot, pilot of 3",), PILOTED, FRESH),
+    Section("More ablations", "pivot", MORE, BOTH, FRESH),
     Section("GRPO", "base", ("pivot",), BOTH, range(70, 73), "grpo"),
     Section("PPO", "base", ("pivot",), BOTH, range(70, 73), "ppo"),
 )
