@@ -27,7 +27,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import long_chain
 import numpy as np
+from hard_tasks import MODELS
 from online_arms import (
     ARMS,
     EVAL_PROBLEMS,
@@ -42,9 +44,9 @@ from online_rounds import rounds
 from online_tables import MEASURES, height, matrix, picture, spent, tables
 
 CHECKPOINTS = 6
-"""Evaluations of a run, evenly spread over its budget."""
+"""Evaluations of a run, evenly spread over its budget, unless its job says how many."""
 PROBLEMS_PER_ROUND = 16
-MAX_TOKENS = 96
+MAX_TOKENS = defaultdict(lambda: 96, {"long chain": long_chain.MAX_TOKENS})
 LEARNED = ("updates", "entropy", "update_kl", "grad_norm")
 """What is kept of the learner's metrics, round by round."""
 KEY = ("task", "arm", "seed", "lr", "algorithm")
@@ -72,6 +74,7 @@ class Job:
     is_grid: bool
     algorithm: str = "rloo"
     evaluated: int = EVAL_PROBLEMS
+    checkpoints: int = CHECKPOINTS
 
     @property
     def arm_changes(self) -> dict[str, Any]:
@@ -95,10 +98,11 @@ def recipe_of(job: Job):
 
 
 def policy_of(job: Job):
-    """The tiny model; where the arm is told something, it stands in its samples in place of the entropies."""
+    """The task's model; what the arm is told, if anything, is in its samples in place of the entropies."""
     import gpo
 
-    policy = gpo.TransformersPolicy.load(gpo.DEMO_MODEL, max_tokens=MAX_TOKENS)
+    model = MODELS[job.task]() if job.task in MODELS else gpo.DEMO_MODEL
+    policy = gpo.TransformersPolicy.load(model, max_tokens=MAX_TOKENS[job.task])
     if "told" in job.arm_changes:
         policy.sample = told(policy, job.arm_changes["told"])
     return policy
@@ -150,9 +154,9 @@ def one_run(job: Job) -> dict:
         spent["rounds"] += 1
         spent["samples"] += int(update["train/rollouts"])
         signals.append(signal(data) | {name: update.get(f"train/{name}") for name in LEARNED})
-        least = recipe.group_size * MAX_TOKENS if job.unit == "tokens" else 1
+        least = recipe.group_size * policy.max_tokens if job.unit == "tokens" else 1
         is_last = spent[job.unit] + least > job.budget
-        if is_last or spent[job.unit] >= len(points) * job.budget / CHECKPOINTS:
+        if is_last or spent[job.unit] >= len(points) * job.budget / job.checkpoints:
             points.append({**spent, "accuracy": accuracy()})
         if is_last:
             break
@@ -179,16 +183,21 @@ def critic_of(policy, recipe, seed: int):
 
 def signal(data) -> dict[str, Any]:
     """Which states of a round got the rollouts, and what they carried."""
+    resets = [g for g in data.groups if g.state.prefix_ids and len(g.rollouts) > 1]
     return {
         "fresh": float(np.mean([g.has_signal for g in data.explored])),
         "all": float(np.mean([g.has_signal for g in data.groups])) if data.groups else 0.0,
-        "reset_value": float(np.mean(values)) if (values := reset_values(data)) else None,
+        "resets": float(np.mean([g.has_signal for g in resets])) if resets else None,
+        "reset_value": float(np.mean(values)) if (values := reset_values(data, resets)) else None,
+        "ladders": len(data.memory.ladders),
     }
 
 
-def reset_values(data) -> list[float]:
+def reset_values(data, resets) -> list[float]:
+    """V of the reset states as the search believed, or else as the groups there measured."""
     named = [one for one in data.located if one.critical]
-    return [v for one in named if np.isfinite(v := one.estimate.values[one.critical.index])]
+    believed = [v for one in named if np.isfinite(v := one.estimate.values[one.critical.index])]
+    return believed or [g.value for g in resets]
 
 
 def done_or_run(jobs: Sequence[Job], path: Path, workers: int) -> Iterator[dict]:

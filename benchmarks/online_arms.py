@@ -9,6 +9,7 @@ from itertools import takewhile
 from typing import Any
 
 import numpy as np
+from hard_tasks import HARD, EveryLine
 
 EVAL_PROBLEMS = 200
 TASKS: dict[str, dict[str, int]] = {
@@ -16,9 +17,11 @@ TASKS: dict[str, dict[str, int]] = {
     "pivotlate": {"tokens": 60_000, "rounds": 12},
     "fixed set": {"tokens": 60_000, "rounds": 12},
     "rare": {"tokens": 50_000, "rounds": 9},
+    "hard sums": {"tokens": 100_000, "rounds": 16},
+    "long chain": {"tokens": 100_000, "rounds": 8},
 }
-"""The demo's task; a late decision; 32 problems over and over; one solved less than 2 % of the time. The
-base algorithm spends about the tokens in the rounds."""
+"""The demo's task; a late decision; 32 problems over and over; and those of HARD. The base algorithm
+spends about the tokens in the rounds."""
 ARMS: dict[str, dict[str, Any]] = {
     **{
         name: {"recipe": name}
@@ -39,6 +42,9 @@ ARMS: dict[str, dict[str, Any]] = {
     "pivot, then base": {"recipe": "pivot", "rounds": {"base_from": 2 / 3}},
     "failures": {"recipe": "rrpo", "rule": "entropy"},
     "failures, V near one half": {"recipe": "search", "explored": "mixed", "reset_at": "signal"},
+    "base, 2 prompts a round": {"recipe": "base", "problems_per_round": 2},
+    "ladder": {"recipe": "ladder", "problems_per_round": 8},
+    "ladder, without ladders": {"recipe": "ladder", "problems_per_round": 8, "ladders": 0},
     "critic": {"recipe": "critic"},
     "critic, one half": {"recipe": "critic", "rule": "critic-half"},
     "base, key steps": {"recipe": "base", "step_reward": "key steps"},
@@ -58,22 +64,11 @@ VARIANTS = {
     ),
     **{name: "base" for name in ARMS if name.startswith("base, ")},
     **dict.fromkeys(("critic", "critic, one half"), "pivot"),
+    "ladder, without ladders": "ladder",
 }
 """Arms that take another arm's learning rate. With 8 prompts a round base updates about as often as pivot."""
-LEARNING_RATES = defaultdict(lambda: (1.5e-4, 3e-4, 6e-4), rare=(3e-4, 6e-4, 1.2e-3))
+LEARNING_RATES = defaultdict(lambda: (1.5e-4, 3e-4, 6e-4), dict.fromkeys(HARD, (3e-4, 6e-4, 1.2e-3)))
 """The grid of every arm, by task."""
-
-
-class EveryLine:
-    """Right if every line is: on a rarely solved task an answer alone would be right by luck too often."""
-
-    num_timeouts = 0
-
-    def score(self, problems, texts):
-        return [float(text.strip() == p.answer) for p, text in zip(problems, texts, strict=True)]
-
-    def check(self, problem) -> None:
-        del problem
 
 
 def problems_of(task: str, seed: int, policy, *, is_grid: bool):
@@ -84,10 +79,10 @@ def problems_of(task: str, seed: int, policy, *, is_grid: bool):
     """
     import gpo
 
-    if task == "rare":
+    if task in HARD:
         taken: set[str] = set()
-        test, validation = (rare_rows(EVAL_PROBLEMS, one, taken) for one in (0, 999))
-        train, verifier = rare_rows(256, 1 + seed, taken), EveryLine()
+        test, validation = (HARD[task](EVAL_PROBLEMS, one, taken) for one in (0, 999))
+        train, verifier = HARD[task](256, 1 + seed, taken), EveryLine()
     elif task == "fixed set":
         train = test = validation = gpo.tasks.load("chain_sum", "train", size=32, seed=seed)
         verifier = gpo.verifiers.load(gpo.tasks.verifier("chain_sum"))
@@ -100,27 +95,6 @@ def problems_of(task: str, seed: int, policy, *, is_grid: bool):
         verifier = gpo.verifiers.load(gpo.tasks.verifier(task))
     evaluated = validation if is_grid else test
     return *(gpo.tasks.problems(rows, policy.prompt_ids) for rows in (train, evaluated)), verifier
-
-
-def rare_rows(num: int, seed: int, taken: set[str]) -> list:
-    """Chains whose six facts are all hard, none of them `taken`; the answer is every line."""
-    from gpo.tasks.planted import HARD_FACTS, Chain, demonstration, result
-    from gpo.tasks.row import Row
-
-    rng, rows = np.random.default_rng(seed), []
-    while len(rows) < num:
-        start = value = int(rng.integers(10))
-        operations = []
-        while len(operations) < 6:
-            facts = sorted(fact for fact in HARD_FACTS if fact[0] == value)
-            fact = facts[rng.integers(len(facts))]
-            operations.append(fact[1:])
-            value = result(fact)
-        question = Chain(start, tuple(operations)).question
-        if question not in taken:
-            taken.add(question)
-            rows.append(Row(f"rare-{seed}-{len(rows)}", question, "\n".join(demonstration(question))))
-    return rows
 
 
 def decision(problem, lines: list[str]) -> int | None:

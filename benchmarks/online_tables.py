@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hard_tasks import HARD
 from paired import Difference, holm
 
 Run = dict[str, Any]
@@ -45,7 +46,14 @@ def end(run: Run) -> float:
     return float(run["points"][-1]["accuracy"])
 
 
+def savings(run: Run) -> float:
+    """The logarithm of 1 / tokens to the accuracy, so that a difference is a ratio."""
+    return -math.log(tokens_to(run, REACHED))
+
+
+TOKENS = f"tokens to {REACHED:.0%}"
 MEASURES: dict[str, Callable[[Run], float]] = {"mean of the curve": height, "at the end": end}
+"""What is compared by its differences; `TOKENS` besides, by its ratios."""
 
 
 def by_arm(runs: list[Run], task: str) -> dict[str, dict[int, Run]]:
@@ -69,32 +77,49 @@ def paired(found: dict[int, Run], reference: dict[int, Run]) -> list[tuple[Run, 
 
 def matrix(runs: list[Run], reference: str, measure: str) -> list[str]:
     """Arms by tasks: how far above the reference, with p-values corrected over all of these comparisons."""
-    of, tasks = MEASURES[measure], list(dict.fromkeys(run["task"] for run in runs))
+    is_ratio = measure == TOKENS
+    of = savings if is_ratio else MEASURES[measure]
+    tasks = list(dict.fromkeys(run["task"] for run in runs))
     cells: dict[tuple[str, str], Difference] = {}
     levels: dict[str, str] = {}
     for task in tasks:
         arms = by_arm(runs, task)
-        levels[task] = f"{np.mean([of(run) for run in arms[reference].values()]):.3f}"
+        levels[task] = level([of(run) for run in arms[reference].values()], is_ratio=is_ratio)
         for arm, found in arms.items():
             if arm != reference and (pairs := paired(found, arms[reference])):
                 cells[arm, task] = Difference.of([of(run) - of(one) for one, run in pairs])
     corrected = dict(zip(cells, holm([one.p for one in cells.values()]), strict=True))
-    lines = table_head([f"{measure}, minus {reference}", *tasks])
+    head = f"{measure}: {reference}'s over the arm's" if is_ratio else f"{measure}, minus {reference}"
+    lines = table_head([head, *tasks])
     lines.append(f"| *{reference} itself* | {' | '.join(levels[task] for task in tasks)} |")
     for arm in dict.fromkeys(arm for arm, _ in cells):
+        pairs = [(arm, task) for task in tasks]
         shown = [
-            shown_with(cells[arm, task], corrected[arm, task]) if (arm, task) in cells else ""
-            for task in tasks
+            shown_with(cells[pair], corrected[pair], is_ratio=is_ratio) if pair in cells else ""
+            for pair in pairs
         ]
         lines.append(f"| {arm} | {' | '.join(shown)} |")
     return [*lines, ""]
 
 
-def shown_with(difference: Difference, p: float) -> str:
+def level(values: list[float], *, is_ratio: bool) -> str:
+    """The reference's own mean; of tokens the geometric one."""
+    mean = float(np.mean(values))
+    return f"{math.exp(-mean):,.0f} tokens" if is_ratio else f"{mean:.3f}"
+
+
+def as_ratio(logs: Difference) -> str:
+    """A difference of logarithms as a ratio."""
+    mean, low, high = (math.exp(x) for x in (logs.mean, logs.low, logs.high))
+    return f"{mean:.2f}" if logs.num < 2 else f"{mean:.2f} ({low:.2f} to {high:.2f})"
+
+
+def shown_with(difference: Difference, p: float, *, is_ratio: bool) -> str:
     """The difference with its corrected p-value and the number of seeds."""
+    shown = as_ratio(difference) if is_ratio else str(difference)
     if math.isnan(p):
-        return f"{difference}, one seed"
-    return f"{difference}, p {'< .001' if p < 0.001 else f'{p:.3f}'}, {difference.num} seeds"
+        return f"{shown}, one seed"
+    return f"{shown}, p {'< .001' if p < 0.001 else f'{p:.3f}'}, {difference.num} seeds"
 
 
 def table_head(names: list[str]) -> list[str]:
@@ -107,7 +132,7 @@ def tables(runs: list[Run], reference: str = "base") -> list[str]:
     for task in dict.fromkeys(run["task"] for run in runs):
         arms = by_arm(runs, task)
         heads = [head for axis in AXES for head in (f"at equal {axis}", f"minus {reference}")]
-        heads += [f"tokens to {REACHED:.0%}: {reference} / arm", "collapsed"] if task == "rare" else []
+        heads += [f"tokens to {REACHED:.0%}: {reference} / arm", "collapsed"] if task in HARD else []
         lines += table_head([task, "learning rate", "seeds", *heads])
         for arm, found in arms.items():
             pairs = paired(found, arms[reference])
@@ -119,7 +144,7 @@ def tables(runs: list[Run], reference: str = "base") -> list[str]:
                 str(len(pairs)),
                 *(compared(pairs, axis) for axis in AXES),
             ]
-            if task == "rare":
+            if task in HARD:
                 num = sum(end(run) < COLLAPSED for run in found.values())
                 cells += [saved(pairs), f"{num} of {len(found)}"]
             lines.append(f"| {' | '.join(cells)} |")
@@ -137,23 +162,22 @@ def compared(pairs: list[tuple[Run, Run]], axis: str) -> str:
 
 def saved(pairs: list[tuple[Run, Run]]) -> str:
     """How many times the arm's tokens the reference needs to reach the accuracy, as a geometric mean."""
-    found = Difference.of([math.log(tokens_to(one, REACHED) / tokens_to(run, REACHED)) for one, run in pairs])
-    mean, low, high = (math.exp(x) for x in (found.mean, found.low, found.high))
-    return f"{mean:.2f} ({low:.2f} to {high:.2f})"
+    return as_ratio(Difference.of([savings(run) - savings(one) for one, run in pairs]))
 
 
 def spent(runs: list[Run]) -> list[str]:
     """What the tokens bought: shares by purpose, groups with signal, values of reset states."""
     purposes = ("explore", "values", "resets")
-    heads = ["task", "arm", "tokens of a run", *purposes, "groups with signal", "V at resets"]
+    heads = ["task", "arm", "tokens of a run", *purposes]
+    heads += ["groups with signal", "of resets", "V at resets"]
     lines = table_head(heads)
     for task, arm in dict.fromkeys((run["task"], run["arm"]) for run in runs):
         some = [run for run in runs if (run["task"], run["arm"]) == (task, arm)]
         total = sum(sum(run["ledger"].values()) for run in some)
         cells = [task, arm, f"{total / len(some):,.0f}"]
         cells += [f"{sum(run['ledger'].get(p, 0) for run in some) / total:.2f}" for p in purposes]
-        for key in ("all", "reset_value"):
-            values = [s[key] for run in some for s in run["signals"] if s[key] is not None]
+        for key in ("all", "resets", "reset_value"):
+            values = [s[key] for run in some for s in run["signals"] if s.get(key) is not None]
             cells.append(f"{np.mean(values):.2f}" if values else "")
         lines.append(f"| {' | '.join(cells)} |")
     return lines

@@ -14,15 +14,19 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import theory_pairs
 import theory_resets
-from online import KEY, Job, done_or_run
-from online_arms import ARMS, TASKS, VARIANTS
-from online_tables import matrix, picture, spent, tables
+from hard_tasks import HARD
+from online import CHECKPOINTS, KEY, Job, done_or_run
+from online_arms import ARMS, EVAL_PROBLEMS, TASKS, VARIANTS
+from online_tables import TOKENS, matrix, picture, spent, tables
 
 RATES: dict[str, dict[str, float]] = {
-    "base": {"chain_sum": 6e-4, "pivotlate": 3e-4, "fixed set": 6e-4, "rare": 1.2e-3},
+    "base": {"chain_sum": 6e-4, "pivotlate": 3e-4, "fixed set": 6e-4, **dict.fromkeys(HARD, 1.2e-3)},
+    "base, 2 prompts a round": dict.fromkeys(HARD, 6e-4),
+    "ladder": {"rare": 6e-4, "hard sums": 6e-4, "long chain": 3e-4},
     "pivot": {"chain_sum": 3e-4, "pivotlate": 1.5e-4, "fixed set": 3e-4, "rare": 6e-4},
     "pivot, half the rate": {"rare": 3e-4},
     "pivot, suffixes only": {"chain_sum": 3e-4, "pivotlate": 3e-4, "rare": 6e-4},
@@ -42,6 +46,9 @@ class Section:
     tasks: tuple[str, ...]
     seeds: Sequence[int]
     algorithm: str = "rloo"
+    evaluated: int = EVAL_PROBLEMS
+    checkpoints: int = CHECKPOINTS
+    measures: tuple[str, ...] = ("mean of the curve", "at the end")
 
     def jobs(self) -> Iterator[Job]:
         for seed in self.seeds:
@@ -49,18 +56,27 @@ class Section:
                 for arm in (self.reference, *self.arms):
                     if rate := RATES[arm if arm in RATES else VARIANTS.get(arm, arm)].get(task):
                         budget, changes = TASKS[task]["tokens"], json.dumps(ARMS[arm])
-                        yield Job(task, arm, seed, rate, "tokens", budget, changes, False, self.algorithm)
+                        watched = {"evaluated": self.evaluated, "checkpoints": self.checkpoints}
+                        how = (budget, changes, False, self.algorithm)
+                        yield Job(task, arm, seed, rate, "tokens", *how, **watched)
 
 
 ABLATIONS = ("pivot, suffixes only", "pivot, random step", "pivot 2 + 6", "pivot, oracle")
 BOTH = ("chain_sum", "pivotlate")
+MAIN = (*BOTH, "fixed set", "rare")
 RIVALS = ("pivot", "rrpo", "srpo, oracle")
 WAYS = ("pivot, suffixes only", "search")
 MORE = ("pivot, surprisal", "pivot 1 + 4 + 3", "pivot, then base")
 PILOTED = ("chain_sum", "pivotlate", "fixed set")
 FRESH = range(80, 85)
+OTHERS = ("ladder, without ladders", "base, 2 prompts a round")
+OFTEN: dict[str, Any] = {
+    "evaluated": 100,
+    "checkpoints": 10,
+    "measures": (TOKENS, "at the end", "mean of the curve"),
+}
 SECTIONS = (
-    Section("Pivot against base", "base", ("pivot",), tuple(TASKS), range(60, 68)),
+    Section("Pivot against base", "base", ("pivot",), MAIN, range(60, 68)),
     Section("Ablations", "pivot", ABLATIONS, BOTH, (*range(62, 67), *range(70, 73))),
     Section("Rivals", "base", RIVALS, BOTH, range(62, 67)),
     Section("Hard problems", "base", ("pivot", "pivot, half the rate"), ("rare",), range(60, 68)),
@@ -68,6 +84,8 @@ SECTIONS = (
     Section("A pilot first: base", "base", ("base, pilot of 4",), PILOTED, FRESH),
     Section("A pilot first: pivot", "pivot", ("pivot, pilot of 3",), PILOTED, FRESH),
     Section("More ablations", "pivot", MORE, BOTH, FRESH),
+    Section("Ladders", "base", ("ladder",), tuple(HARD), range(80, 90), **OFTEN),
+    Section("Ladders: other ways", "ladder", OTHERS, tuple(HARD), range(80, 85), **OFTEN),
     Section("GRPO", "base", ("pivot",), BOTH, range(70, 73), "grpo"),
     Section("PPO", "base", ("pivot",), BOTH, range(70, 73), "ppo"),
 )
@@ -105,7 +123,7 @@ def page(sections: dict[Section, list[Job]], runs: Sequence[dict], image: Path, 
         lines += [f"## {section.title}", ""]
         if len(some) < len(jobs):
             lines += [f"{len(some)} of {len(jobs)} runs were made.", ""]
-        for measure in ("mean of the curve", "at the end"):
+        for measure in section.measures:
             lines += matrix(some, section.reference, measure)
         detail.append((section, some))
     main = detail[0][1] if detail else []

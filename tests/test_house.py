@@ -50,7 +50,8 @@ FLOORS = {
     "outlook": {"types", "recipe", "located", "explore"},
     "cost": {"types", "rules", "self_judge", "recipe", "explore", "steps"},
     "credit": {"types", "curve", "rules", "pool", "recipe", "located"},
-    "gpo": {"types", "paths", "rules", "pool", "recipe", "located", "explore", "credit"},
+    "ladder": {"types", "pool", "recipe", "located"},
+    "gpo": {"types", "paths", "rules", "pool", "recipe", "located", "explore", "credit", "ladder"},
     "pairs": {"types", "curve", "rules", "pool", "settings", "gpo", "record"},
     "export": {"types", "files"},
     "values": {

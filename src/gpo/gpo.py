@@ -22,6 +22,7 @@ import numpy as np
 
 from gpo.credit import spliced, split, with_beliefs
 from gpo.explore.waves import locate
+from gpo.ladder import Ladder, practise, with_found
 from gpo.located import Located, choose, reset_state
 from gpo.paths import PathPrior
 from gpo.pool import Pool, Watch
@@ -39,6 +40,8 @@ class Memory:
     prior: PathPrior = field(default_factory=PathPrior)
     ease: Mapping[str, float] = field(default_factory=dict)
     """Each problem's ease by id, for the baseline of split trajectories; see gpo.credit."""
+    ladders: Mapping[str, Ladder] = field(default_factory=dict)
+    """Of successes on problems that mostly fail, by problem id; see gpo.ladder."""
 
     @classmethod
     def from_json(cls, content: Any) -> Memory:
@@ -47,7 +50,8 @@ class Memory:
             ease = {problem: float(ease) for problem, ease in content.get("ease", {}).items()}
             # What an older version learned was counted in another way; searches learn again.
             prior = PathPrior() if "jumps" in content["prior"] else PathPrior.from_json(content["prior"])
-            return cls(prior, ease)
+            ladders = {key: Ladder.from_json(one) for key, one in content.get("ladders", {}).items()}
+            return cls(prior, ease, ladders)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"memory: is not what a run writes ({error!r}); start a new run") from None
 
@@ -93,6 +97,7 @@ def run_round(
     seed: int,
     memory: Memory | None = None,
     critic: Critic | None = None,
+    known: Mapping[str, Problem] | None = None,
     budget_tokens: float = math.inf,
     watch: Watch | None = None,
 ) -> Round:
@@ -100,6 +105,7 @@ def run_round(
 
     A token budget reduces the number of problems, so that even the longest completions stay within it; none
     is sampled in part. A rule that reads a critic needs one; until that is ready, `entropy` names the steps.
+    `known` are all problems by id: a ladder is of one of an earlier round.
     """
     memory, recipe = memory or Memory(), readable(recipe, critic)
     reads = critic if recipe.rule in CRITIC_RULES else None
@@ -109,9 +115,10 @@ def run_round(
     located, prior = find(pool, explored, recipe, memory.prior)
     if recipe.resets:
         reset(pool, located, recipe, recipe.most_resets(len(explored)))
+    ladders = climb(pool, explored, recipe, memory.ladders, known or {}, index)
     groups, ease = learnable(pool, explored, located, recipe, memory.ease)
     missed = {kind: num - before[kind] for kind, num in unjudged(verifier).items()}
-    return Round(index, groups, explored, located, Memory(prior, ease), missed, pool)
+    return Round(index, groups, explored, located, Memory(prior, ease, ladders), missed, pool)
 
 
 def readable(recipe: Recipe, critic: Critic | None) -> Recipe:
@@ -157,6 +164,23 @@ def reset(pool: Pool, located: Sequence[Located], recipe: Recipe, most: int) -> 
         pool.rollouts[state] = with_beliefs(pool.rollouts.get(state, []))
 
 
+def climb(
+    pool: Pool,
+    explored: Sequence[Group],
+    recipe: Recipe,
+    ladders: Mapping[str, Ladder],
+    known: Mapping[str, Problem],
+    index: int,
+) -> Mapping[str, Ladder]:
+    """Practises on ladders where no prompt brought a success; the ladders after this round."""
+    if not recipe.ladders:
+        return {}
+    rewards = [reward for group in explored for reward in group.rewards_G]
+    if max(rewards, default=0.0) < recipe.success_at:
+        return practise(pool, ladders, known, recipe, index)
+    return with_found(ladders, explored, recipe, pool, index)
+
+
 def learnable(
     pool: Pool,
     explored: Sequence[Group],
@@ -193,7 +217,7 @@ def rounds(
     each epoch. Round i depends only on the seed, i, the policy's weights and what the previous round left, so
     a resumed run continues as an uninterrupted one would.
     """
-    index = start
+    index, known = start, {problem.id: problem for problem in problems}
     while budget_tokens >= recipe.group_size * policy.max_tokens:
         batch = [
             problems[i] for i in problem_order(len(problems), recipe.problems_per_round, index - 1, seed)
@@ -207,6 +231,7 @@ def rounds(
             seed=seed,
             memory=memory,
             critic=critic,
+            known=known,
             budget_tokens=budget_tokens,
             watch=watch,
         )

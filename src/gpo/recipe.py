@@ -132,6 +132,12 @@ class Recipe(Locating):
         "reset state and credit its head with what the rollouts there earned (split)",
     )
     """With `group`, one rollout alone trains a critic's policy only; gpo.credit has `split`."""
+    ladders: int = Field(
+        0,
+        ge=0,
+        description="Groups at states of earlier successes in rounds whose prompts bring none: before the "
+        "last steps at first, then towards the prompt as these are learned",
+    )
     splice: bool = Field(
         False,
         description="Replace the explored trajectory by the best rollout at the reset state, prefix included",
@@ -168,7 +174,7 @@ class Recipe(Locating):
         if self.credit != "split":
             return
         needed: dict[str, tuple[Any, ...]] = {
-            "rule": FREE_RULES,
+            "rule": (*FREE_RULES, "base"),
             "explored": ("all",),
             "resets": (True,),
             "splice": (False,),
@@ -198,7 +204,7 @@ class Recipe(Locating):
 
 
 RecipeName = Literal[
-    "default", "base", "random", "paper", "as-released", "rrpo", "tree", "search", "pivot", "critic"
+    "default", "base", "random", "paper", "as-released", "rrpo", "tree", "search", "pivot", "critic", "ladder"
 ]
 
 RECIPES: dict[str, dict[str, Any]] = {
@@ -261,5 +267,14 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 # The same, from the step at which a critic, kept across rounds, predicts the largest change.
 RECIPES["critic"] = {**RECIPES["pivot"], "rule": "critic"}
+# One trajectory a prompt, many prompts, and backward from every success that is found.
+RECIPES["ladder"] = {
+    "rule": "base",
+    "explored": "all",
+    "group_size": 1,
+    "credit": "split",
+    "problems_per_round": 8,
+    "ladders": 8,
+}
 RECIPES["default"] = RECIPES["pivot"]
 """Settings of the named recipes; what they leave out is Recipe's default."""

@@ -189,6 +189,7 @@ class Training:
             seed=settings.seed,
             memory=self.memory,
             critic=self.learner.critic,
+            known={problem.id: problem for problem in problems},
             budget_tokens=self.left()["tokens"],
             watch=self.log.watch,
         )

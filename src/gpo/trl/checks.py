@@ -43,6 +43,7 @@ def check_recipe(recipe: Recipe, reset_share: float) -> None:
     only_trained = {
         "splice": (recipe.splice, "leave it out"),
         "credit": (recipe.credit == "split", "use Recipe.named('pivot', credit='group') and reset_share=1"),
+        "ladders": (recipe.ladders > 0, "leave it out"),
         "rule": (recipe.rule in CRITIC_RULES, "use 'entropy'"),
         "proposal": (recipe.proposal == "self", "use 'entropy'"),
     }
