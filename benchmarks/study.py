@@ -65,6 +65,7 @@ ABLATIONS = ("pivot, suffixes only", "pivot, random step", "pivot 2 + 6", "pivot
 BOTH = ("chain_sum", "pivotlate")
 MAIN = (*BOTH, "fixed set", "rare")
 RIVALS = ("pivot", "rrpo", "srpo, oracle")
+SMALL = ("pivot, 4 prompts a round", "base", "pivot")
 WAYS = ("pivot, suffixes only", "search")
 MORE = ("pivot, surprisal", "pivot 1 + 4 + 3", "pivot, then base")
 PILOTED = ("chain_sum", "pivotlate", "fixed set")
@@ -86,6 +87,7 @@ SECTIONS = (
     Section("More ablations", "pivot", MORE, BOTH, FRESH),
     Section("Ladders", "base", ("ladder",), tuple(HARD), range(80, 90), **OFTEN),
     Section("Ladders: other ways", "ladder", OTHERS, tuple(HARD), range(80, 85), **OFTEN),
+    Section("Smaller rounds", "base, 4 prompts a round", SMALL, BOTH, FRESH),
     Section("GRPO", "base", ("pivot",), BOTH, range(70, 73), "grpo"),
     Section("PPO", "base", ("pivot",), BOTH, range(70, 73), "ppo"),
 )
