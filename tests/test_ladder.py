@@ -12,6 +12,7 @@ from gpo import steps
 from gpo.gpo import Memory, rounds, run_round
 from gpo.ladder import Ladder
 from gpo.recipe import Recipe
+from gpo.training.metrics import sampling_metrics
 from gpo.types import InputError
 
 HALVES = [0.5, 0.99, 0.5, 0.99, 0.5]
@@ -102,6 +103,16 @@ def test_ladders_keep_to_the_budget_and_are_no_part_of_other_recipes() -> None:
     assert sum(data.tokens.values()) <= 4 * 11 + 10
     assert not practised(data)
     assert not take(4, ladders=0)[3].memory.ladders
+
+
+def test_a_round_says_how_many_ladders_there_are_and_how_much_of_them_is_given() -> None:
+    assert ladder(3).given_frac == 0.6
+    data = take(4)[3]
+    ladders = data.memory.ladders.values()
+    metrics = sampling_metrics(data)
+    assert metrics["ladder/kept"] == len(ladders) >= 1
+    assert metrics["ladder/given_frac"] == sum(one.given_frac for one in ladders) / len(ladders)
+    assert "ladder/kept" not in sampling_metrics(take(4, ladders=0)[3])
 
 
 def test_only_problems_that_mostly_fail_get_a_ladder() -> None:

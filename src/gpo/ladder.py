@@ -65,6 +65,11 @@ class Ladder:
             fallen += self.surprisals[rung if by < 0 else rung - 1]
         return replace(self, rung=rung)
 
+    @property
+    def given_frac(self) -> float:
+        """The share of its tokens that lie before its rung; 0 at the prompt."""
+        return self.bounds[self.rung] / len(self.ids)
+
     def state(self, problem: Problem) -> State:
         return State(problem, self.ids[: self.bounds[self.rung]])
 

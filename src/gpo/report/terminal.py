@@ -96,6 +96,8 @@ def progress(records: Sequence[Json], num_rounds: int, budget_tokens: int | None
         ("reward", "sample/reward", "{:.2f}"),
         ("signal", "train/signal_groups_frac", "{:.2f}"),
         ("V at resets", "reset/value", "{:.2f}"),
+        ("ladders", "ladder/kept", "{:.0f}"),
+        ("of which given", "ladder/given_frac", "{:.0%}"),
         ("KL", "train/kl" if "train/kl" in metrics else "train/update_kl", "{:.4f}"),
         *((name, *column) for name, column in OFFLINE.items() if "train/rows" in metrics),
         ("tokens/s", "time/tokens_per_s", "{:,.0f}"),

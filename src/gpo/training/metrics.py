@@ -52,6 +52,8 @@ def sampling_metrics(data: Round) -> dict[str, float]:
     """What a round sampled, as numbers; nan where there was nothing to average."""
     rollouts = [rollout for group in data.explored for rollout in group.rollouts]
     named = [one for one in data.located if one.critical]
+    ladders = data.memory.ladders.values()
+    climbed = {"kept": float(len(ladders)), "given_frac": _mean([one.given_frac for one in ladders])}
     resets = [one.estimate.values[one.critical.index] for one in named if one.critical]
     return {
         "sample/reward": _mean([r.reward for r in rollouts]),
@@ -63,6 +65,7 @@ def sampling_metrics(data: Round) -> dict[str, float]:
         "locate/one_step_frac": _mean([one.curve.num_steps == 1 for one in data.located]),
         **({"locate/unscored": float(num)} if (num := data.pool.num_unscored) else {}),
         "reset/value": _mean([value for value in resets if value is not None and math.isfinite(value)]),
+        **{f"ladder/{name}": value for name, value in climbed.items() if ladders},
         **{f"verify/{kind}": float(num) for kind, num in data.unjudged.items()},
     }
 
