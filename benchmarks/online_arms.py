@@ -44,6 +44,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "failures": {"recipe": "rrpo", "rule": "entropy"},
     "failures, V near one half": {"recipe": "search", "explored": "mixed", "reset_at": "signal"},
     "base, 2 prompts a round": {"recipe": "base", "problems_per_round": 2},
+    "base, half the rate": {"recipe": "base"},
     "ladder": {"recipe": "ladder", "problems_per_round": 8},
     "ladder, without ladders": {"recipe": "ladder", "problems_per_round": 8, "ladders": 0},
     "critic": {"recipe": "critic"},

@@ -25,7 +25,7 @@ from online_tables import TOKENS, matrix, picture, spent, tables
 
 RATES: dict[str, dict[str, float]] = {
     "base": {"chain_sum": 6e-4, "pivotlate": 3e-4, "fixed set": 6e-4, **dict.fromkeys(HARD, 1.2e-3)},
-    "base, 2 prompts a round": dict.fromkeys(HARD, 6e-4),
+    **dict.fromkeys(("base, 2 prompts a round", "base, half the rate"), dict.fromkeys(HARD, 6e-4)),
     "ladder": {"rare": 6e-4, "hard sums": 6e-4, "long chain": 3e-4},
     "pivot": {"chain_sum": 3e-4, "pivotlate": 1.5e-4, "fixed set": 3e-4, "rare": 6e-4},
     "pivot, half the rate": {"rare": 3e-4},
@@ -70,7 +70,7 @@ WAYS = ("pivot, suffixes only", "search")
 MORE = ("pivot, surprisal", "pivot 1 + 4 + 3", "pivot, then base")
 PILOTED = ("chain_sum", "pivotlate", "fixed set")
 FRESH = range(80, 85)
-OTHERS = ("ladder, without ladders", "base, 2 prompts a round")
+OTHERS = ("ladder, without ladders", "base, 2 prompts a round", "base, half the rate")
 OFTEN: dict[str, Any] = {
     "evaluated": 100,
     "checkpoints": 10,
