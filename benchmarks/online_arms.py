@@ -34,9 +34,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "pivot, oracle": {"recipe": "pivot", "told": "decision"},
     "pivot, half the rate": {"recipe": "pivot"},
     "srpo, oracle": {"recipe": "rrpo", "rule": "entropy", "told": "first wrong line"},
-    "base, 8 prompts a round": {"recipe": "base", "problems_per_round": 8},
     **{f"{name}, 4 prompts a round": {"recipe": name, "problems_per_round": 4} for name in ("base", "pivot")},
-    "base, pilot of 2": {"recipe": "base", "rounds": {"pilot": 2}},
     "base, pilot of 4": {"recipe": "base", "rounds": {"pilot": 4}},
     "pivot, pilot of 3": {"recipe": "pivot", "rounds": {"pilot": 3}},
     "pivot 1 + 4 + 3": {"recipe": "pivot", "rounds": {"second": 3}},
@@ -68,8 +66,8 @@ VARIANTS = {
     **dict.fromkeys(("critic", "critic, one half"), "pivot"),
     "ladder, without ladders": "ladder",
 }
-"""Arms that take another arm's learning rate. With 8 prompts a round base updates about as often as pivot.
-With 4 there is one update a round, on what the policy of that round sampled."""
+"""Arms that take another arm's learning rate. With 4 prompts a round there is one update a round, on what the
+policy of that round sampled."""
 LEARNING_RATES = defaultdict(lambda: (1.5e-4, 3e-4, 6e-4), dict.fromkeys(HARD, (3e-4, 6e-4, 1.2e-3)))
 """The grid of every arm, by task."""
 
