@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -454,6 +455,22 @@ def test_a_run_writes_an_answer_for_every_problem_and_says_what_it_cost(capsys) 
     shown = gpo(capsys, "show", "out")
     assert shown["problems"] == 4
     assert gpo(capsys, "runs", ".")["runs"][0]["state"] == "finished"
+    told = gpo(capsys, "report", "out", "-o", "page.html")
+    assert (told["problems"], told["notes"]) == (4, [])
+    page = re.search(r'id="data">(.*?)</script>', Path("page.html").read_text(), re.DOTALL)
+    assert page is not None
+    shown = json.loads(page[1])["answers"]
+    assert [one["problem"] for one in shown] == [one["id"] for one in answers]
+    for one, answer in zip(shown, answers, strict=True):
+        assert {name: one[name] for name in ("answer", "votes", "tokens", "right", "text")} == {
+            name: answer[name] for name in ("answer", "votes", "tokens", "right", "text")
+        }
+        assert [attempt["tokens"] for attempt in one["attempts"]][-1] <= one["tokens"]
+    assert gpo(capsys, "report", "out", "-o", "page.html", "--trajectories", "3")["notes"] == [
+        "3 of 4 problems are shown"
+    ]
+    Path("out/problems.jsonl").write_text("")
+    assert "no problem of this run is finished yet" in error_of(capsys, "report", "out", "-o", "page.html")
 
 
 def test_a_value_model_of_other_sampling_is_told_of_once(capsys, value_model) -> None:

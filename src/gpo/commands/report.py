@@ -16,10 +16,11 @@ from gpo.console import Ui
 from gpo.files import write_whole
 from gpo.record import Json, is_running, outputs
 from gpo.report import page
+from gpo.report.answers import answers_data
 from gpo.report.figures import Run
 from gpo.report.index import index_data
 from gpo.report.live import Followed, Server
-from gpo.report.reading import read_run, read_runs, rollouts
+from gpo.report.reading import is_solved, read_run, read_runs, read_solved, rollouts
 from gpo.report.views import Limits, Sources, page_data
 from gpo.search import CREDIBLE
 from gpo.types import InputError
@@ -33,6 +34,8 @@ def run(paths: Sequence[Path], output: Path, num_trajectories: int, ui: Ui) -> J
     limits = Limits(num_trajectories, page.room(), CREDIBLE)
     if len(paths) == 1 and is_folder_of_runs(paths[0]):
         return indexed(paths[0], output, limits, ui)
+    if len(paths) == 1 and is_solved(paths[0]):
+        return answered(paths[0], output, limits, ui)
     runs = read_runs(paths)
     data = page_data(runs, SOURCES, limits)
     num_bytes = write(output, ", ".join(printable(run.name) for run in runs), data)
@@ -49,6 +52,23 @@ def run(paths: Sequence[Path], output: Path, num_trajectories: int, ui: Ui) -> J
         "runs": [str(run.path) for run in runs],
         "trajectories": num_shown,
         "located": sum(len(run.curves) for run in runs),
+        "notes": data["notes"],
+    }
+
+
+def answered(path: Path, output: Path, limits: Limits, ui: Ui) -> Json:
+    """Writes the page of a run of `gpo solve`."""
+    lines = read_solved(path)
+    data = answers_data(path.resolve().name, lines, limits)
+    num_bytes = write(output, printable(path.resolve().name), data)
+    for note in data["notes"]:
+        ui.print(f"note: {note}")
+    ui.print(f"{len(data['answers'])} problems of {path}; {num_bytes / 1e6:.1f} MB written to {output}")
+    return {
+        "output": str(output),
+        "bytes": num_bytes,
+        "runs": [str(path)],
+        "problems": len(data["answers"]),
         "notes": data["notes"],
     }
 

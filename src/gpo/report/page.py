@@ -30,6 +30,7 @@ SCRIPTS = (
     "trajectories.js",
     "compare.js",
     "runs.js",
+    "answers.js",
     "main.js",
     "live.js",
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gpo.record import read_lines, stored_run
 from gpo.record.lines import CurveLine, RolloutLine
-from gpo.record.rounds import ProblemLine, RoundLine
+from gpo.record.rounds import ProblemLine, RoundLine, SolvedLine
 from gpo.record.run_json import check_shown
 from gpo.report.figures import Run
 from gpo.report.unjudged import counted
@@ -62,6 +62,19 @@ def read_run(path: Path, *, may_be_empty: bool = False) -> Run:
             f"{path}: this run of `gpo {command}` has nothing complete yet; wait, or continue with --resume"
         )
     return Run(path.resolve().name, path, command, settings, rounds, curves)
+
+
+def is_solved(path: Path) -> bool:
+    """Whether this is a run of `gpo solve`."""
+    return stored_run(path).command == "solve"
+
+
+def read_solved(path: Path) -> list[SolvedLine]:
+    """The problems of a run of `gpo solve`, in their order; InputError if none is finished."""
+    lines = sorted(read_lines(path / "problems.jsonl", SolvedLine), key=lambda line: line.place)
+    if not lines:
+        raise InputError(f"{path}: no problem of this run is finished yet; wait, or continue with --resume")
+    return lines
 
 
 def in_one(problems: Sequence[ProblemLine]) -> tuple[RoundLine, ...]:

@@ -3,6 +3,7 @@
 {
   const VIEWS = { overview: ["Overview", R.overview], trajectories: ["Trajectories", R.trajectories], compare: ["Compare", R.compare] };
   const INDEX = { runs: ["Runs", R.runs] };
+  const SOLVED = { answers: ["Answers", R.answers] };
   let at = ""; // of an index: the run that is chosen, as its addresses begin
   const view = document.getElementById("view");
   const tabs = document.getElementById("tabs");
@@ -20,7 +21,7 @@
   // Those that have something to show: where nothing is located there is an overview alone.
   const views = () => ({
     ...(R.all.index ? INDEX : {}),
-    ...(!R.data ? {} : R.data.runs.some((run) => run.trajectories.length) ? VIEWS : { overview: VIEWS.overview }),
+    ...(!R.data ? {} : R.data.answers ? SOLVED : R.data.runs.some((run) => run.trajectories.length) ? VIEWS : { overview: VIEWS.overview }),
   });
   const about = () => {
     document.getElementById("names").textContent = R.data ? R.data.runs.map((run) => R.visible(run.name)).join(" · ") : "";
@@ -38,7 +39,7 @@
       choose(isRun ? Number(name.slice(1)) : null);
       if (isRun) [name, ...rest] = rest;
     }
-    const shown = !R.data ? "runs" : name !== "runs" && Object.hasOwn(views(), name) ? name : "overview";
+    const shown = !R.data ? "runs" : name !== "runs" && Object.hasOwn(views(), name) ? name : R.data.answers ? "answers" : "overview";
     R.link = R.nextTrajectory = null;
     about();
     view.replaceChildren();
@@ -87,7 +88,7 @@
   };
   const search = () => {
     if (view.className === "trajectories") return toSearch();
-    if (view.className === "runs") return toSearch();
+    if (["runs", "answers"].includes(view.className)) return toSearch();
     if (!Object.hasOwn(views(), "trajectories")) return;
     isSearching = true; // until that view is there
     location.hash = R.address("trajectories");
