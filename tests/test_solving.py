@@ -469,6 +469,7 @@ def test_a_run_writes_an_answer_for_every_problem_and_says_what_it_cost(capsys) 
     assert gpo(capsys, "report", "out", "-o", "page.html", "--trajectories", "3")["notes"] == [
         "3 of 4 problems are shown"
     ]
+    assert "makes a page of it alone" in error_of(capsys, "report", "out", "--live")
     Path("out/problems.jsonl").write_text("")
     assert "no problem of this run is finished yet" in error_of(capsys, "report", "out", "-o", "page.html")
 

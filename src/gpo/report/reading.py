@@ -50,6 +50,10 @@ def read_run(path: Path, *, may_be_empty: bool = False) -> Run:
     command, settings = run.command, run.settings
     if command == "pairs" and (path / "located" / "run.json").is_file():
         return read_run(path / "located", may_be_empty=may_be_empty)
+    if command == "solve":
+        raise InputError(
+            f"{path}: is a run of `gpo solve`; `gpo report` makes a page of it alone, without --live"
+        )
     if command not in LOCATING:
         raise InputError(f"{path}: is a run of `gpo {command}`, which locates nothing; see `gpo show`")
     check_shown(path, settings)
