@@ -13,7 +13,7 @@ from gpo.gpo import Memory, rounds, run_round
 from gpo.ladder import Ladder
 from gpo.recipe import Recipe
 from gpo.training.metrics import sampling_metrics
-from gpo.types import InputError
+from gpo.types import InputError, Rollout, State
 
 HALVES = [0.5, 0.99, 0.5, 0.99, 0.5]
 """Chances of the toy's lines: three decisions, and lines between them that are nearly always right."""
@@ -45,6 +45,13 @@ def ladder(rung: int) -> Ladder:
 def test_a_ladder_goes_by_halves_of_its_probability(rung, value, after) -> None:
     found = ladder(rung).after(value, 7)
     assert (found and (found.rung, found.seen)) == (after if after is None else (after, 7))
+
+
+def test_without_log_probabilities_every_step_is_a_rung() -> None:
+    rollout = Rollout(State(problems(1)[0]), (1, 3) * 3, (math.nan,) * 6, (), "", True, 1.0, 0)
+    one = Ladder.of(rollout, (0, 2, 4, 6), 1)
+    assert (one.rung, one.moved(-1).rung) == (2, 1)
+    assert Ladder.from_json(json.loads(json.dumps(asdict(one)))) == one
 
 
 def take(num: int, memory: Memory | None = None, start: int = 1, **changes):
@@ -124,7 +131,20 @@ def test_only_problems_that_mostly_fail_get_a_ladder() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"rung": 5}, {"rung": -1}, {"bounds": [0, 2]}, {"ids": None}, {"seen": "x"}]
+    "change",
+    [
+        {"rung": 5},
+        {"rung": -1},
+        {"bounds": [0, 2]},
+        {"ids": None},
+        {"seen": "x"},
+        {"bounds": [0, 2, 4, 4, 8, 10]},
+        {"bounds": [1, 2, 4, 6, 8, 10]},
+        {"bounds": [0, 2, 4, 6, 8, 9]},
+        {"ids": []},
+        {"surprisals": [0.1, 0.2, None, 0.1, 0.1]},
+        {"surprisals": [0.1, float("nan"), 0.1, 0.1, 0.1]},
+    ],
 )
 def test_a_ladder_that_no_run_wrote_is_refused(change) -> None:
     content = json.loads(json.dumps(asdict(Memory(ladders={"p0": ladder(2)}))))

@@ -35,7 +35,7 @@ class Ladder:
     bounds: tuple[int, ...]
     """[S + 1]"""
     surprisals: tuple[float, ...]
-    """[S] nats of each step when it was sampled."""
+    """[S] nats of each step when it was sampled; those of a rung where the engine gave none."""
     rung: int
     seen: int = 0
     """The round in which it was last practised, or found."""
@@ -43,8 +43,9 @@ class Ladder:
     @classmethod
     def of(cls, rollout: Rollout, bounds: Sequence[int], index: int) -> Ladder:
         """A success, sampled from the prompt in this round, on its last rung."""
-        steps = tuple(-sum(rollout.logprobs[start:end]) for start, end in pairwise(bounds))
-        return cls(rollout.action_ids, tuple(bounds), steps, len(steps), index).moved(-1)
+        steps = (-sum(rollout.logprobs[start:end]) for start, end in pairwise(bounds))
+        known = tuple(one if math.isfinite(one) else RUNG for one in steps)
+        return cls(rollout.action_ids, tuple(bounds), known, len(known), index).moved(-1)
 
     @classmethod
     def from_json(cls, content: Any) -> Ladder:
@@ -53,8 +54,12 @@ class Ladder:
         found = cls(
             ids, bounds, tuple(map(float, content["surprisals"])), int(content["rung"]), int(content["seen"])
         )
-        if len(bounds) != len(found.surprisals) + 1 or not 0 <= found.rung < len(found.surprisals):
-            raise ValueError(f"rung {found.rung} of a ladder of {len(found.surprisals)} steps")
+        num = len(found.surprisals)
+        is_split = len(bounds) == num + 1 and (bounds[0], bounds[-1]) == (0, len(ids))
+        if not (is_split and all(a < b for a, b in pairwise(bounds)) and 0 <= found.rung < num):
+            raise ValueError(f"rung {found.rung} of a ladder of {num} steps, cut at {bounds}")
+        if not all(map(math.isfinite, found.surprisals)):
+            raise ValueError(f"surprisals {found.surprisals}")
         return found
 
     def moved(self, by: int) -> Ladder:

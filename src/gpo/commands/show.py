@@ -13,11 +13,11 @@ from gpo.commands import JSON, UsablePath, finish
 from gpo.console import Ui
 from gpo.record import Json, read_lines, stored_run
 from gpo.record.lines import CurveLine, RolloutLine
-from gpo.record.rounds import ProblemLine, RoundLine, SolvedLine, TrainedLine
+from gpo.record.rounds import ProblemLine, RoundLine, TrainedLine
 from gpo.record.run_json import check_shown
 from gpo.report import solved, terminal
 from gpo.report.figures import Run, key, mean_reset_value, success_rate
-from gpo.report.reading import read_runs
+from gpo.report.reading import read_runs, read_solved
 from gpo.report.unjudged import counted, told
 from gpo.search import CREDIBLE
 from gpo.types import InputError
@@ -61,7 +61,7 @@ def show(path: Path, ui: Ui, trajectory: int | None = None) -> Json:
     if shown:
         ui.print(terminal.trajectory(shown))
     elif command == "solve":
-        lines = sorted(read_lines(path / "problems.jsonl", SolvedLine), key=lambda line: line.place)
+        lines = read_solved(path, may_be_empty=True)
         ui.print(solved.answers(lines[:SHOWN]), "", *solved.examples(lines))
     elif not curves:
         ui.print(*examples(read_lines(path / "rollouts.jsonl", RolloutLine)))

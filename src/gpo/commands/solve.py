@@ -14,10 +14,11 @@ from gpo.progress import Progress
 from gpo.protocols import Policy
 from gpo.rates import rate
 from gpo.recipe import Recipe
-from gpo.record import Json, RunFolder, read_lines, write_json, write_lines
+from gpo.record import Json, RunFolder, write_json, write_lines
 from gpo.record.progress import Writer
 from gpo.record.rounds import AnswerLine, AttemptLine, SolvedLine
 from gpo.report import solved
+from gpo.report.reading import read_solved
 from gpo.seeds import derive_seed
 from gpo.setup.engine import load_values, slots
 from gpo.setup.start import output_folder
@@ -42,7 +43,7 @@ def run(settings: SolveSettings, ui: Ui, *, resume: Path | None = None, is_dry: 
     if is_dry:
         return sweep.rehearse("solve", settings, recipe, ui, path)
     summary = sweep.sweep("solve", settings, recipe, ui, path, is_resumed=resume is not None, drive=drive)
-    lines = sorted(read_lines(path / "problems.jsonl", SolvedLine), key=lambda line: line.place)
+    lines = read_solved(path, may_be_empty=True)
     write_lines(path / "answers.jsonl", map(AnswerLine.of, lines))
     summary |= totals(lines) | {"strategy": settings.strategy, "judge": settings.judged_by}
     write_json(path / "summary.json", summary)

@@ -82,6 +82,11 @@ class SolvedLine(ProblemLine):
     finished: bool
     attempts: Annotated[tuple[AttemptLine, ...], AsList]
 
+    @property
+    def right(self) -> bool | None:
+        """None where the gold answer is not known."""
+        return self.rates[0] == 1 if self.rates else None
+
 
 class AnswerLine(Line):
     """A line of answers.jsonl: what `gpo solve` answers."""
@@ -108,7 +113,7 @@ class AnswerLine(Line):
             share=line.share,
             tokens=sum(line.tokens.values()),
             finished=line.finished,
-            right=line.rates[0] == 1 if line.rates else None,
+            right=line.right,
         )
 
 

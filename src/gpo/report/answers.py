@@ -38,7 +38,7 @@ def row(line: SolvedLine) -> Json:
         "votes": line.votes,
         "share": line.share,
         "tokens": sum(line.tokens.values()),
-        "right": line.rates[0] == 1 if line.rates else None,
+        "right": line.right,
         "text": line.text if left <= 0 else f"{line.text[:LONGEST]} … ({left:,} more characters)",
         "attempts": [
             {"answer": one.answer, "score": one.score, "start": one.start, "tokens": one.tokens,

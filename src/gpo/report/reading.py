@@ -73,10 +73,10 @@ def is_solved(path: Path) -> bool:
     return stored_run(path).command == "solve"
 
 
-def read_solved(path: Path) -> list[SolvedLine]:
+def read_solved(path: Path, *, may_be_empty: bool = False) -> list[SolvedLine]:
     """The problems of a run of `gpo solve`, in their order; InputError if none is finished."""
     lines = sorted(read_lines(path / "problems.jsonl", SolvedLine), key=lambda line: line.place)
-    if not lines:
+    if not lines and not may_be_empty:
         raise InputError(f"{path}: no problem of this run is finished yet; wait, or continue with --resume")
     return lines
 

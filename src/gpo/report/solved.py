@@ -13,7 +13,7 @@ from gpo.visible import printable, printable_lines
 
 LONGEST = 60
 """Characters of an answer that the table shows."""
-RIGHT = {True: "right", False: "wrong"}
+RIGHT = {True: "right", False: "wrong", None: ""}
 
 
 def answers(lines: Sequence[SolvedLine]) -> RenderableType:
@@ -32,7 +32,7 @@ def answers(lines: Sequence[SolvedLine]) -> RenderableType:
             f"{line.votes} of {len(line.attempts)}",
             f"{line.share:.2f}",
             f"{sum(line.tokens.values()):,}",
-            RIGHT[line.rates[0] == 1] if line.rates else "",
+            RIGHT[line.right],
         )
     return table
 
@@ -42,7 +42,7 @@ def examples(lines: Sequence[SolvedLine]) -> list[RenderableType]:
     found: dict[str, SolvedLine] = {}
     for line in lines:
         if line.finished:
-            found.setdefault(RIGHT[line.rates[0] == 1] if line.rates else "unchecked", line)
+            found.setdefault(RIGHT[line.right] or "unchecked", line)
     parts: list[RenderableType] = []
     for kind, line in found.items():
         parts += [f"{kind}: {printable(line.problem)}", Text(printable_lines(line.text.strip("\n"))), ""]
