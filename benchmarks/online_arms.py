@@ -22,6 +22,18 @@ TASKS: dict[str, dict[str, int]] = {
 }
 """The demo's task; a late decision; 32 problems over and over; and those of HARD. The base algorithm
 spends about the tokens in the rounds."""
+SEARCHES: dict[str, dict[str, Any]] = {
+    **{f"search, {num} at every boundary": {"search": "uniform", "values": num} for num in (1, 4, 16)},
+    "search, bisection": {"search": "bisect"},
+    **{f"search, {num} lengths": {"search_traces": num} for num in (2, 32)},
+    "search, drop": {"rule": "drop"},
+    "search, failures": {"explored": "mixed"},
+    "search, any trajectory": {"explored": "all"},
+    "search, a quarter of the groups": {"max_reset_frac": 0.25},
+    "search, no resets": {"resets": False},
+    "search, values not trained": {"trained": ("explore", "resets")},
+}
+"""Changes to the recipe `search`."""
 ARMS: dict[str, dict[str, Any]] = {
     **{
         name: {"recipe": name}
@@ -43,7 +55,12 @@ ARMS: dict[str, dict[str, Any]] = {
     "failures, V near one half": {"recipe": "search", "explored": "mixed", "reset_at": "signal"},
     "base, 2 prompts a round": {"recipe": "base", "problems_per_round": 2},
     "base, half the rate": {"recipe": "base"},
+    **{name: {"recipe": "search", **changes} for name, changes in SEARCHES.items()},
+    "pivot, steps of 8 tokens": {"recipe": "pivot", "splitter": "fixed", "fixed_step_tokens": 8},
+    "pivot, steps by auto": {"recipe": "pivot", "splitter": "auto"},
+    "pivot, a quarter of the rate": {"recipe": "pivot"},
     "ladder": {"recipe": "ladder", "problems_per_round": 8},
+    "ladder, half the rate": {"recipe": "ladder", "problems_per_round": 8},
     "ladder, without ladders": {"recipe": "ladder", "problems_per_round": 8, "ladders": 0},
     "critic": {"recipe": "critic"},
     "critic, one half": {"recipe": "critic", "rule": "critic-half"},
@@ -59,6 +76,7 @@ VARIANTS = {
     **{name: "pivot" for name in ARMS if name.startswith("pivot, ") and name != "pivot, suffixes only"},
     **dict.fromkeys(("pivot 2 + 6", "pivot 1 + 4 + 3"), "pivot"),
     "tree": "pivot",
+    **dict.fromkeys(SEARCHES, "search"),
     **dict.fromkeys(
         ("rrpo", "srpo, oracle", "failures", "failures, V near one half"), "pivot, suffixes only"
     ),

@@ -20,7 +20,7 @@ import theory_pairs
 import theory_resets
 from hard_tasks import HARD
 from online import CHECKPOINTS, KEY, Job, done_or_run
-from online_arms import ARMS, EVAL_PROBLEMS, TASKS, VARIANTS
+from online_arms import ARMS, EVAL_PROBLEMS, SEARCHES, TASKS, VARIANTS
 from online_tables import TOKENS, matrix, picture, spent, tables
 
 RATES: dict[str, dict[str, float]] = {
@@ -31,7 +31,9 @@ RATES: dict[str, dict[str, float]] = {
     "pivot, half the rate": {"rare": 3e-4},
     "pivot, suffixes only": {"chain_sum": 3e-4, "pivotlate": 3e-4, "rare": 6e-4},
     "pivot, oracle": {"pivotlate": 1.5e-4},
-    "search": {"rare": 3e-4},
+    "pivot, a quarter of the rate": {"hard sums": 3e-4, "long chain": 3e-4},
+    "ladder, half the rate": {"hard sums": 3e-4},
+    "search": {"rare": 3e-4, "pivotlate": 3e-4},
 }
 """Learning rates that validation seeds chose; the other arms take that of the arm that they vary."""
 
@@ -68,9 +70,13 @@ RIVALS = ("pivot", "rrpo", "srpo, oracle")
 SMALL = ("pivot, 4 prompts a round", "base", "pivot")
 WAYS = ("pivot, suffixes only", "search")
 MORE = ("pivot, surprisal", "pivot 1 + 4 + 3", "pivot, then base")
+SPLIT = ("pivot, steps of 8 tokens", "pivot, steps by auto")
 PILOTED = ("chain_sum", "pivotlate", "fixed set")
 FRESH = range(80, 85)
 OTHERS = ("ladder, without ladders", "base, 2 prompts a round", "base, half the rate")
+QUARTER = ("pivot, a quarter of the rate",)
+HALVED = ("ladder, half the rate", "base, half the rate")
+ENDS = ("rare", "long chain")
 OFTEN: dict[str, Any] = {
     "evaluated": 100,
     "checkpoints": 10,
@@ -85,11 +91,17 @@ SECTIONS = (
     Section("A pilot first: base", "base", ("base, pilot of 4",), PILOTED, FRESH),
     Section("A pilot first: pivot", "pivot", ("pivot, pilot of 3",), PILOTED, FRESH),
     Section("More ablations", "pivot", MORE, BOTH, FRESH),
+    Section("Other steps", "pivot", SPLIT, BOTH, range(80, 83)),
+    Section("What a search adds", "search", (*SEARCHES, "base", "pivot"), ("pivotlate",), range(80, 83)),
     Section("Ladders", "base", ("ladder",), tuple(HARD), range(80, 90), **OFTEN),
     Section("Ladders: other ways", "ladder", OTHERS, tuple(HARD), range(80, 85), **OFTEN),
+    Section("Pivot on hard problems", "base", QUARTER, tuple(HARD)[1:], range(80, 85), **OFTEN),
+    Section("Ladders at half the rate", "ladder", HALVED, ("hard sums",), range(80, 85), **OFTEN),
     Section("Smaller rounds", "base, 4 prompts a round", SMALL, BOTH, FRESH),
     Section("GRPO", "base", ("pivot",), BOTH, range(70, 73), "grpo"),
     Section("PPO", "base", ("pivot",), BOTH, range(70, 73), "ppo"),
+    Section("Ladders with GRPO", "base", ("ladder",), ENDS, range(80, 83), "grpo", **OFTEN),
+    Section("Ladders with PPO", "base", ("ladder",), ENDS, range(80, 83), "ppo", **OFTEN),
 )
 QUICK = Section("Pivot against base", "base", ("pivot", "rrpo"), ("pivotlate",), range(2))
 
