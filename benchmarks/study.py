@@ -28,6 +28,7 @@ RATES: dict[str, dict[str, float]] = {
     **dict.fromkeys(("base, 2 prompts a round", "base, half the rate"), dict.fromkeys(HARD, 6e-4)),
     "ladder": {"rare": 6e-4, "hard sums": 6e-4, "long chain": 3e-4},
     "pivot": {"chain_sum": 3e-4, "pivotlate": 1.5e-4, "fixed set": 3e-4, "rare": 6e-4},
+    "paper": {"chain_sum": 3e-4, "pivotlate": 1.5e-4},
     "pivot, half the rate": {"rare": 3e-4},
     "pivot, suffixes only": {"chain_sum": 3e-4, "pivotlate": 3e-4, "rare": 6e-4},
     "pivot, oracle": {"pivotlate": 1.5e-4},
@@ -51,16 +52,18 @@ class Section:
     evaluated: int = EVAL_PROBLEMS
     checkpoints: int = CHECKPOINTS
     measures: tuple[str, ...] = ("mean of the curve", "at the end")
+    unit: str = "tokens"
+    """Of the budget, tokens or rounds."""
 
     def jobs(self) -> Iterator[Job]:
         for seed in self.seeds:
             for task in self.tasks:
                 for arm in (self.reference, *self.arms):
                     if rate := RATES[arm if arm in RATES else VARIANTS.get(arm, arm)].get(task):
-                        budget, changes = TASKS[task]["tokens"], json.dumps(ARMS[arm])
+                        budget, changes = TASKS[task][self.unit], json.dumps(ARMS[arm])
                         watched = {"evaluated": self.evaluated, "checkpoints": self.checkpoints}
                         how = (budget, changes, False, self.algorithm)
-                        yield Job(task, arm, seed, rate, "tokens", *how, **watched)
+                        yield Job(task, arm, seed, rate, self.unit, *how, **watched)
 
 
 ABLATIONS = ("pivot, suffixes only", "pivot, random step", "pivot 2 + 6", "pivot, oracle")
@@ -73,6 +76,7 @@ MORE = ("pivot, surprisal", "pivot 1 + 4 + 3", "pivot, then base")
 SPLIT = ("pivot, steps of 8 tokens", "pivot, steps by auto")
 PILOTED = ("chain_sum", "pivotlate", "fixed set")
 FRESH = range(80, 85)
+ROUNDS = range(90, 93)
 OTHERS = ("ladder, without ladders", "base, 2 prompts a round", "base, half the rate")
 QUARTER = ("pivot, a quarter of the rate",)
 HALVED = ("ladder, half the rate", "base, half the rate")
@@ -100,6 +104,12 @@ SECTIONS = (
     Section("Smaller rounds", "base, 4 prompts a round", SMALL, BOTH, FRESH),
     Section("GRPO", "base", ("pivot",), BOTH, range(70, 73), "grpo"),
     Section("PPO", "base", ("pivot",), BOTH, range(70, 73), "ppo"),
+    *(
+        Section(
+            f"Equal rounds: {name.upper()}", "base", ("paper", "pivot"), BOTH, ROUNDS, name, unit="rounds"
+        )
+        for name in ("rloo", "grpo", "ppo")
+    ),
     Section("Ladders with GRPO", "base", ("ladder",), ENDS, range(80, 83), "grpo", **OFTEN),
     Section("Ladders with PPO", "base", ("ladder",), ENDS, range(80, 83), "ppo", **OFTEN),
 )
