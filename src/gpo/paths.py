@@ -39,9 +39,10 @@ MAX_JUMP_FRAC = 0.6
 
 QUANTILES = (0.5, 0.75, 0.9)
 """A proposal's scores count by their rank in the trace: lower half, next quarter, ..., top tenth."""
-STRENGTHS = {-2.0: 0.05, -1.0: 0.1, 0.0: 0.3, 1.0: 0.25, 2.0: 0.15, 3.0: 0.1, 4.0: 0.05}
+STRENGTHS = {-2.0: 0.03, -1.0: 0.05, 0.0: 0.12, 1.0: 0.15, 2.0: 0.2, 3.0: 0.25, 4.0: 0.2}
 """[B] what a proposal may be worth: jumps are exp(b) times likelier at the top rank than at the lowest; and
-how probable each is before anything is learned."""
+how probable each is before anything is learned. Entropy knew on every model that was measured, so a proposal
+is trusted at first; one that is wrong is found out within ten traces or so."""
 _RAW = np.exp(np.outer([*STRENGTHS], np.linspace(0, 1, len(QUANTILES) + 1)))
 LIFTS: Floats = _RAW / (_RAW @ np.diff((0.0, *QUANTILES, 1.0)))[:, None]
 """[B, R] how many times likelier than average a jump is at each rank, for each strength."""
