@@ -11,12 +11,12 @@ with their own random streams and not counted as tokens.
 Protocol of the runs on CPUs that docs/your-model.md reports, written before they were made:
     --arms base pivot --seeds 3 --tokens 20000 --learning-rate 6e-4 --eval-every 0 --eval-problems 200 \
         -- --minibatch 16 --warmup-updates 2
-Seeds 0 to 2 in turn, both arms of a seed before the next; pivot at half of base's rate, as in the study. What
-was seen before: with minibatches of 32 and a warm-up of 10 updates, one run of each arm at 6e-4 made 7 and 13
-updates, moved the policy by .0002 nats a token in one, and changed nothing (.28, then .30 and .28). With the
-flags above but at 2e-3, base moved by .02 to .04 nats a token in a round and fell from .285 to .075 in 10 updates.
-The measure is accuracy on 200 held-out problems before and after, pivot minus base at the end, paired by seed.
-With so few updates only a difference of a tenth or more can show.
+Seeds 0 to 2 in turn, both arms of a seed before the next; pivot at half of base's rate, as in the study.
+What was seen before: with minibatches of 32 and a warm-up of 10 updates, one run of each arm at 6e-4 made 7
+and 13 updates, moved the policy by .0002 nats a token in one, and changed nothing (.28, then .30 and .28).
+With the flags above but at 2e-3, base moved by .02 to .04 nats a token in a round and fell from .285 to .075
+in 10 updates. The measure is accuracy on 200 held-out problems before and after, pivot minus base at the end,
+paired by seed. With so few updates only a difference of a tenth or more can show.
 """
 
 from __future__ import annotations
