@@ -355,7 +355,8 @@ def test_the_demo_prints_before_after_and_a_trajectory(capsys) -> None:
     assert "A failed trajectory" in out
     assert "▶" in out
     assert "gpo show demo" in out
-    assert main(["show", "demo"]) is None
+    main(["show", "demo"])
+    assert "gpo train, 1 complete round, " in capsys.readouterr().out
 
 
 def ask(*changes: str) -> list[str]:
@@ -471,6 +472,7 @@ def test_an_assistant_turn_is_a_trajectory_and_one_of_a_single_step_is_counted(c
     given = ["--data", "rows.jsonl", "--completion-column", "completion", "--verifier", "number"]
     found = gpo(capsys, "locate", *given, "--max-tokens", "96", "--min-step-tokens", "1", "--output", "out")
     assert (found["trajectories"], found["one_step"]) == (3, 1)
+    assert found["critical"] == 2  # a step without a rival is not named
     # Lines are written as searches end; the numbers of `show` are those of the data.
     shown = [gpo(capsys, "show", "out", "--trajectory", str(i))["trajectory"] for i in range(3)]
     assert [len(trace["steps"]) for trace in shown] == [4, 4, 1]

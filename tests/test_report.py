@@ -319,7 +319,10 @@ def test_critical_steps_fall_into_the_tenth_of_the_tokens_where_they_begin() -> 
     early = line_of(bounds=[0, 1, 2, 6])
     late = line_of(bounds=[1, 5, 5 + 1, 6])
     unsure = late.model_copy(update={"critical": late.critical.model_copy(update={"credibility": 0.5})})
-    found = positions([early, late, unsure, line_of(critical=None)], 0.9)
+    single = CurveLine.model_validate(curve(6, "1 + 2 = ?", "3", ["Answer: 4"]))
+    assert (single.critical is None, single.named, single.is_credible(0.9)) == (False, None, False)
+    assert picks(single, "adaptive", 1) == {}
+    found = positions([early, late, unsure, single, line_of(critical=None)], 0.9)
     assert found == {"credible": [0, 1, 0, 0, 0, 0, 0, 0, 1, 0], "other": [0, 0, 0, 0, 0, 0, 0, 0, 1, 0]}
     assert mean_reset_value([early, line_of(critical=None)]) == (0.9, None)
 

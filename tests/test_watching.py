@@ -129,17 +129,17 @@ def test_a_folder_that_is_no_run_and_an_edited_round_are_refused(tmp_path, capsy
 
 
 def test_show_sets_runs_beside_each_other_and_counts_the_steps_they_agree_on(tmp_path, capsys) -> None:
-    lines = [curve(i, f"q{i}", "", STEPS) for i in range(3)]
+    lines = [curve(i, f"q{i}", "", STEPS) for i in range(3)] + [curve(3, "q3", "", ["a single step"])]
     moved = curve(2, "q2", "", STEPS)
     moved["critical"]["index"] = 0
     first = write_run(tmp_path / "first", lines, [])
-    second = write_run(tmp_path / "second", [lines[0], moved, curve(9, "q9", "", STEPS)], [])
+    second = write_run(tmp_path / "second", [lines[0], moved, curve(9, "q9", "", STEPS), lines[3]], [])
     main(["show", str(first), str(second), "--json"])
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert summary["agreement"] == [{"first": "first", "other": "second", "same": 1, "shared": 2}]
     assert [(row["run"], row["located"], row["credible"]) for row in summary["runs"]] == [
-        ("first", 3, 3),
-        ("second", 3, 3),
+        ("first", 4, 3),
+        ("second", 4, 3),
     ]
     assert summary["runs"][0]["before"] == [0.25, 0.25]
     main(["show", str(first), str(second)])

@@ -51,7 +51,7 @@ def run(
     summary |= cut(states, read_lines(path / "curves.jsonl", CurveLine))
     write_json(path / "summary.json", summary)
     curves = read_lines(path / "curves.jsonl", CurveLine)
-    named = ((one.critical.credibility, one) for one in curves if one.critical)
+    named = ((one.named.credibility, one) for one in curves if one.named)
     if best := max(named, key=lambda one: one[0], default=None):
         ui.print(terminal.trajectory(best[1]), *([RUNS_OUT] if runs_out(best[1], states) else []), "")
     notes = [*_signal(settings, summary), *_found(summary, recipe)]
@@ -69,12 +69,12 @@ def found(curves: Iterable[CurveLine], tokens: Json) -> Json:
         num += 1
         num_one_step += curve.num_steps == 1
         num_unscored += curve.proposal is None
-        num_critical += curve.critical is not None
+        num_critical += curve.named is not None
         num_unseen += curve.trusted is not None and curve.tokens == 0
-        if curve.critical and curve.critical.credibility >= CREDIBLE:
+        if curve.named and curve.is_credible(CREDIBLE):
             num_credible += 1
             first, last = curve.bounds[0], curve.bounds[-1]
-            start = curve.bounds[curve.critical.index]
+            start = curve.bounds[curve.named.index]
             fifths[FIFTHS * (start - first) // (last - first)] += 1
     return {
         "trajectories": num,
@@ -111,7 +111,7 @@ def runs_out(curve: CurveLine, states: States) -> bool:
 
 def cut(states: States, curves: Iterable[CurveLine]) -> Json:
     """How many rollouts of the searches the token limit cut, and how many credible steps that concerns."""
-    credible = (one for one in curves if one.critical and one.critical.credibility >= CREDIBLE)
+    credible = (one for one in curves if one.is_credible(CREDIBLE))
     return {
         "value_rollouts": sum(num for num, _ in states.values()),
         "value_rollouts_cut": sum(num_cut for _, num_cut in states.values()),

@@ -34,9 +34,10 @@ from gpo.record import (
     write_as,
     write_lines,
 )
-from gpo.record.lines import LocatedSummary, RowLine
+from gpo.record.lines import LocatedSummary
 from gpo.record.new import check_new
 from gpo.record.remembered import Remembered, read_samples
+from gpo.record.rows import RowLine
 from gpo.record.run_json import fingerprint_of
 from gpo.report.built import built
 from gpo.seeds import derive_seed

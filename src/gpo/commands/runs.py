@@ -83,9 +83,8 @@ def figures(one: Run) -> Json:
 
 def located(one: Run) -> Json:
     """How many trajectories were located, and how many of them have a credible step."""
-    steps = [trajectory.line.critical for trajectory in one.trajectories]
-    credible = sum(step is not None and step.credibility >= CREDIBLE for step in steps)
-    return {"located": len(steps), "credible": credible}
+    credible = [trajectory.line.is_credible(CREDIBLE) for trajectory in one.trajectories]
+    return {"located": len(credible), "credible": sum(credible)}
 
 
 def table(rows: list[Json], folder: Path) -> RenderableType:

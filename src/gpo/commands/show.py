@@ -46,7 +46,8 @@ def show(path: Path, ui: Ui, trajectory: int | None = None) -> Json:
     rounds = [line.record() for line in read_lines(path / "rounds.jsonl", kind)]
     curves = sorted(read_lines(path / "curves.jsonl", CurveLine), key=lambda line: line.order)
     problems = [line.record() for line in read_lines(path / "problems.jsonl", ProblemLine)]
-    done = f"{len(problems)} finished problems" if problems else f"{len(rounds)} complete rounds"
+    num = rounds[-1]["round"] if command == "train" and rounds else len(rounds)  # its line 0 is no round
+    done = f"{len(problems)} finished problems" if problems else f"{num} complete round{'s' * (num != 1)}"
     if trajectory is not None and trajectory >= len(curves):
         raise InputError(
             f"--trajectory {trajectory}: the run {path} has {len(curves)} located trajectories, counted "
@@ -68,7 +69,7 @@ def show(path: Path, ui: Ui, trajectory: int | None = None) -> Json:
     return {
         "command": command,
         "settings": settings,
-        "rounds": len(rounds),
+        "rounds": num,
         "problems": len(problems),
         "unjudged": missed,
         "last_round": rounds[-1] if rounds else None,
@@ -98,7 +99,7 @@ def examples(rollouts: Iterable[RolloutLine]) -> list[RenderableType]:
 
 def most_credible(curves: Sequence[CurveLine]) -> CurveLine | None:
     """The failed trajectory whose critical step is the surest; None if none has one."""
-    named = [(curve.critical.credibility, curve) for curve in curves if curve.critical]
+    named = [(curve.named.credibility, curve) for curve in curves if curve.named]
     failed = [one for one in named if one[1].reward < 1] or named
     return max(failed, key=lambda one: one[0])[1] if failed else None
 
@@ -131,20 +132,21 @@ def _row(run: Run) -> Json:
         "after": (rates[-1].accuracy, rates[-1].stderr) if rates else (None, None),
         "tokens": sum(run.ledger.values()),
         "located": len(run.curves),
-        "credible": sum(bool(c.critical and c.critical.credibility >= CREDIBLE) for c in run.curves),
+        "credible": sum(curve.is_credible(CREDIBLE) for curve in run.curves),
         "reset_value": mean_reset_value(run.curves)[0],
     }
 
 
 def _agreement(first: Run, other: Run) -> tuple[int, int]:
-    """Shared trajectories with the same critical step, and all shared ones."""
+    """Shared trajectories with the same critical step, and all shared ones of several steps."""
     theirs: Mapping[str, CurveLine] = {key(line): line for line in other.curves}
-    both = [(line, theirs[key(line)]) for line in first.curves if key(line) in theirs]
+    shared = (line for line in first.curves if line.num_steps > 1 and key(line) in theirs)
+    both = [(line, theirs[key(line)]) for line in shared]
     return sum(_index(a) == _index(b) for a, b in both), len(both)
 
 
 def _index(line: CurveLine) -> int | None:
-    return line.critical.index if line.critical else None
+    return line.named.index if line.named else None
 
 
 @click.command("show")

@@ -20,9 +20,9 @@ from gpo.progress import Progress
 from gpo.protocols import Policy, Verifier
 from gpo.recipe import Recipe
 from gpo.record import Json, RunFolder, row_lines
-from gpo.record.lines import RowLine
 from gpo.record.new import check_new
 from gpo.record.progress import Recorded, Writer
+from gpo.record.rows import RowLine
 from gpo.report import terminal
 from gpo.report.unjudged import told
 from gpo.seeds import derive_seed

@@ -17,10 +17,9 @@ from gpo import checksums
 from gpo.record.base import Json, Line
 from gpo.record.checkpoints import Checkpoints
 from gpo.record.files import line_of, read_lines, write_as, write_lines
-from gpo.record.lines import RowLine
 from gpo.record.new import check_new, locked, versions
 from gpo.record.rounds import TrainedLine
-from gpo.record.rows import check_rows, rows_digest
+from gpo.record.rows import RowLine, check_rows, rows_digest
 from gpo.record.run_json import FORMAT, RunFile, check_places, stored_run
 from gpo.record.torn import STREAMS, Leftovers, complete_size, cut_torn, leftovers, set_aside
 from gpo.types import DataWarning, InputError, RunError

@@ -23,7 +23,6 @@ from gpo.record.base import (
     number,
     sized,
 )
-from gpo.seeds import json_digest
 from gpo.steps import token_texts
 from gpo.types import OFF_POLICY, RECORDED_DIGITS, CriticalStep, Problem, Rollout, Sample, State, ValueCurve
 
@@ -157,6 +156,15 @@ class CurveLine(Line):
         return len(self.steps)
 
     @property
+    def named(self) -> Critical | None:
+        """The critical step; None also of a single step, which no other could be compared with."""
+        return self.critical if self.num_steps > 1 else None
+
+    def is_credible(self, at: float) -> bool:
+        """Whether a step is named, with at least this credibility."""
+        return self.named is not None and self.named.credibility >= at
+
+    @property
     def order(self) -> tuple[int, int, int]:
         """Where it belongs in the order of the data; lines are written as searches end."""
         return self.round, self.place, self.index
@@ -282,19 +290,3 @@ class LocatedSummary(Line):
     """summary.json of `gpo locate`, as far as `gpo pairs` reads it."""
 
     tokens: Tokens
-
-
-class RowLine(Line):
-    """A line of rows.jsonl: a row that the run is made of, by digests of what a model or verifier may see."""
-
-    use: str
-    id: str
-    prompt: str
-    answer: str
-    columns: str
-
-    @classmethod
-    def of(cls, problem: Problem, use: str = "sampled") -> Self:
-        prompt = json_digest([problem.question, problem.prompt_ids])
-        answer, columns = json_digest(problem.answer), json_digest(problem.columns)
-        return cls(use=use, id=problem.id, prompt=prompt, answer=answer, columns=columns)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Self
 
-from gpo.record.base import Json
+from gpo.record.base import Json, Line
 from gpo.record.files import read_lines
-from gpo.record.lines import RowLine
 from gpo.record.run_json import RunFile
 from gpo.seeds import json_digest
 from gpo.types import InputError, Problem, TrainedRows
@@ -18,6 +18,22 @@ PARTS = {"id": "id", "prompt": "prompt", "answer": "answer", "columns": "other c
 
 TELLING = ("prompt", "answer", "other columns", "id")
 """What of it is named first: an id may stand for the content, and the columns hold the answer too."""
+
+
+class RowLine(Line):
+    """A line of rows.jsonl: a row that the run is made of, by digests of what a model or verifier may see."""
+
+    use: str
+    id: str
+    prompt: str
+    answer: str
+    columns: str
+
+    @classmethod
+    def of(cls, problem: Problem, use: str = "sampled") -> Self:
+        prompt = json_digest([problem.question, problem.prompt_ids])
+        answer, columns = json_digest(problem.answer), json_digest(problem.columns)
+        return cls(use=use, id=problem.id, prompt=prompt, answer=answer, columns=columns)
 
 
 def row_lines(problems: Iterable[Problem], use: str = "sampled") -> list[RowLine]:

@@ -10,8 +10,8 @@ from typing import Any
 from gpo.record.base import Json, Line
 from gpo.record.files import read_lines
 from gpo.record.folder import RunFolder
-from gpo.record.lines import RowLine
 from gpo.record.rounds import TrainedLine
+from gpo.record.rows import RowLine
 from gpo.record.torn import STREAMS
 
 

@@ -164,10 +164,10 @@ def positions(curves: Sequence[CurveLine], credible_at: float) -> Json:
     """[10] critical steps by the tenth of the trace, in tokens, that they start in; credible ones, others."""
     found = {"credible": [0] * TENTHS, "other": [0] * TENTHS}
     for line in curves:
-        if line.critical:
+        if line.named:
             first, last = line.bounds[0], line.bounds[-1]
-            tenth = TENTHS * (line.bounds[line.critical.index] - first) // (last - first)
-            found["credible" if line.critical.credibility >= credible_at else "other"][tenth] += 1
+            tenth = TENTHS * (line.bounds[line.named.index] - first) // (last - first)
+            found["credible" if line.is_credible(credible_at) else "other"][tenth] += 1
     return found
 
 

@@ -11,20 +11,20 @@ Picks = dict[str, tuple[int, float]]
 
 
 def picks(line: CurveLine, search: str, num_values: int) -> Picks:
-    """The step of every value rule; none where nothing was sampled, nor where a rule names no step.
+    """The step of every value rule; none of a single step, without rollouts, or where a rule names none.
 
     The recorded step stands for its own rule. The others are what the run's own search names from the
     recorded counts; here without what a proposal and earlier searches had added to the adaptive one.
     """
     found: Picks = {}
-    if any(line.trials[:-1]):
+    if line.num_steps > 1 and any(line.trials[:-1]):
         run = told(line, search, num_values)
         for rule in VALUE_RULES:
             run.rule = rule
             if step := run.best():
                 found[rule] = step.index, step.probability
-    if line.critical:
-        found[line.critical.rule] = line.critical.index, line.critical.probability
+    if line.named:
+        found[line.named.rule] = line.named.index, line.named.probability
     return found
 
 

@@ -33,7 +33,7 @@ def trajectory(line: CurveLine) -> RenderableType:
     table.add_column("text", overflow="fold")
     steps = zip(line.steps, line.values, line.advantages, line.intervals, line.trials, strict=False)
     for i, (step, value, change, (low, high), trials) in enumerate(steps):
-        is_critical = line.critical is not None and line.critical.index == i
+        is_critical = line.named is not None and line.named.index == i
         table.add_row(
             "▶" if is_critical else "",
             str(i),
@@ -46,7 +46,8 @@ def trajectory(line: CurveLine) -> RenderableType:
         )
     ending = f"outcome {line.reward:g}" + ("" if line.finished else ", cut by the token limit")
     question = Text(f"{printable(line.question)}  (answer: {printable(line.answer)})", style="dim")
-    return Group(question, table, Text(f"{ending}; {naming(line.critical)}"))
+    told = naming(line.named) if line.num_steps > 1 else "a single step, so nothing to compare"
+    return Group(question, table, Text(f"{ending}; {told}"))
 
 
 def _colour(change: float | None) -> str:

@@ -60,7 +60,7 @@ def page_data(runs: Sequence[Run], sources: Sources, limits: Limits) -> Json:
         missed = counted(line.model_dump() for line in run.rounds)
         data["notes"] += [f"{run.name}: {one}" for one in told(missed)]
         if len(rows) < len(run.curves):
-            num_credible = sum(is_credible(run.curves[row], limits.credible_at) for row in rows)
+            num_credible = sum(run.curves[row].is_credible(limits.credible_at) for row in rows)
             data["notes"].append(
                 f"{run.name}: {len(rows):,} of {len(run.curves):,} located trajectories are listed: "
                 f"{num_credible:,} of the {shown['credible']:,} with a credible step, and others drawn at "
@@ -72,10 +72,6 @@ def page_data(runs: Sequence[Run], sources: Sources, limits: Limits) -> Json:
     return data
 
 
-def is_credible(line: CurveLine, credible_at: float) -> bool:
-    return line.critical is not None and line.critical.credibility >= credible_at
-
-
 def _chosen(runs: Sequence[Run], limits: Limits) -> list[list[int]]:
     """Rows of each run: those with a credible step, then others at random.
 
@@ -83,7 +79,7 @@ def _chosen(runs: Sequence[Run], limits: Limits) -> list[list[int]]:
     """
     most = max(1, limits.num_trajectories // max(1, len(runs)))
     room = (1 - EVIDENCE_FRAC) * limits.num_bytes / max(1, len(runs))
-    credible = {key(line) for run in runs for line in run.curves if is_credible(line, limits.credible_at)}
+    credible = {key(line) for run in runs for line in run.curves if line.is_credible(limits.credible_at)}
     chosen = []
     for run in runs:
         names = [key(line) for line in run.curves]
@@ -112,8 +108,8 @@ def _run(run: Run, rows: Sequence[int], found: dict[int, Picks], credible_at: fl
         "positions": positions(run.curves, credible_at),
         "agreement": agreement(list(found.values())),
         "num": len(run.curves),
-        "named": sum(line.critical is not None for line in run.curves),
-        "credible": sum(is_credible(line, credible_at) for line in run.curves),
+        "named": sum(line.named is not None for line in run.curves),
+        "credible": sum(line.is_credible(credible_at) for line in run.curves),
         "failed": sum(line.reward < run.success_at for line in run.curves),
         "trajectories": [_trajectory(run, row, found.get(row, {})) for row in rows],
     }
@@ -142,7 +138,7 @@ def _trajectory(run: Run, row: int, found: Picks) -> Json:
         "intervals": line.intervals,
         "probabilities": line.probabilities,
         "tokens": line.tokens,
-        "critical": line.critical.record() if line.critical else None,
+        "critical": line.named.record() if line.named else None,
         "rules": found,
         "at": {},
     }
@@ -177,7 +173,7 @@ def _add_evidence(
     room = limits.num_bytes - len(encoded(data))
     left = 0
     for is_wanted in (True, False):
-        some = [one for one in waiting if is_credible(one[1], limits.credible_at) == is_wanted]
+        some = [one for one in waiting if one[1].is_credible(limits.credible_at) == is_wanted]
         for number, one in enumerate(some):
             added, missing = _add_to(*one, room // (len(some) - number))
             room, left = room - added, left + missing

@@ -12,9 +12,9 @@ from gpo import proposals
 from gpo.command_settings import SweepSettings
 from gpo.protocols import Verifier
 from gpo.record import Json, RunFolder, SilentFolder, row_lines
-from gpo.record.lines import RowLine
 from gpo.record.new import check_new
 from gpo.record.outputs import check_folder
+from gpo.record.rows import RowLine
 from gpo.setup.data import load_problems, load_verifier
 from gpo.setup.engine import load_asking
 from gpo.types import Problem

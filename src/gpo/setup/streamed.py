@@ -13,7 +13,7 @@ from gpo.command_settings import LocateSettings, SweepSettings
 from gpo.explore import Task
 from gpo.protocols import Verifier
 from gpo.record import RunFolder, check_begun_rows, read_lines
-from gpo.record.lines import RowLine
+from gpo.record.rows import RowLine
 from gpo.seeds import json_digest
 from gpo.setup.data import Asking, gold_check
 from gpo.setup.given import given_rollouts

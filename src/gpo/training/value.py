@@ -14,7 +14,7 @@ from gpo.pairs.trajectories import check_same_prompts
 from gpo.policies.fingerprint import files_digest
 from gpo.progress import Progress
 from gpo.record import Json, RunFolder, stored_settings, write_json
-from gpo.record.lines import RowLine
+from gpo.record.rows import RowLine
 from gpo.record.run_json import fingerprint_of
 from gpo.setup import engine
 from gpo.setup.located_run import sampled_as

@@ -15,7 +15,7 @@
 
   // What every place says of a trajectory's critical step, so that none contradicts another: [headline, flag, colour].
   R.standing = (one) => {
-    if (!one.critical) return ["No step was named critical", null, "flat"];
+    if (!one.critical) return [one.steps.length === 1 ? "A single step, so nothing to compare" : "No step was named critical", null, "flat"];
     const { index, advantage, probability } = one.critical;
     if (!R.isCredible(one)) return [`No credible step; the likeliest is ${index}`, "likeliest step, not credible", "flat"];
     const isSure = probability >= 0.5;
