@@ -22,147 +22,23 @@ import json
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import datasets
 import torch
+from command import Parser, append, at_least_0, natural, positive, recorded, script, whole
+from offline_rows import KNOWN, PLACES, RIGHT_LINES, Remembering, collect, rows_of
 from offline_tables import GRID_SEED, Rates, chosen, report
 
 import gpo
-from gpo import pairs, steps
 from gpo.evaluation import evaluate
-from gpo.gpo import Memory, Round, run_round
-from gpo.learn.optimisation import NLL_METHODS, PreferenceOptimisation
+from gpo.learn.optimisation import METHODS, NLL_METHODS, PreferenceOptimisation
 from gpo.learn.preference import train
-from gpo.pairs.filling import filled
-from gpo.pairs.trajectories import of_round
-from gpo.recipe import Recipe
 from gpo.seeds import derive_seed
-from gpo.types import Labelled, Request, Sample, State
 
-PLACES = ("prompt", "random", "entropy", "critical", "both", "unsolved")
-"""The places of `gpo pairs --at`; `unsolved` is the prompt where its group is mixed, and the critical step of
-a search where all failed."""
-RIGHT_LINES = ", right lines"
-"""After a place: right answers with a wrong line are left out, which takes the task's own lines to know."""
-KNOWN = (*PLACES, "prompt" + RIGHT_LINES, "unsolved" + RIGHT_LINES)
-RULES = {"critical": "drop", "both": "drop", "entropy": "entropy"}
-CHUNK = 4
-"""Problems that are sampled and searched at once; a budget is overspent by a part of what they cost."""
-
-
-class Remembering:
-    """A policy that samples what it was asked before only once: the places share their first rollouts.
-
-    Every place still pays for them in its ledger.
-    """
-
-    def __init__(self, policy: gpo.TransformersPolicy) -> None:
-        self.policy, self.known = policy, {}  # type: ignore[var-annotated]
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.policy, name)
-
-    def sample(self, requests: list[Request]) -> list[list[Sample]]:
-        new = [request for request in requests if request not in self.known]
-        self.known.update(zip(new, self.policy.sample(new), strict=True))
-        return [self.known[request] for request in requests]
-
-
-@dataclass
-class Collected:
-    """Rows by trajectory, and the tokens that were spent when each was there."""
-
-    pairs: list[list[pairs.Pair]] = field(default_factory=list)
-    unpaired: list[pairs.Unpaired] = field(default_factory=list)
-    tokens_at: list[int] = field(default_factory=list)
-    tokens: int = 0
-
-    def add(self, data: Round, options: pairs.Options, seed: int, fill: int) -> None:
-        """The rows of a round, and what they cost."""
-        located = filled(
-            data.pool, of_round(data), options, fill, seed=seed, first_step=None, whole=lambda state: state
-        )
-        self.tokens += sum(data.tokens.values())
-        rows = pairs.build(located, options, seed=seed)
-        by_problem: dict[str, list[pairs.Pair]] = {}
-        for pair in rows.pairs:
-            by_problem.setdefault(pair.state.problem.id, []).append(pair)
-        self.pairs += by_problem.values()
-        self.tokens_at += [self.tokens] * len(by_problem)
-        self.unpaired += rows.unpaired
-
-    def right_lines(self, policy: Any) -> Collected:
-        """Without the rows whose right answer, prefix included, has a wrong line."""
-        some = [[one for one in pairs if all_right(policy, one.state, one.chosen)] for pairs in self.pairs]
-        kept = [i for i, pairs in enumerate(some) if pairs]
-        labelled = [
-            one
-            for one in self.unpaired
-            if not one.answer.is_right or all_right(policy, one.trajectory.state_before(one.step), one.answer)
-        ]
-        return Collected([some[i] for i in kept], labelled, [self.tokens_at[i] for i in kept], self.tokens)
-
-
-def all_right(policy: Any, state: State, answer: pairs.Answer) -> bool:
-    """Whether the lines of an answer are the task's own."""
-    gold = state.problem.columns["steps"]
-    return policy.completion_text(state, answer.ids).strip().split("\n")[: len(gold)] == list(gold)
-
-
-def recipe_of(place: str, explored: str, args: Any) -> Recipe:
-    return Recipe(
-        rule=RULES.get(place, "random"),
-        problems_per_round=CHUNK,
-        max_located=CHUNK,
-        explored=explored,
-        resets=False,
-        search_traces=args.search_traces,
-        splitter=steps.newline(min_tokens=1),
-    )
-
-
-def collect(policy: Any, verifier: Any, problems: list[Any], at: str, seed: int, args: Any) -> Collected:
-    """Rows for `args.budget` generated tokens, from as many problems as that pays for."""
-    found, memory = Collected(), Memory()
-    passes = [("prompt", "mixed"), ("critical", "unsolved")] if at == "unsolved" else [(at, "failed")]
-    for index in range(len(problems) // CHUNK):
-        if found.tokens >= args.budget:
-            return found
-        batch = problems[index * CHUNK : (index + 1) * CHUNK]
-        for place, explored in passes:
-            data = run_round(
-                policy,
-                verifier,
-                batch,
-                recipe_of(place, explored, args),
-                index=index,
-                seed=seed,
-                memory=memory,
-            )
-            memory = data.memory
-            if place != passes[0][0]:  # the first rollouts are those of the first pass
-                found.tokens -= data.tokens["explore"]
-            found.add(data, pairs.Options(at=place, pairs_per_problem=args.per_problem), seed, args.fill)
-    raise SystemExit(f"{len(problems)} problems are too few for {args.budget} tokens; give more --problems")
-
-
-def rows_of(found: Collected, method: str, comparison: str, num: int) -> tuple[list[Any], int]:
-    """The rows of a comparison and the tokens they cost."""
-    if comparison == "pairs":
-        chosen = [one[0] for one in found.pairs[:num]]
-        tokens = found.tokens_at[len(chosen) - 1]
-    else:
-        chosen, tokens = [pair for one in found.pairs for pair in one], found.tokens
-        if method == "kto":
-            return [one.labelled for one in found.unpaired], tokens
-    made = [pair.preference for pair in chosen]
-    if method != "kto":
-        return made, tokens
-    right = [Labelled(row.prompt_ids, row.chosen_ids, True) for row in made]
-    return right + [Labelled(row.prompt_ids, row.rejected_ids, False) for row in made], tokens
+KEY = ("task", "seed", "at", "comparison", "method", "lr")
+"""What tells lines apart."""
 
 
 def measured(
@@ -234,6 +110,8 @@ def one_seed(
         if place not in collected:
             collected[place] = collect(remembering, verifier, training, place, seed, args)
         found = collected[place] if at == place else collected[place].right_lines(policy)
+        if not found.pairs:
+            raise gpo.InputError(f"--budget: {args.budget} tokens made no pair at {at}; give more")
         for key in keys:
             if key not in done:
                 *_, comparison, method, lr = key
@@ -253,56 +131,75 @@ def line(
 
 
 def key_of(record: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(record[name] for name in ("task", "seed", "at", "comparison", "method", "lr"))
+    return tuple(record[name] for name in KEY)
+
+
+def rate_of(text: str) -> tuple[str, float]:
+    """The method and the rate of METHOD=RATE."""
+    method, _, rate = text.partition("=")
+    if method in METHODS:
+        return method, positive(rate)
+    raise argparse.ArgumentTypeError(f"must be METHOD=RATE, with one of {', '.join(METHODS)}, got {text!r}")
+
+
+def check(args: Any) -> None:
+    """InputError for a task that cannot be drawn, or a method without a rate."""
+    for task in args.tasks:
+        gpo.tasks.load(task, "train", size=1, seed=0)
+    if args.rates and (missing := [one for one in args.methods if one not in dict(args.rates)]):
+        raise gpo.InputError(f"--rates: has none for {', '.join(missing)}; add it, or shorten --methods")
 
 
 def given(args: Any) -> Rates:
     """The rates of `--rates`, for all that is compared."""
-    rates = {method: [float(rate)] for method, _, rate in (one.partition("=") for one in args.rates)}
+    rates = {method: [rate] for method, rate in args.rates}
     compared = itertools.product(args.tasks, KNOWN, args.comparisons, rates)
     return {(task, at, comparison, method): rates[method] for task, at, comparison, method in compared}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def arguments() -> argparse.Namespace:
+    parser = Parser(__doc__)
     parser.add_argument("--tasks", nargs="+", default=["chain_sum", "pivotlate"])
-    parser.add_argument("--methods", nargs="+", default=["dpo", "kto", "simpo", "orpo", "ipo"])
+    parser.add_argument(
+        "--methods", nargs="+", choices=METHODS, default=["dpo", "kto", "simpo", "orpo", "ipo"]
+    )
     parser.add_argument("--places", nargs="+", default=list(PLACES), choices=KNOWN)
     parser.add_argument("--comparisons", nargs="+", default=["pairs", "tokens"], choices=["pairs", "tokens"])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--grid-seeds", type=int, default=1, help="validation seeds")
-    parser.add_argument("--budget", type=int, default=60_000, help="generated tokens of a place")
-    parser.add_argument("--pairs", type=int, default=60, help="pairs of the comparison at equal pairs")
+    parser.add_argument("--seeds", type=natural, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--grid-seeds", type=whole, default=1, help="validation seeds")
+    parser.add_argument("--budget", type=whole, default=60_000, help="generated tokens of a place")
+    parser.add_argument("--pairs", type=whole, default=60, help="pairs of the comparison at equal pairs")
     parser.add_argument(
-        "--per-problem", type=int, default=8, help="pairs of a problem at equal tokens, at most"
+        "--per-problem", type=whole, default=8, help="pairs of a problem at equal tokens, at most"
     )
-    parser.add_argument("--problems", type=int, default=2048)
-    parser.add_argument("--search-traces", type=float, default=8.0)
-    parser.add_argument("--fill", type=int, default=8)
+    parser.add_argument("--problems", type=whole, default=2048)
+    parser.add_argument("--search-traces", type=positive, default=8.0)
+    parser.add_argument("--fill", type=natural, default=8)
     parser.add_argument(
-        "--learning-rates", type=float, nargs="+", default=[3e-5, 1e-4, 3e-4], help="the grid"
+        "--learning-rates", type=positive, nargs="+", default=[3e-5, 1e-4, 3e-4], help="the grid"
     )
-    parser.add_argument("--rates", nargs="+", default=[], help="METHOD=RATE instead of a grid")
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--nll-weight", type=float, default=1.0)
-    parser.add_argument("--eval-problems", type=int, default=300)
-    parser.add_argument("--eval-num", type=int, default=2)
+    parser.add_argument("--rates", nargs="+", type=rate_of, default=[], help="METHOD=RATE instead of a grid")
+    parser.add_argument("--batch", type=whole, default=16)
+    parser.add_argument("--epochs", type=whole, default=2)
+    parser.add_argument("--nll-weight", type=at_least_0, default=1.0)
+    parser.add_argument("--eval-problems", type=whole, default=300)
+    parser.add_argument("--eval-num", type=whole, default=2)
     parser.add_argument("--output", type=Path, default=Path("runs/offline-benchmark.jsonl"))
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = arguments()
+    check(args)
     torch.set_num_threads(1)
     datasets.disable_progress_bars()
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    text = args.output.read_text() if args.output.exists() else ""
-    records = [json.loads(one) for one in text.splitlines()]
+    records = recorded(args.output, (*KEY, "accuracy", "rows", "tokens"))
 
     def run(task: str, seed: int, rates: Rates) -> None:
         for record in one_seed(task, seed, rates, args, {key_of(one) for one in records}):
             records.append(record)
-            with args.output.open("a") as file:
-                file.write(json.dumps(record) + "\n")
+            append(args.output, record)
             print(json.dumps(record), flush=True)
 
     for task in args.tasks:
@@ -315,4 +212,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main, goes_on=True)

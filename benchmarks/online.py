@@ -21,7 +21,7 @@ import math
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from typing import Any
 
 import long_chain
 import numpy as np
+from command import Parser, append, natural, positive, processes, recorded, script, whole
 from hard_tasks import MODELS
 from online_arms import (
     ARMS,
@@ -49,9 +50,9 @@ PROBLEMS_PER_ROUND = 16
 MAX_TOKENS = defaultdict(lambda: 96, {"long chain": long_chain.MAX_TOKENS})
 LEARNED = ("updates", "entropy", "update_kl", "grad_norm")
 """What is kept of the learner's metrics, round by round."""
-KEY = ("task", "arm", "seed", "lr", "algorithm")
+KEY = ("task", "arm", "seed", "lr", "algorithm", "unit", "budget")
 """What tells runs of a file apart."""
-RECORDED = (*KEY, "unit", "budget", "is_grid")
+RECORDED = (*KEY, "is_grid")
 GRID_SEEDS = 3
 """Validation seeds of every rate, by default."""
 FIRST_SEED = 60
@@ -166,6 +167,7 @@ def one_run(job: Job) -> dict:
         "ledger": ledger,
         "signals": signals,
         "critic": foretold,
+        "changes": changes,
     }
 
 
@@ -203,18 +205,22 @@ def reset_values(data, resets) -> list[float]:
 def done_or_run(jobs: Sequence[Job], path: Path, workers: int) -> Iterator[dict]:
     """The runs of the jobs: those in the file, then the others, as they end."""
     wanted = {job.key: job for job in jobs}
-    for line in path.read_text().splitlines() if path.exists() else []:
-        run = json.loads(line)
-        if wanted.pop(tuple(run[name] for name in KEY), None):
+    for run in recorded(path, KEY):
+        job = wanted.get(key_of(run))
+        if job and run.get("changes", job.arm_changes) == job.arm_changes:
+            del wanted[job.key]
             yield run
-    with ProcessPoolExecutor(workers) as pool, path.open("a") as file:
+    with processes(workers) as pool:
         for future in as_completed([pool.submit(one_run, job) for job in wanted.values()]):
             run = future.result()
-            file.write(json.dumps(run) + "\n")
-            file.flush()
+            append(path, run)
             row = " ".join(f"{p['accuracy']:.3f}" for p in run["points"])
             print(f"{run['task']:10} {run['arm']:20} {run['lr']:g} {run['seed']:2} {row}", flush=True)
             yield run
+
+
+def key_of(run: dict) -> tuple:
+    return tuple(run[name] for name in KEY)
 
 
 def best_rates(runs: Sequence[dict]) -> dict[tuple[str, str], float]:
@@ -226,18 +232,16 @@ def best_rates(runs: Sequence[dict]) -> dict[tuple[str, str], float]:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--tasks", nargs="*", default=list(TASKS))
+    parser = Parser(__doc__)
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--arms", nargs="*", choices=ARMS, default=["base", "pivot"])
-    parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
-    parser.add_argument("--grid-seeds", type=int, default=GRID_SEEDS)
+    parser.add_argument("--seeds", type=whole, default=8)
+    parser.add_argument("--first-seed", type=natural, default=FIRST_SEED)
+    parser.add_argument("--grid-seeds", type=natural, default=GRID_SEEDS)
     parser.add_argument("--budget", choices=("tokens", "rounds"), default="tokens", help="what is equal")
-    parser.add_argument("--learning-rates", nargs="+", type=float, help="another grid")
+    parser.add_argument("--learning-rates", nargs="+", type=positive, help="another grid")
     parser.add_argument("--algorithm", default="rloo", help="of all arms; give each an --output of its own")
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--workers", type=whole, default=os.cpu_count())
     parser.add_argument("--try", dest="tried", nargs="*", default=[], help="ARM=JSON: further arms to try")
     parser.add_argument("--output", type=Path, default=Path("runs/online-benchmark"))
     return parser.parse_args()
@@ -283,4 +287,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main, goes_on=True)

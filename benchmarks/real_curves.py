@@ -12,7 +12,6 @@ again. Problems 1 to 4 were taken before there was this rule, by their first rol
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections import Counter
 from itertools import count
@@ -20,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from command import Parser, append, model, script, whole
+from command import recorded as read
 from word_problems import word_problems
 
 DATA = Path(__file__).parent / "data" / "real_curves.jsonl"
@@ -33,8 +34,7 @@ PROPOSALS = ("entropy", "surprisal", "forced-answer")
 
 def recorded(path: Path = DATA) -> list[dict[str, Any]]:
     """The trajectories measured so far, by problem; none if there is no file."""
-    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    return sorted(lines, key=lambda line: line["problem"])
+    return sorted(read(path, ("problem", "outcome")), key=lambda line: line["problem"])
 
 
 def measure(policy: Any, verifier: Any, problem: Any, outcome: bool) -> dict[str, Any] | None:
@@ -88,35 +88,39 @@ def record(policy: Any, verifier: Any, index: int, outcome: bool, path: Path) ->
     found = measure(policy, verifier, problem, outcome)
     if found is None:
         return
-    with path.open("a") as file:
-        file.write(json.dumps(found) + "\n")
+    append(path, found)
     values = [round(s / t, 2) for s, t in zip(found["successes"], found["trials"], strict=True)]
     seconds = time.perf_counter() - started
     print(index, int(outcome), values, f"{sum(found['tokens']):,} tokens, {seconds:.0f} s", flush=True)
 
 
+def part_of(text: str) -> tuple[int, int]:
+    """k and n of k/n."""
+    part, _, parts = text.partition("/")
+    if part.isdecimal() and parts.isdecimal() and int(part) < int(parts):
+        return int(part), int(parts)
+    raise argparse.ArgumentTypeError(f"must be k/n with k from 0 to n - 1, got {text!r}")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--model", type=Path, default=Path("build/models/smollm2-problems"))
-    parser.add_argument("--wanted", type=int, default=40, help="trajectories, half of them right")
-    parser.add_argument("--part", default="0/1", help="k/n: every n-th problem from the k-th on")
-    parser.add_argument("--threads", type=int, default=1)
+    parser = Parser(__doc__)
+    parser.add_argument("--model", type=model, default="build/models/smollm2-problems")
+    parser.add_argument("--wanted", type=whole, default=40, help="trajectories, half of them right")
+    parser.add_argument("--part", type=part_of, default="0/1", help="k/n: each n-th problem from the k-th on")
+    parser.add_argument("--threads", type=whole, default=1)
     parser.add_argument("--data", type=Path, default=DATA)
     args = parser.parse_args()
     import torch
 
     import gpo
 
-    part, parts = map(int, args.part.split("/"))
     torch.set_num_threads(args.threads)
     policy = gpo.TransformersPolicy.load(
         args.model, max_tokens=MAX_TOKENS, temperature=TEMPERATURE, batch_tokens=2**15
     )
     args.data.parent.mkdir(exist_ok=True)
     with gpo.verifiers.load("number") as verifier:
-        for index in count(part, parts):
+        for index in count(*args.part):
             done = recorded(args.data)
             if len(done) >= args.wanted:
                 return
@@ -126,4 +130,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main, goes_on=True)

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import signal
 import subprocess
 import sys
@@ -32,10 +33,13 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
+from command import GOES_ON, Parser, existing, natural, positive, script, whole
 from paired import Difference
 from word_problems import word_problems, write
 
 import gpo
+from gpo.ending import GRACE_S
+from gpo.types import InputError
 
 ARMS = {
     "base": ("--recipe", "base"),
@@ -45,6 +49,8 @@ ARMS = {
 }
 RATES = {"pivot": 0.5}
 """Learning rates as multiples of --learning-rate; 1 for the others."""
+FREE = ("arms", "seeds", "minutes", "output")
+"""Settings that may differ from call to call; the others are those that OUTPUT was begun with."""
 
 Points = list[tuple[int, float]]
 """Tokens spent and held-out accuracy, evaluation by evaluation."""
@@ -55,9 +61,10 @@ def problems(args: argparse.Namespace) -> list[str]:
     if args.task:
         return ["--task", args.task]
     files = args.data, args.eval_data
-    if not all(files):
-        files = args.output / "train.jsonl", args.output / "test.jsonl"
-        for path, split, size in zip(files, ("train", "test"), (4096, args.eval_problems), strict=True):
+    if not args.data:
+        sizes = {"train": 4096, "test": args.eval_problems}
+        files = tuple(args.output / f"{split}-{size}.jsonl" for split, size in sizes.items())
+        for path, (split, size) in zip(files, sizes.items(), strict=True):
             if not path.exists():
                 # Seed 1: the warm-up saw the training problems of seed 0, the recorded curves the test ones.
                 write(path, word_problems(split, size, seed=1))
@@ -95,9 +102,41 @@ def work(args: argparse.Namespace, arm: str, seed: int, deadline: float) -> None
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGINT)
         process.wait()
+        print(f"--minutes are over; {GOES_ON}", file=sys.stderr)
         return
+    except KeyboardInterrupt:
+        end(process)
+        raise
     if code:
         sys.exit(code)
+
+
+def end(process: subprocess.Popen) -> None:
+    """Waits for a run that a terminal interrupts too; one that was not told by then is told now."""
+    try:
+        process.wait(GRACE_S + 5)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+
+
+def check(args: argparse.Namespace) -> None:
+    """InputError for sources of problems that exclude each other, or other settings than OUTPUT was begun
+    with; the first call writes them down."""
+    if args.task and (args.data or args.eval_data):
+        raise InputError("--task: brings its own problems; leave --data and --eval-data out")
+    if bool(args.data) != bool(args.eval_data):
+        raise InputError("--data, --eval-data: belong together; give both, or none")
+    path = args.output / "settings.json"
+    given = {name: value for name, value in vars(args).items() if name not in FREE}
+    given = json.loads(json.dumps(given, default=str))
+    is_begun = any(args.output.glob("*/run.json"))
+    if not is_begun or not path.exists():
+        path.write_text(json.dumps(given, indent=1) + "\n")
+    begun = json.loads(path.read_text())
+    if changed := [name for name in given if given[name] != begun.get(name)]:
+        told = ", ".join(f"{name} {begun.get(name)!r}, now {given[name]!r}" for name in changed)
+        raise InputError(f"{args.output}: was begun with {told}; give the same, or another --output")
 
 
 def curve(folder: Path) -> Points:
@@ -157,27 +196,26 @@ def beside(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument("--model", default="build/models/smollm2-problems")
     parser.add_argument("--task", help="a benchmark that `gpo train` knows")
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--eval-data", type=Path)
+    parser.add_argument("--data", type=existing)
+    parser.add_argument("--eval-data", type=existing)
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=["base", "pivot", "tree"])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--tokens", type=int, default=100_000, help="generated in a run")
-    parser.add_argument("--minutes", type=float, default=8.0, help="of this call")
-    parser.add_argument("--max-tokens", type=int, default=160)
-    parser.add_argument("--learning-rate", type=float, default=1e-4)
-    parser.add_argument("--problems-per-round", type=int, default=8)
-    parser.add_argument("--min-step-tokens", type=int, default=1)
-    parser.add_argument("--eval-every", type=int, default=4)
-    parser.add_argument("--eval-problems", type=int, default=100)
+    parser.add_argument("--seeds", type=whole, default=3)
+    parser.add_argument("--tokens", type=whole, default=100_000, help="generated in a run")
+    parser.add_argument("--minutes", type=positive, default=8.0, help="of this call")
+    parser.add_argument("--max-tokens", type=whole, default=160)
+    parser.add_argument("--learning-rate", type=positive, default=1e-4)
+    parser.add_argument("--problems-per-round", type=whole, default=8)
+    parser.add_argument("--min-step-tokens", type=whole, default=1)
+    parser.add_argument("--eval-every", type=natural, default=4)
+    parser.add_argument("--eval-problems", type=whole, default=100)
     parser.add_argument("--output", type=Path, default=Path("runs/real-training"))
     parser.add_argument("more", nargs="*", help="further flags of `gpo train`, after --")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
+    check(args)
     deadline = time.monotonic() + 60 * args.minutes
     for seed, arm in itertools.product(range(args.seeds), args.arms):
         if not (args.output / f"{arm}-{seed}" / "summary.json").exists() and time.monotonic() < deadline:
@@ -188,4 +226,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main, goes_on=True)

@@ -8,7 +8,6 @@ runs that are there, also when some are missing; --quick makes a small one of th
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -18,10 +17,13 @@ from typing import Any
 
 import theory_pairs
 import theory_resets
+from command import Parser, recorded, script, whole
 from hard_tasks import HARD
-from online import CHECKPOINTS, KEY, Job, done_or_run
+from online import CHECKPOINTS, KEY, Job, done_or_run, key_of
 from online_arms import ARMS, EVAL_PROBLEMS, SEARCHES, TASKS, VARIANTS
 from online_tables import TOKENS, matrix, picture, spent, tables
+
+from gpo.types import InputError
 
 RATES: dict[str, dict[str, float]] = {
     "base": {"chain_sum": 6e-4, "pivotlate": 3e-4, "fixed set": 6e-4, **dict.fromkeys(HARD, 1.2e-3)},
@@ -123,7 +125,7 @@ def quick(jobs: Sequence[Job]) -> list[Job]:
 
 def of_section(section: Section, jobs: Sequence[Job], runs: Sequence[dict]) -> list[dict]:
     """Its runs, in the order of its arms."""
-    by_key = {tuple(run[name] for name in KEY): run for run in runs}
+    by_key = {key_of(run): run for run in runs}
     arms = (section.reference, *section.arms)
     some = [by_key[job.key] for job in jobs if job.key in by_key]
     return sorted(some, key=lambda run: (section.tasks.index(run["task"]), arms.index(run["arm"])))
@@ -178,27 +180,27 @@ def theory_page(*, is_quick: bool) -> list[str]:
 
 def main() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--workers", type=whole, default=os.cpu_count())
     parser.add_argument("--output", type=Path, help="runs/study, or runs/study-quick")
     parser.add_argument("--page", type=Path, help="where the page goes: docs/study.md, or into the output")
     parser.add_argument("--no-runs", action="store_true", help="write the page from the runs that are there")
     args = parser.parse_args()
     output = args.output or Path("runs/study-quick" if args.quick else "runs/study")
     target = args.page or (output / "study.md" if args.quick else Path("docs/study.md"))
-    image = target.parent / "img" / "study.png"
-    image.parent.mkdir(parents=True, exist_ok=True)
-    output.mkdir(parents=True, exist_ok=True)
     sections = {QUICK: quick(list(QUICK.jobs()))} if args.quick else {s: list(s.jobs()) for s in SECTIONS}
     jobs = {job.key: job for some in sections.values() for job in some}
     ordered = sorted(jobs.values(), key=lambda job: job.seed)
     path = output / "runs.jsonl"
     if not args.no_runs:
+        output.mkdir(parents=True, exist_ok=True)
         list(done_or_run(ordered, path, args.workers))
-    runs = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    runs = recorded(path, KEY)
+    if not any(key_of(run) in jobs for run in runs):
+        raise InputError(f"{path}: has no run of the study; name the folder that has them with --output")
+    image = target.parent / "img" / "study.png"
+    image.parent.mkdir(parents=True, exist_ok=True)
     theory = output / "theory.md"
     if not theory.exists():
         theory.write_text("\n".join(theory_page(is_quick=args.quick)))
@@ -207,4 +209,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main, goes_on=True)
