@@ -43,7 +43,8 @@ FLOORS = {
     "settings": {"types", "files", "limits", "yaml_text"},
     "flags": {"types", "settings", "yaml_text"},
     "stepping": {"types", "steps", "settings"},
-    "recipe": {"types", "curve", "rules", "pool", "proposals", "settings", "stepping"},
+    "recipes": set(),
+    "recipe": {"types", "curve", "rules", "pool", "proposals", "settings", "stepping", "recipes"},
     "located": {"types", "curve", "rules", "paths", "search", "proposals", "pool", "recipe"},
     "explore": {"types", "curve", "rules", "paths", "search", "proposals", "pool", "recipe", "located"},
     "solving": {"types", "curve", "pool", "located", "explore", "proposals", "settings", "stepping"},
@@ -88,7 +89,9 @@ FLOORS = {
         *("types", "files", "curve", "rules", "pool", "recipe", "explore", "evaluation", "tasks"),
         *("pairs", "record", "report", "setup", "solving", "console", "verifiers", "cost"),
     },
-    "command_settings": {"settings", "recipe", "step_rewards", "learn", "pairs", "policies", "tasks"},
+    "command_settings": {
+        *("settings", "recipes", "recipe", "step_rewards", "learn", "pairs", "policies", "tasks"),
+    },
     "value_settings": {"settings", "policies", "tasks", "values", "command_settings"},
     "solve_settings": {"settings", "command_settings", "solving"},
     "setup": {
@@ -98,6 +101,7 @@ FLOORS = {
             "rules",
             "proposals",
             "self_judge",
+            "recipes",
             "recipe",
             "explore",
             "policies",

@@ -163,6 +163,14 @@ def test_evaluations_are_counted_before_between_and_after(rounds, every, num) ->
     assert cost.num_evaluations(rounds, every) == num
 
 
+def test_evaluations_between_are_told_apart_where_a_budget_decides_how_many_rounds_there_are() -> None:
+    a_round, evaluation = cost.Cost({"prompts": (100, "")}), (50, "50")
+    assert cost.of_training(a_round, 10, None, evaluation, 2).total == 1000 + 6 * 50
+    found = cost.of_training(a_round, 1000, 700, evaluation, 2)
+    assert str(found).startswith("800 tokens, and 50 for every evaluation but the first and the last: rounds")
+    assert cost.of_training(a_round, 1000, 700, evaluation, 0).more == ""
+
+
 @pytest.mark.parametrize("search", ["adaptive", "uniform", "bisect"])
 @pytest.mark.parametrize("is_given", [False, True])
 def test_no_sweep_takes_more_than_its_bound_which_falls_to_what_it_took(search, is_given) -> None:

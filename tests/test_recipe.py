@@ -5,11 +5,11 @@ from typing import get_args
 import pytest
 
 from gpo import proposals, steps
-from gpo.command_settings import RecipeName
 from gpo.learn.advantages import ALGORITHMS
 from gpo.learn.optimisation import AlgorithmName
 from gpo.pool import PURPOSES
-from gpo.recipe import RECIPES, ProposalName, Recipe
+from gpo.recipe import ProposalName, Recipe
+from gpo.recipes import RECIPES, RecipeName
 from gpo.rules import FREE_RULES, RULES, VALUE_RULES
 from gpo.stepping import SplitterName
 from gpo.types import InputError

@@ -11,11 +11,12 @@ from gpo import DEMO_MODEL, Optimisation, PolicyGradient, Recipe, TransformersPo
 from gpo.cli import main
 from gpo.command_settings import TrainSettings
 from gpo.learn.watchdog import warnings
-from gpo.recipe import RECIPES
+from gpo.recipes import RECIPES
 from gpo.settings import check_stored
 from gpo.training.loop import is_stale
 from gpo.training.metrics import Clock
-from gpo.types import InputError
+from gpo.training.online import within
+from gpo.types import Group, InputError, Problem, State
 
 TRAIN = ["train", "--task", "chain_sum", "--max-tokens", "64", "--min-step-tokens", "1", "--size", "32"]
 TRAIN += ["--problems-per-round", "4", "--group-size", "4", "--recipe", "base", "--eval-problems", "4"]
@@ -130,6 +131,63 @@ def test_training_stops_when_evaluations_no_longer_improve_and_keeps_the_best(ca
         load_file(f"run/{place}/model.safetensors") for place in ("best", "checkpoints/0001/model")
     )
     assert all((best[name] == first[name]).all() for name in best)
+    assert (found["ended_by"], found["best"]["round"], found["best"]["model"]) == ("patience", 1, "run/best")
+
+
+def test_a_model_that_only_gets_worse_leaves_the_first_as_the_best(monkeypatch, capsys) -> None:
+    from gpo.training.loop import Training
+
+    rates = iter([0.5, 0.4, 0.3])
+
+    def evaluation(_):
+        rate = next(rates)
+        return {"evaluation": {"accuracy": rate, "stderr": 0.1, "truncated_frac": 0.0, "problems": 4}}
+
+    monkeypatch.setattr(Training, "evaluation", evaluation)
+    args = [*TRAIN, "--eval-every", "1", "--patience", "2", "--rounds", "9", "--learning-rate", "1e-2"]
+    found, told = gpo(capsys, *args, "--output", "run", "--warmup-updates", "1")
+    assert found["best"] == {"round": 0, "accuracy": 0.5, "model": "run/best"}
+    assert "the best model is that of round 0: run/best" in told
+    best = load_file("run/best/model.safetensors")
+    start = load_file(Path(DEMO_MODEL) / "model.safetensors")
+    assert all((best[name] == start[name]).all() for name in best)
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ("--budget-tokens 10", "--budget-tokens: 10 is less than what one prompt may take, 256"),
+        ("--budget-samples 3", "--budget-samples: 3 is less than what one prompt may take, 4"),
+        ("--recipe pivot --budget-samples 14", "14 is less than what one prompt may take, 15"),
+        ("--group-size 1", "rloo compares the rollouts of a group, and no group that trains has two"),
+        ("--recipe rrpo --group-size 1 --trained explore", "rloo compares the rollouts of a group"),
+        ("--group-size 1 --algorithm grpo", "grpo compares the rollouts of a group"),
+        ("--method dpo --budget-tokens 10", "--budget-tokens: 10 is less than what one prompt may take"),
+    ],
+)
+def test_what_cannot_train_is_refused(flags, told, capsys) -> None:
+    if "--method" in flags:
+        with pytest.raises(SystemExit):
+            main(["train", "--task", "chain_sum", *flags.split()])
+        assert told in capsys.readouterr().err
+    else:
+        assert told in error_of(capsys, 2, *flags.split())
+
+
+@pytest.mark.parametrize("algorithm", ["reinforce", "ppo"])
+def test_single_rollouts_train_where_the_baseline_needs_no_other(algorithm) -> None:
+    assert TrainSettings(task="chain_sum", rule="base", group_size=1, algorithm=algorithm).group_size == 1
+
+
+def test_a_budget_of_rollouts_keeps_what_was_sampled_for_a_prompt_together() -> None:
+    problems = [Problem(str(num), (1,), "") for num in range(2)]
+    parts = [Group(State(one), (None,)) for one in problems for _ in range(2)]
+    resets = [Group(State(one, (5,)), (None,) * 3) for one in problems]
+    groups = [*parts, *resets]
+    assert within(groups, 10, is_split=True) == groups
+    assert within(groups, 9, is_split=True) == [*parts[:2], resets[0]]
+    assert within(groups, 4, is_split=True) == []
+    assert within(groups, 9, is_split=False) == [*parts, resets[0]]
 
 
 def test_evaluations_are_stale_when_the_last_are_no_better_than_before() -> None:
@@ -165,7 +223,7 @@ def test_a_run_says_a_line_a_round_where_no_bar_is_shown(capsys) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--top-p", "0.9"], "top_p and top_k: training needs samples"),
+        (["--top-p", "0.9"], "top_p and top_k: training needs the full distribution"),
         (
             ["--recipe", "pivot", "--kl-in", "reward", "--kl-coef", "0.1"],
             "--kl-in: the head of a split trajectory would not be charged",

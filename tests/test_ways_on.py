@@ -61,7 +61,7 @@ CASES = [
     (
         "train",
         TrainSettings(**SUM, rounds=20),
-        {"rounds": 20},
+        {"rounds": 20, "ended_by": "rounds", "best": None},
         [
             "gpo show 'runs/a b'",
             "gpo eval --model 'runs/a b'/model --task chain_sum --max-tokens 64",
@@ -70,15 +70,30 @@ CASES = [
     ),
     (
         "train",
+        TrainSettings(**SUM, rounds=20, budget_tokens=5000, patience=2),
+        {"rounds": 7, "ended_by": "budget_tokens", "best": {"round": 3}},
+        [
+            "gpo show 'runs/a b'",
+            "gpo eval --model 'runs/a b'/best --task chain_sum --max-tokens 64",
+            "gpo train --resume 'runs/a b' --budget-tokens 10000",
+        ],
+    ),
+    (
+        "train",
         PreferenceSettings(method="dpo", pairs="runs/p", model="a model", lora_rank=4, eval_data="e.jsonl",
                            verifier="number", eval_problems=5),
-        {"rounds": 1},
+        {"rounds": 1, "ended_by": "rounds", "best": None},
         [
             "gpo show 'runs/a b'",
             "gpo eval --model 'a model' --adapter 'runs/a b'/model --data e.jsonl --verifier number",
         ],
     ),
-    ("train", TrainSettings(**OWN), {"rounds": 0}, ["gpo show 'runs/a b'"]),
+    (
+        "train",
+        TrainSettings(**OWN),
+        {"rounds": 0, "ended_by": "rounds", "best": None},
+        ["gpo show 'runs/a b'"],
+    ),
 ]  # fmt: skip
 
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from gpo.policies.vllm import VllmPolicy as VllmPolicy
     from gpo.pool import sample
     from gpo.protocols import Policy, StreamingPolicy, Verifier
-    from gpo.recipe import RECIPES, Recipe
+    from gpo.recipe import Recipe
+    from gpo.recipes import RECIPES
     from gpo.types import (
         CriticalStep,
         Group,
@@ -57,7 +58,8 @@ _NAMES = {
     "gpo.evaluation": ("Evaluation", "evaluate"),
     "gpo.gpo": ("Round", "rounds"),
     "gpo.pool": ("sample",),
-    "gpo.recipe": ("RECIPES", "Recipe"),
+    "gpo.recipe": ("Recipe",),
+    "gpo.recipes": ("RECIPES",),
     "gpo.learn.policy_gradient": ("Optimisation", "PolicyGradient"),
     "gpo.objects": ("Trajectory", "locate", "read_run", "solve"),
     "gpo.policies.server": ("ServerPolicy",),

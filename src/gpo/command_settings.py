@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 from gpo.learn.optimisation import Method, Optimisation, PreferenceOptimisation
 from gpo.pairs.parts import Options
 from gpo.policies.settings import ActorSettings, AdapterSettings, EngineSettings, check_entropies
-from gpo.recipe import RECIPES, Locating, Recipe, RecipeName
+from gpo.recipe import Locating, Recipe
+from gpo.recipes import RECIPES, RecipeName
 from gpo.settings import First, FirstIn, S, Settings, Success, checked, with_new_names
 from gpo.step_rewards import StepRewardSettings
 from gpo.tasks.settings import NO_TEST, DataSettings, LearningDataSettings, SplitSettings
@@ -153,10 +154,10 @@ class TrainSettings(
                 "policy's; train with transformers or vllm, or offline on `gpo pairs --engine server`"
             )
         check_entropies(self, self.rule)
+        self.check_budgets(self.max_tokens)
+        self.check_groups(self.algorithm)
         if self.top_p < 1 or self.top_k > 0:
-            raise ValueError(
-                "top_p and top_k: training needs samples from the full distribution; leave them out"
-            )
+            raise ValueError("top_p and top_k: training needs the full distribution; leave them out")
         if self.credit == "split" and self.kl_in == "reward" and self.kl_coef:
             raise ValueError(
                 "kl_in: the head of a split trajectory would not be charged for divergence after it; "
@@ -259,6 +260,7 @@ class PreferenceSettings(
 
     @model_validator(mode="after")
     def _weighable(self) -> Self:
+        self.check_budgets(self.max_tokens)
         if self.weight != "none" and self.method == "kto":
             raise ValueError("weight: kto cannot weigh a row; use none, or a method that trains pairs")
         return self
@@ -280,7 +282,7 @@ SAMPLED_HOW = ("server", "slots", "request_timeout_s", "retries", "patience_s", 
 MEMORY = ("batch_tokens", "microbatch_tokens", "microbatch")
 """Settings of how much is computed at once: lowered where memory ran out, they change rounding alone."""
 
-EXTENDABLE = ("rounds", "budget_tokens", "budget_samples", "allow_test", *SAMPLED_HOW, *MEMORY)
+EXTENDABLE = ("rounds", "budget_tokens", "budget_samples", "patience", "allow_test", *SAMPLED_HOW, *MEMORY)
 """Settings that may change when a run is resumed: nothing that was sampled depends on them."""
 
 

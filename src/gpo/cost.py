@@ -21,6 +21,8 @@ class Cost:
     """Most tokens that may be generated, by what they are for."""
 
     parts: Mapping[str, Part]
+    more: str = ""
+    """What the total leaves out, as it is not known how often it comes."""
 
     @property
     def total(self) -> int:
@@ -32,7 +34,7 @@ class Cost:
 
     def __str__(self) -> str:
         parts = [f"{name} {num:,} ({how})" for name, (num, how) in self.parts.items() if num]
-        return f"{self.total:,} tokens: {', '.join(parts)}" if parts else "no tokens"
+        return f"{self.total:,} tokens{self.more}: {', '.join(parts)}" if parts else "no tokens"
 
 
 def of_rollouts(num: int, what: str, size: int, max_tokens: int) -> Part:
@@ -131,16 +133,17 @@ def of_round(recipe: Recipe, num_problems: int, max_tokens: int) -> Cost:
     return Cost(parts)
 
 
-def of_training(
-    a_round: Cost, rounds: int, budget: int | None, evaluation: Part, num_evaluations: int
-) -> Cost:
-    """Of so many rounds, of which a budget leaves as many as fit, and so many evaluations."""
-    sampled, how = rounds * a_round.total, f"{rounds:,} x {a_round.total:,}"
+def of_training(a_round: Cost, rounds: int, budget: int | None, evaluation: Part, every: int) -> Cost:
+    """Of so many rounds, or of as many as a budget leaves, with an evaluation after `every` of them."""
+    sampled, how, more = rounds * a_round.total, f"{rounds:,} x {a_round.total:,}", ""
+    times = num_evaluations(rounds, every)
+    tokens, each = evaluation
     if budget is not None and budget < sampled:
         sampled, how = budget, "--budget-tokens"
-    parts = {"rounds": (sampled, how)}
-    tokens, each = evaluation
-    return Cost(parts | {"evaluations": (num_evaluations * tokens, f"{num_evaluations:,} x {each}")})
+        if tokens and 0 < every < rounds:
+            times, more = 2, f", and {tokens:,} for every evaluation but the first and the last"
+    evaluated = times * tokens, f"{times:,} x {each}"
+    return Cost({"rounds": (sampled, how), "evaluations": evaluated}, more)
 
 
 def num_evaluations(rounds: int, every: int) -> int:

@@ -43,7 +43,8 @@ def of_groups(groups: Sequence[Group], recipe: Recipe, max_tokens: int, *, is_me
             f"wrong{none}: raise it, or ask for shorter answers with --system-prompt"
         ]
     if right == 0:
-        skip = "" if is_measured else "; --explored mixed searches only where some are right"
+        can_skip = not is_measured and recipe.credit != "split" and recipe.rule != "base"
+        skip = "; --explored mixed searches only where some are right" if can_skip else ""
         return [
             f"the first {num} completions are all wrong: look at one and its verdict (--dry-run shows the "
             f"prompt), or take easier problems or a stronger model{skip}"

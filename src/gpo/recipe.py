@@ -1,4 +1,4 @@
-"""The settings of the algorithm, and the named recipes: what is explored, where it resets, what trains."""
+"""The settings of the algorithm: what is explored, where it resets, what trains."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from gpo import proposals
 from gpo.pool import Purpose
 from gpo.proposals import Proposal
+from gpo.recipes import RECIPES
 from gpo.rules import ADVANTAGE_RULES, CRITIC_RULES, FREE_RULES, VALUE_RULES, Rule
 from gpo.settings import FirstIn, HadEffect, Success
 from gpo.stepping import Stepping
@@ -21,6 +22,8 @@ EXPLORED = (
     "Trajectories to explore: a failed one of every group (failed), of groups that also succeeded (mixed) or "
     "of all-wrong groups (unsolved); a successful one of groups that also failed (succeeded); any one (all)"
 )
+ALONE = ("reinforce", "ppo")
+"""Algorithms whose baseline needs no other rollout of the same state."""
 Search = Literal["adaptive", "uniform", "bisect"]
 ProposalName = Literal["entropy", "surprisal", "forced-answer", "self", "none"]
 
@@ -77,6 +80,20 @@ class Locating(Stepping, Success):
                 f"trust_value: is of a value model, and the proposal is {self.proposal!r}; give value:PATH"
             )
         return self
+
+    def least_budgets(self, max_tokens: int) -> dict[str, int]:
+        """What the group of one more prompt may take of each budget; with less left of it, a run ends."""
+        return {"budget_tokens": self.group_size * max_tokens}
+
+    def check_budgets(self, max_tokens: int) -> None:
+        """ValueError for a budget of which not even one prompt's group is sure to be sampled."""
+        for name, least in self.least_budgets(max_tokens).items():
+            budget = getattr(self, name, None)
+            if budget is not None and budget < least:
+                raise ValueError(
+                    f"{name}: {budget} is less than what one prompt may take, {least}; raise it, or lower "
+                    "group_size or max_tokens"
+                )
 
     def step_proposal(self) -> Proposal:
         """What scores the steps before an adaptive search."""
@@ -191,90 +208,34 @@ class Recipe(Locating):
                 "credit: 'split' trains explore and resets; name both in trained, or use the credit 'group'"
             )
 
+    def least_budgets(self, max_tokens: int) -> dict[str, int]:
+        """As above; with split credit the two parts of a trajectory train together with its reset group."""
+        has_parts = self.credit == "split" and self.rule != "base"
+        num = 2 * self.group_size + self.reset_size if has_parts else self.group_size
+        return {**super().least_budgets(max_tokens), "budget_samples": num}
+
+    def check_groups(self, algorithm: str) -> None:
+        """ValueError if the algorithm compares the rollouts of a group, and none that trains has two."""
+        has_resets = self.ladders > 0 or (self.resets and self.rule != "base")
+        sizes = {
+            "explore": self.group_size,
+            "values": 2 if self.rule in VALUE_RULES else 0,  # each is compared with what was believed
+            "resets": self.reset_size if has_resets else 0,
+        }
+        if self.credit == "split" or algorithm in ALONE or max(sizes.get(one, 0) for one in self.trained) > 1:
+            return
+        raise ValueError(
+            f"group_size, reset_size and trained: {algorithm} compares the rollouts of a group, and no group "
+            f"that trains has two; give larger ones, or --algorithm {' or '.join(ALONE)}"
+        )
+
     def most_resets(self, num_prompts: int) -> int:
         """Groups at reset states that keep to their share of a round's groups."""
         return math.floor(num_prompts * self.max_reset_frac / (1 - self.max_reset_frac))
 
     @classmethod
     def named(cls, name: str, **changes: Any) -> Recipe:
-        """The recipe of that name in `RECIPES`, with changes; InputError for an unknown one."""
+        """The recipe of that name in `gpo.recipes`, with changes; InputError for an unknown one."""
         if name not in RECIPES:
             raise InputError(f"recipe: {name!r} is unknown; one of {', '.join(RECIPES)}")
         return cls(**{**RECIPES[name], **changes})
-
-
-RecipeName = Literal[
-    "default", "base", "random", "paper", "as-released", "rrpo", "tree", "search", "pivot", "critic", "ladder"
-]
-
-RECIPES: dict[str, dict[str, Any]] = {
-    # The base algorithm: groups at prompts and nothing else.
-    "base": {"rule": "base"},
-    # Satori's restart: a step drawn at random, no value rollouts.
-    "random": {
-        "rule": "random",
-        "explored": "all",
-        "max_located": 16,
-    },
-    # The text of arXiv 2509.16456: the largest advantage by 4 rollouts a boundary, which are thrown away.
-    "paper": {
-        "rule": "signed",
-        "search": "uniform",
-        "explored": "all",
-        "splitter": "newline",
-        "max_located": 16,
-        "trained": ("explore", "resets"),
-    },
-    # The authors' code: the failed trajectory's best state by 4 rollouts, the best of which replaces it.
-    "as-released": {
-        "rule": "as-released",
-        "search": "uniform",
-        "explored": "failed",
-        "splitter": "as-released",
-        "max_located": 16,
-        "reset_size": 4,
-        "splice": True,
-        "trained": ("explore",),
-    },
-    # RRPO (arXiv 2605.25507): a random step of a failure; what follows it trains. 1 + 7 as in `pivot`.
-    "rrpo": {
-        "rule": "random",
-        "explored": "failed",
-        "max_located": 1_000_000,
-        "group_size": 1,
-        "reset_size": 7,
-        "trained": ("resets",),
-    },
-    # Half of each group from the prompt, half from the highest-entropy step of one of them.
-    "tree": {
-        "rule": "entropy",
-        "explored": "all",
-        "max_located": 16,
-        "group_size": 4,
-        "reset_size": 4,
-    },
-    # Critical steps of successes in groups that also failed, by the adaptive search.
-    "search": {},
-    # One trajectory a prompt, and all else from its highest-entropy step.
-    "pivot": {
-        "rule": "entropy",
-        "explored": "all",
-        "max_located": 1_000_000,
-        "group_size": 1,
-        "reset_size": 7,
-        "credit": "split",
-    },
-}
-# The same, from the step at which a critic, kept across rounds, predicts the largest change.
-RECIPES["critic"] = {**RECIPES["pivot"], "rule": "critic"}
-# One trajectory a prompt, many prompts, and backward from every success that is found.
-RECIPES["ladder"] = {
-    "rule": "base",
-    "explored": "all",
-    "group_size": 1,
-    "credit": "split",
-    "problems_per_round": 8,
-    "ladders": 8,
-}
-RECIPES["default"] = RECIPES["pivot"]
-"""Settings of the named recipes; what they leave out is Recipe's default."""

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from gpo import command_settings as config
-from gpo.recipe import RECIPES, Recipe
+from gpo.recipe import Recipe
+from gpo.recipes import RECIPES
 from gpo.record import stored_settings
 from gpo.settings import Settings, with_new_names
 from gpo.solve_settings import SolveSettings

@@ -13,7 +13,8 @@ from gpo.command_settings import (
     PreferenceSettings,
     TrainSettings,
 )
-from gpo.recipe import RECIPES, Locating
+from gpo.recipe import Locating
+from gpo.recipes import RECIPES
 from gpo.settings import Reading, Settings, Success
 from gpo.tasks.settings import LearningDataSettings
 from gpo.types import DataWarning, InputError

@@ -90,18 +90,22 @@ def after_values(path: str) -> list[Way]:
 def after_train(path: str, settings: Mapping[str, Any], summary: Mapping[str, Any]) -> list[Way]:
     if summary.get("method") == "value":
         return after_values(path)
-    found = [(f"gpo show {path}", "its rounds and its surest critical step")]
+    found = [(f"gpo show {path}", "its rounds")]
     tested = {"task": settings["eval_task"] or settings["task"], "data": settings["eval_data"]}
     if tested["data"] or tested["task"]:
         kept = {**settings, **tested, "task": None if tested["data"] else tested["task"]}
-        model = f"--model {path}/model "
+        trained, name = f"{path}/model", "trained"
+        if summary["best"]:
+            trained, name = f"{path}/best", "best"
+        model = f"--model {trained} "
         if settings["adapter"] or settings["lora_rank"]:
-            model = f"{flags(ModelSettings, {'model': settings['model']})} --adapter {path}/model ".lstrip()
+            model = f"{flags(ModelSettings, {'model': settings['model']})} --adapter {trained} ".lstrip()
         same = flags(EvalSettings, kept, "model", "adapter", "limit", "budget_tokens")
-        found.append((f"gpo eval {model}{same}".rstrip(), "the trained model's success rate"))
+        found.append((f"gpo eval {model}{same}".rstrip(), f"the {name} model's success rate"))
     if summary["rounds"] and settings.get("pairs") is None:
-        more = f"gpo train --resume {path} --rounds {2 * settings['rounds']}"
-        found.append((more, "as many rounds again"))
+        name = summary["ended_by"]
+        more = f"gpo train --resume {path} {flag_of(name)} {2 * settings[name]}"
+        found.append((more, f"go on: it was ended by {flag_of(name)}"))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpo.cost import Cost, num_evaluations, of_rollouts, of_round, of_training
+from gpo.cost import Cost, of_rollouts, of_round, of_training
 from gpo.recipe import Recipe
 from gpo.training.weights import AnySettings
 
@@ -15,8 +15,8 @@ def costs(settings: AnySettings, recipe: Recipe, num: int, num_held_out: int) ->
         filled = of_rollouts(most, "state", fill, settings.max_tokens)
         a_round = Cost({**a_round.parts, "missing sides": filled})
     evaluation = of_rollouts(num_held_out, "held-out problem", settings.eval_num, settings.max_tokens)
-    times = num_evaluations(settings.rounds, settings.eval_every)
-    return a_round, of_training(a_round, settings.rounds, settings.budget_tokens, evaluation, times)
+    limits = settings.rounds, settings.budget_tokens
+    return a_round, of_training(a_round, *limits, evaluation, settings.eval_every)
 
 
 def told(a_round: Cost, run: Cost) -> list[str]:

@@ -17,7 +17,7 @@ from gpo.console import Ui
 from gpo.cost import of_round
 from gpo.evaluation import evaluate
 from gpo.gpo import Memory, Round, problem_order, run_round
-from gpo.outlook import of_groups
+from gpo.outlook import ENOUGH, of_groups
 from gpo.protocols import Critic, Tally, Verifier
 from gpo.ranks import Ranks, SharedVerifier
 from gpo.recipe import Recipe
@@ -27,7 +27,7 @@ from gpo.setup.engine import suited
 from gpo.training.costs import costs, told
 from gpo.training.log import Log, check_trackers
 from gpo.training.metrics import Clock
-from gpo.training.summary import report, summarise
+from gpo.training.summary import BEST, accuracies, best_of, report, summarise
 from gpo.training.weights import AnySettings, Weights, load_asking, save_model
 from gpo.types import InputError, Problem, TrainedRows, spent_tokens
 
@@ -127,6 +127,7 @@ class Training:
         self.ranks.close()
         lines = folder.rounds()
         summary = summarise(lines) | self.learner.finish(folder, lines)
+        summary |= {"ended_by": self.ended_by(lines), "best": best_of(lines, folder.path / BEST)}
         summary |= {"unspent": self.unspent(), "discarded": discarded, "run": str(folder.path)}
         if self.ranks.is_first:
             write_json(folder.path / "summary.json", summary)
@@ -142,9 +143,11 @@ class Training:
             self.ui.log(line)
         with self.log.bar:
             if not lines:
-                self.commit(0, self.evaluation())
+                first = self.evaluation()
+                self.keep_best(first)
+                self.commit(0, first)
             for index in range(done + 1, self.settings.rounds + 1):
-                if not self.has_room() or is_stale(self.folder.rounds(), self.settings.patience):
+                if self.spent() or is_stale(self.folder.rounds(), self.settings.patience):
                     break
                 try:
                     self.round(index)
@@ -194,7 +197,7 @@ class Training:
             watch=self.log.watch,
         )
         self.memory = data.memory
-        if index == 1:
+        if index == 1 and sum(len(group.rollouts) for group in data.explored) >= ENOUGH:
             for note in of_groups(data.explored, self.recipe, settings.max_tokens, is_measured=False):
                 self.ui.log(f"note: {note}")
         return data
@@ -215,15 +218,21 @@ class Training:
         """What is left of each budget that was set."""
         return {name: int(num) for name, num in self.left().items() if math.isfinite(num)}
 
-    def has_room(self, *more: Json) -> bool:
-        """Whether another group fits into the budgets, however long its completions."""
-        left, size = self.left(*more), self.recipe.group_size
-        return left["tokens"] >= size * self.weights.policy.max_tokens and left["samples"] >= size
+    def spent(self, *more: Json) -> str | None:
+        """The budget into which no further group fits, however short its completions might be."""
+        left, least = self.left(*more), self.recipe.least_budgets(self.settings.max_tokens)
+        return next((name for name, num in least.items() if left[name.removeprefix("budget_")] < num), None)
+
+    def ended_by(self, lines: Sequence[Json]) -> str:
+        """The setting that ended the run."""
+        if lines[-1]["round"] >= self.settings.rounds:
+            return "rounds"
+        return self.spent() or "patience"
 
     def is_due(self, index: int, line: Json) -> bool:
         """Whether the round, whose line this is so far, ends with an evaluation."""
         every = self.settings.eval_every
-        is_last = index == self.settings.rounds or not self.has_room(line)
+        is_last = index == self.settings.rounds or self.spent(line) is not None
         return is_last or (every > 0 and index % every == 0)
 
     def evaluation(self) -> Json:
@@ -248,7 +257,7 @@ class Training:
         """Saves the model beside the run if none was better, where the run may stop after its best."""
         best = max(accuracies(self.folder.rounds()), default=0.0)
         if self.settings.patience and self.ranks.is_first and accuracies([line]) >= [best]:
-            self.folder.save("best", partial(save_model, self.weights.policy))
+            self.folder.save(BEST, partial(save_model, self.weights.policy))
 
     def checkpoint(self, index: int) -> None:
         """Writes all that a resume needs to a folder that is moved into place when it is whole."""
@@ -273,11 +282,6 @@ def read_memory(path: Path) -> Memory:
         return Memory.from_json(content)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-
-
-def accuracies(lines: Sequence[Json]) -> list[float]:
-    """Accuracies of all evaluations so far."""
-    return [line["evaluation"]["accuracy"] for line in lines if "evaluation" in line]
 
 
 def is_stale(lines: Sequence[Json], patience: int | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -81,7 +82,7 @@ class Online(Learner):
     def learn(self, run: Training, index: int, clock: Clock) -> Json:
         data = run.sample(index)
         write_round(run.folder, data)
-        groups = within(data.groups, run.left()["samples"])
+        groups = within(data.groups, run.left()["samples"], is_split=self.recipe.credit == "split")
         num_samples = sum(len(group.rollouts) for group in groups)
         run.log.watch("learning from", 0, num_samples)
         clock.lap("other")
@@ -142,7 +143,15 @@ def shared(reward: Proposal, ranks: Ranks) -> Proposal:
     return rewards
 
 
-def within(groups: Sequence[Group], num: float) -> list[Group]:
-    """The first of the groups that together have at most `num` rollouts."""
-    sizes = accumulate(len(group.rollouts) for group in groups)
-    return [group for group, size in zip(groups, sizes, strict=True) if size <= num]
+def within(groups: Sequence[Group], num: float, *, is_split: bool) -> list[Group]:
+    """The first groups that together have at most `num` rollouts.
+
+    With split credit those of the first prompts: the parts of a trajectory train with its reset group.
+    """
+    names = [group.state.problem.id if is_split else str(place) for place, group in enumerate(groups)]
+    sizes: Counter[str] = Counter()
+    for name, group in zip(names, groups, strict=True):
+        sizes[name] += len(group.rollouts)
+    totals = zip(sizes, accumulate(sizes.values()), strict=True)
+    kept = {name for name, total in totals if total <= num}
+    return [group for name, group in zip(names, groups, strict=True) if name in kept]

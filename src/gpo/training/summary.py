@@ -4,12 +4,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import RenderableType
 
 from gpo.record import Json
 from gpo.report import terminal
 from gpo.report.unjudged import counted, told
+
+BEST = "best"
+"""The folder of the best model in a run with `patience`."""
+
+
+def accuracies(lines: Sequence[Json]) -> list[float]:
+    """Accuracies of all evaluations so far."""
+    return [line["evaluation"]["accuracy"] for line in lines if "evaluation" in line]
+
+
+def best_of(lines: Sequence[Json], model: Path) -> Json | None:
+    """The round with the highest accuracy, the later one of two, if its model was kept."""
+    evaluated = [line for line in lines if "evaluation" in line]
+    if not evaluated or not model.exists():
+        return None
+    best = max(evaluated, key=lambda line: (line["evaluation"]["accuracy"], line["round"]))
+    return {"round": best["round"], "accuracy": best["evaluation"]["accuracy"], "model": str(model)}
 
 
 def summarise(lines: Sequence[Json]) -> Json:
@@ -33,6 +51,7 @@ def summarise(lines: Sequence[Json]) -> Json:
 
 def report(lines: Sequence[Json], summary: Json) -> list[RenderableType]:
     """What a person reads at the end."""
+    best, rounds = summary["best"], summary["rounds"]
     left = "; ".join(f"{num} {name}" for name, num in summary.get("left_out", {}).items())
     rates = []
     if summary["accuracy_before"] is not None:
@@ -40,7 +59,11 @@ def report(lines: Sequence[Json], summary: Json) -> list[RenderableType]:
             terminal.percent(summary[f"accuracy_{name}"], summary[f"accuracy_{name}_stderr"])
             for name in ("before", "after")
         )
-        rates = [f"accuracy on held-out problems: {before} before, {after} after {summary['rounds']} rounds"]
+        rates = [f"accuracy on held-out problems: {before} before, {after} after {rounds} rounds"]
+    if summary["ended_by"] == "patience":
+        rates.append(f"ended after {rounds} rounds: no new best in the last evaluations (--patience)")
+    if best:
+        rates.append(f"the best model is that of round {best['round']}: {best['model']}")
     return [
         terminal.rounds(lines),
         "",
