@@ -230,7 +230,9 @@ def test_the_command_line_reads_a_file_and_says_what_it_lacks(file, tmp_path, mo
         out / "run.json"
     ).read_text().replace(" ", "")
     main(["doctor", "--model", str(file)])
-    assert "256 positions" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "256 positions" in shown.out
+    assert "tensors" not in shown.err  # the bar of transformers
     with pytest.raises(InputError, match="--engine vllm reads no GGUF"):
         check_files(file, [], trust_remote_code=False)
     os.utime(file, (1, 1))  # another file, for all that was remembered of it

@@ -119,6 +119,13 @@ def test_a_round_says_how_many_ladders_there_are_and_how_much_of_them_is_given()
     metrics = sampling_metrics(data)
     assert metrics["ladder/kept"] == len(ladders) >= 1
     assert metrics["ladder/given_frac"] == sum(one.given_frac for one in ladders) / len(ladders)
+    data = next(one for one in take(8) if practised(one))
+    rewards = [group.value for group in practised(data)]
+    metrics = sampling_metrics(data)
+    assert (metrics["ladder/practised"], metrics["ladder/reward"]) == (
+        len(rewards),
+        sum(rewards) / len(rewards),
+    )
     assert "ladder/kept" not in sampling_metrics(take(4, ladders=0)[3])
 
 

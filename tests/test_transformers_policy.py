@@ -604,9 +604,11 @@ def test_a_generic_tokenizer_is_loaded_as_saved_whatever_the_model_type(tmp_path
     assert policy.tokenizer.decode(policy.tokenizer.encode("a b\n")) == "a b\n"
 
 
-@pytest.mark.parametrize("name", ["/nowhere/model", "./model", "a/b/c", Path("model")])
+@pytest.mark.parametrize(
+    "name", ["/nowhere/model", "./model", "a/b/c", "~/m", "model/", "m/no.GGUF", "no.gguf", Path("model")]
+)
 def test_a_model_path_that_does_not_exist_is_one_line(name):
-    with pytest.raises(InputError, match=r"^model path '.*' does not exist; give a folder"):
+    with pytest.raises(InputError, match=r"^model path '.*' does not exist; correct it"):
         TransformersPolicy.load(name)
 
 

@@ -9,6 +9,8 @@ Metrics = Mapping[str, float]
 
 WINDOW = 3
 """Rounds that are averaged, so that one unlucky round raises no alarm."""
+SURE = 3
+"""Standard errors by which the reward must have fallen; two would be chance now and then in a long run."""
 
 
 def warnings(rounds: Sequence[Metrics]) -> dict[str, str]:
@@ -25,12 +27,18 @@ def _reward_fell(rounds: Sequence[Metrics]) -> str | None:
     if len(rewards) <= WINDOW:
         return None
     best, now = max(rewards[:-WINDOW]), rewards[-1]
-    if now > best - max(0.1, 0.3 * best):
+    if now > best - max(0.1, 0.3 * best, SURE * _stderr_of_fall(rounds, (best + now) / 2)):
         return None
     return (
         f"reward fell from {best:.2f} to {now:.2f}: lower learning_rate or raise warmup_updates, and with "
         "several epochs lower clip; kl_coef holds the policy to its start"
     )
+
+
+def _stderr_of_fall(rounds: Sequence[Metrics], mean: float) -> float:
+    """At most: the rollouts of a prompt may all be alike. 0 where a run did not count its prompts."""
+    prompts = _windows(rounds, "sample/prompts")
+    return math.sqrt(2 * mean * (1 - mean) / (WINDOW * prompts[-1])) if prompts and prompts[-1] else 0.0
 
 
 def _moves_too_far(rounds: Sequence[Metrics]) -> str | None:

@@ -107,8 +107,12 @@ def _config(path: Path, size: int, changed: int) -> tuple[Any, Any]:
 
 def from_pretrained(build: Any, path: str, **arguments: Any) -> Any:
     """What `build` makes of a GGUF file, by its checked config."""
+    from transformers import modeling_gguf_pytorch_utils as reading
+    from transformers.utils import logging
+
     file = Path(path)
     config, _ = load_config(file)
+    reading.tqdm = logging.tqdm  # type: ignore[attr-defined]  # its own bar heeds no setting, and fills logs
     return build(file.parent, gguf_file=file.name, config=config, **arguments)
 
 

@@ -147,12 +147,15 @@ def source_of(what: str, name: str | Path) -> str:
         return str(path)
     if path.exists():
         raise InputError(f"{what} path {text!r} is a file; give the folder that holds it, or a .gguf file")
-    if isinstance(name, Path) or text.startswith(("/", ".", "~")) or text.count("/") > 1:
-        raise InputError(
-            f"{what} path {text!r} does not exist; give a folder, or a hub name without a dot or slash "
-            "in front"
-        )
+    if isinstance(name, Path) or _is_path(text):
+        raise InputError(f"{what} path {text!r} does not exist; correct it, or give a name on the hub")
     return text
+
+
+def _is_path(text: str) -> bool:
+    """Whether this cannot be a name on the hub, which is a word or OWNER/NAME."""
+    is_file = Path(text).suffix.lower() in (".gguf", ".safetensors", ".bin")
+    return is_file or text.startswith(("/", ".", "~")) or text.endswith("/") or text.count("/") > 1
 
 
 @contextmanager

@@ -39,8 +39,8 @@ def trajectory(line: CurveLine) -> RenderableType:
             str(i),
             _number(value),
             str(trials),
-            _number(change, "{:+.2f}"),
-            "" if change is None else f"{low:+.2f} .. {high:+.2f}",
+            _number(change, "{:+z.2f}"),
+            "" if change is None else f"{low:+z.2f} .. {high:+z.2f}",
             Text(printable(step.strip("\n").replace("\n", " ⏎ "))),
             style=_colour(change) if is_critical else None,
         )
@@ -99,7 +99,9 @@ def progress(records: Sequence[Json], num_rounds: int, budget_tokens: int | None
         ("V at resets", "reset/value", "{:.2f}"),
         ("ladders", "ladder/kept", "{:.0f}"),
         ("of which given", "ladder/given_frac", "{:.0%}"),
-        ("KL", "train/kl" if "train/kl" in metrics else "train/update_kl", "{:.4f}"),
+        ("practised", "ladder/practised", "{:.0f}"),
+        ("reward there", "ladder/reward", "{:.2f}"),
+        ("KL", "train/kl" if "train/kl" in metrics else "train/update_kl", "{:z.4f}"),
         *((name, *column) for name, column in OFFLINE.items() if "train/rows" in metrics),
         ("tokens/s", "time/tokens_per_s", "{:,.0f}"),
     ]
@@ -122,14 +124,14 @@ def progress(records: Sequence[Json], num_rounds: int, budget_tokens: int | None
 
 ONLINE = {
     "reward": ("sample/reward", "{:.2f}"),
-    "signal": ("sample/signal_groups_frac", "{:.2f}"),
+    "signal": ("train/signal_groups_frac", "{:.2f}"),
     "located": ("locate/trajectories", "{:.0f}"),
 }
 OFFLINE = {
     "rows": ("train/rows", "{:.0f}"),
     "updates": ("train/updates", "{:.0f}"),
-    "loss": ("train/loss", "{:.3f}"),
-    "margin": ("train/rewards/margins", "{:.3f}"),
+    "loss": ("train/loss", "{:z.3f}"),
+    "margin": ("train/rewards/margins", "{:z.3f}"),
 }
 """What is shown of a round, by its metrics; the second where it trained pairs or labelled rows."""
 

@@ -117,6 +117,12 @@ def load_asking(settings: ModelSettings, checkpoint: Path | None = None) -> Desc
         has_weights=engine != "server",
         **prompting(settings),
     )
+    if asking.context is not None and settings.max_tokens >= asking.context:
+        message = (
+            f"--max-tokens {settings.max_tokens:,}: the model has {asking.context:,} positions, prompt "
+            "included, so completions are cut before that; lower it"
+        )
+        warnings.warn(message, DataWarning, stacklevel=2)
     path = proposals.value_path(getattr(settings, "proposal", None)) or getattr(settings, "value", None)
     if path is not None:
         from gpo.values.saved import check_fits

@@ -54,8 +54,11 @@ def sampling_metrics(data: Round) -> dict[str, float]:
     named = [one for one in data.located if one.critical]
     ladders = data.memory.ladders.values()
     climbed = {"kept": float(len(ladders)), "given_frac": _mean([one.given_frac for one in ladders])}
+    practised = [] if data.located else data.pool.groups({"resets"})
+    climbed |= {"practised": float(len(practised)), "reward": _mean([one.value for one in practised])}
     resets = [one.estimate.values[one.critical.index] for one in named if one.critical]
     return {
+        "sample/prompts": float(len(data.explored)),
         "sample/reward": _mean([r.reward for r in rollouts]),
         "sample/truncated_frac": _mean([not r.finished for r in rollouts]),
         "sample/signal_groups_frac": _mean([g.has_signal for g in data.explored if len(g.rollouts) > 1]),
@@ -65,7 +68,7 @@ def sampling_metrics(data: Round) -> dict[str, float]:
         "locate/one_step_frac": _mean([one.curve.num_steps == 1 for one in data.located]),
         **({"locate/unscored": float(num)} if (num := data.pool.num_unscored) else {}),
         "reset/value": _mean([value for value in resets if value is not None and math.isfinite(value)]),
-        **{f"ladder/{name}": value for name, value in climbed.items() if ladders},
+        **{f"ladder/{name}": value for name, value in climbed.items() if ladders or practised},
         **{f"verify/{kind}": float(num) for kind, num in data.unjudged.items()},
     }
 
