@@ -12,7 +12,6 @@ time: an upper bound, as the CPU time inside mostly passes while the server work
 
 from __future__ import annotations
 
-import argparse
 import os
 import socket
 import statistics
@@ -27,6 +26,7 @@ from typing import Any
 os.environ |= {"OMP_NUM_THREADS": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
 
 import torch
+from command import Parser, script, whole
 from sampling import with_generate
 
 from gpo import DEMO_MODEL, recipe, steps, tasks, verifiers
@@ -160,8 +160,8 @@ def overhead(policy: Any, problems: Sequence[Problem]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=5, help="measurements that count (default 5)")
+    parser = Parser(__doc__)
+    parser.add_argument("--repeats", type=whole, default=5, help="measurements that count (default 5)")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     local = TransformersPolicy.load(DEMO_MODEL, max_tokens=MAX_TOKENS)
@@ -190,4 +190,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -14,7 +14,6 @@ over the program ends, with exit code 0 and what it has. Nothing is fetched.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
@@ -23,7 +22,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,11 +32,13 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 import gpu_sampling
 import torch
 import transformers
+from command import Parser, append, at_least_0, recorded, script, whole
 from gpu_sampling import REAL, SHAPES, TOY, TOY_SHAPE, Found, Size, Subject, median_s, starts, work_of
 from learner import GROUP_SIZE, MINIBATCH, minibatch, prepared
 
 import gpo
 from gpo import cli
+from gpo.policies.loading import checked_source
 from gpo.tasks import read_rows
 from gpo.types import Problem, Request, Rollout, State, spent_tokens
 
@@ -147,18 +147,13 @@ class Ledger:
     def cells(self) -> dict[str, Found]:
         """What each cell found, without those that raised an error."""
         found = {}
-        for text in self.path.read_text().splitlines() if self.path.exists() else []:
-            line = {}
-            with suppress(json.JSONDecodeError):  # the program was killed as it wrote
-                line = json.loads(text)
+        for line in recorded(self.path, ("cell",)):
             if self.where.items() <= line.items() and "error" not in line:
                 found[line["cell"]] = line
         return found
 
     def write(self, line: Found) -> None:
-        is_cut = self.path.exists() and not self.path.read_bytes().endswith(b"\n")
-        with self.path.open("a") as file:
-            file.write("\n" * is_cut + json.dumps({**self.where, **line}) + "\n")
+        append(self.path, {**self.where, **line})
         print(told(line), flush=True)
 
 
@@ -248,8 +243,7 @@ def train_pair(
 
 def progress(folder: Path) -> Found:
     """Generated tokens of a run, as `gpo train` counts them, and its last evaluation."""
-    path = folder / "rounds.jsonl"
-    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = recorded(folder / "rounds.jsonl", ("tokens",))
     evaluated = [line["evaluation"] for line in lines if "evaluation" in line]
     return {"tokens": sum(spent_tokens(line["tokens"]) for line in lines), "evaluation": evaluated[-1:]}
 
@@ -264,16 +258,16 @@ def turn(arm: str, folder: Path, target: int, flags: Sequence[str]) -> None:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0], allow_abbrev=False)
+    parser = Parser(__doc__, allow_abbrev=False)
     parser.add_argument("--model", help="folder or GGUF of a pretrained model; default: random weights")
     parser.add_argument("--toy", action="store_true", help="tiny models and little work")
     parser.add_argument("--output", type=Path, default=Path("build/gpu"))
-    parser.add_argument("--minutes", type=float, default=7.5, help="then it ends (default 7.5)")
+    parser.add_argument("--minutes", type=at_least_0, default=7.5, help="then it ends (default 7.5)")
     parser.add_argument(
         "--pair", nargs=2, metavar="ARM", help="recipes to train by turns, such as base pivot"
     )
     parser.add_argument(
-        "--turn-tokens", type=int, default=100_000, help="generated tokens of a turn of --pair"
+        "--turn-tokens", type=whole, default=100_000, help="generated tokens of a turn of --pair"
     )
     given, flags = parser.parse_known_args(args)
     if given.pair:
@@ -282,6 +276,8 @@ def main(args: Sequence[str] | None = None) -> None:
         return
     if flags:
         parser.error(f"unknown: {' '.join(flags)}")
+    if given.model:
+        checked_source("model", given.model)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     first = Path(given.model).name if given.model else "random 135M"
     shapes = [TOY_SHAPE, TOY_SHAPE] if given.toy else list(SHAPES.values())
@@ -294,4 +290,4 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main, goes_on=True)

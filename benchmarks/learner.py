@@ -13,7 +13,6 @@ Seconds are the processor's on a CPU, as other programs may run beside, and the 
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import statistics
@@ -26,6 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from command import Parser, script, whole
 from datasets import Dataset
 
 import gpo
@@ -195,12 +195,12 @@ def compare(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--model", default=str(gpo.DEMO_MODEL))
-    parser.add_argument("--max-tokens", type=int, default=96)
-    parser.add_argument("--prompts", type=int, default=16, help="of a round")
-    parser.add_argument("--rounds", type=int, default=2, help="of a repeat")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--max-tokens", type=whole, default=96)
+    parser.add_argument("--prompts", type=whole, default=16, help="of a round")
+    parser.add_argument("--rounds", type=whole, default=2, help="of a repeat")
+    parser.add_argument("--repeats", type=whole, default=5)
     args = parser.parse_args()
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     warnings.simplefilter("ignore")
@@ -220,4 +220,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

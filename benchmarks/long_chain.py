@@ -9,12 +9,13 @@ is solved about .8 % of the time. The model is made once, in minutes, and kept.
 
 from __future__ import annotations
 
-import argparse
 import random
 import shutil
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+
+from command import Parser, script
 
 from gpo.seeds import derive_seed
 from gpo.tasks.planted import CHOICES, METHODS, OPERATIONS, result
@@ -121,9 +122,7 @@ def make(target: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument("--output", type=Path, default=FOLDER)
     import torch
 
@@ -132,4 +131,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

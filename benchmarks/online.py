@@ -25,7 +25,7 @@ from concurrent.futures import as_completed
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import long_chain
 import numpy as np
@@ -38,15 +38,18 @@ from online_arms import (
     TASKS,
     VARIANTS,
     problems_of,
+    recipe_of,
     step_reward,
     told,
+    tried_arm,
 )
 from online_rounds import rounds
 from online_tables import MEASURES, height, matrix, picture, spent, tables
 
+from gpo.learn.optimisation import AlgorithmName
+
 CHECKPOINTS = 6
 """Evaluations of a run, evenly spread over its budget, unless its job says how many."""
-PROBLEMS_PER_ROUND = 16
 MAX_TOKENS = defaultdict(lambda: 96, {"long chain": long_chain.MAX_TOKENS})
 LEARNED = ("updates", "entropy", "update_kl", "grad_norm")
 """What is kept of the learner's metrics, round by round."""
@@ -86,18 +89,6 @@ class Job:
         return tuple(getattr(self, name) for name in KEY)
 
 
-def recipe_of(job: Job):
-    """The arm's recipe; a step is a line, which the authors' code finds in its own way."""
-    import gpo
-
-    apart = ("told", "learner", "step_reward", "rounds")
-    changes = {key: value for key, value in job.arm_changes.items() if key not in apart}
-    name = changes.pop("recipe")
-    splitter = gpo.steps.as_released if name == "as-released" else gpo.steps.newline
-    settings = {"splitter": splitter(min_tokens=1), "problems_per_round": PROBLEMS_PER_ROUND, **changes}
-    return gpo.Recipe.named(name, **settings)
-
-
 def policy_of(job: Job):
     """The task's model; what the arm is told, if anything, is in its samples in place of the entropies."""
     import gpo
@@ -125,7 +116,7 @@ def one_run(job: Job) -> dict:
     import gpo
 
     torch.set_num_threads(1)
-    policy, recipe, changes = policy_of(job), recipe_of(job), job.arm_changes
+    policy, recipe, changes = policy_of(job), recipe_of(job.arm_changes), job.arm_changes
     train, evaluated, verifier = problems_of(job.task, job.seed, policy, is_grid=job.is_grid)
     evaluated = evaluated[: job.evaluated]
     reward = step_reward(changes["step_reward"]) if "step_reward" in changes else None
@@ -240,9 +231,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--grid-seeds", type=natural, default=GRID_SEEDS)
     parser.add_argument("--budget", choices=("tokens", "rounds"), default="tokens", help="what is equal")
     parser.add_argument("--learning-rates", nargs="+", type=positive, help="another grid")
-    parser.add_argument("--algorithm", default="rloo", help="of all arms; give each an --output of its own")
+    parser.add_argument("--algorithm", choices=get_args(AlgorithmName), default="rloo", help="of all arms")
     parser.add_argument("--workers", type=whole, default=os.cpu_count())
-    parser.add_argument("--try", dest="tried", nargs="*", default=[], help="ARM=JSON: further arms to try")
+    parser.add_argument(
+        "--try", dest="tried", nargs="*", type=tried_arm, default=[], help="ARM=JSON: further arms to try"
+    )
     parser.add_argument("--output", type=Path, default=Path("runs/online-benchmark"))
     return parser.parse_args()
 
@@ -251,9 +244,8 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     args = arguments()
     args.output.mkdir(parents=True, exist_ok=True)
-    changes = {name: json.dumps(settings) for name, settings in ARMS.items()}
-    changes |= (tried := {name: text for name, _, text in (item.partition("=") for item in args.tried)})
-    arms = [*args.arms, *tried]
+    changes = {name: json.dumps(settings) for name, settings in (*ARMS.items(), *args.tried)}
+    arms = [*args.arms, *dict(args.tried)]
     pairs = list(itertools.product(args.tasks, arms))
 
     def job(task: str, arm: str, seed: int, lr: float, *, is_grid: bool = False) -> Job:

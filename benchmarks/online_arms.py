@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import takewhile
 from typing import Any
@@ -12,6 +14,7 @@ import numpy as np
 from hard_tasks import HARD, EveryLine
 
 EVAL_PROBLEMS = 200
+PROBLEMS_PER_ROUND = 16
 TASKS: dict[str, dict[str, int]] = {
     "chain_sum": {"tokens": 60_000, "rounds": 12},
     "pivotlate": {"tokens": 60_000, "rounds": 12},
@@ -90,6 +93,54 @@ LEARNING_RATES = defaultdict(lambda: (1.5e-4, 3e-4, 6e-4), dict.fromkeys(HARD, (
 """The grid of every arm, by task."""
 
 
+APART = ("told", "learner", "step_reward", "rounds")
+"""What an arm says that is no setting of its recipe."""
+WAYS = ("pilot", "second", "base_from")
+"""What `rounds` may say, see online_rounds.py."""
+
+
+def recipe_of(arm: Mapping[str, Any]):
+    """The arm's recipe; a step is a line, which the authors' code finds in its own way."""
+    import gpo
+
+    changes = {key: value for key, value in arm.items() if key not in APART}
+    name = changes.pop("recipe")
+    splitter = gpo.steps.as_released if name == "as-released" else gpo.steps.newline
+    settings = {"splitter": splitter(min_tokens=1), "problems_per_round": PROBLEMS_PER_ROUND, **changes}
+    return gpo.Recipe.named(name, **settings)
+
+
+def tried_arm(text: str) -> tuple[str, dict[str, Any]]:
+    """The name and the changes of ARM=JSON, of which everything is made once to see that it can be."""
+    name, _, changes = text.partition("=")
+    if not name or name in ARMS:
+        raise argparse.ArgumentTypeError(f"{text!r} needs a name that no other arm has, as in ARM=JSON")
+    try:
+        make(arm := json.loads(changes))
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not ARM=JSON: {' '.join(str(error).split())}"
+        ) from None
+    return name, arm
+
+
+def make(arm: Any) -> None:
+    """An error of some kind for an arm that no run could start with."""
+    import gpo
+
+    if not isinstance(arm, dict) or "recipe" not in arm:
+        raise ValueError('it must be an object with a recipe, such as {"recipe": "pivot", "group_size": 2}')
+    recipe_of(arm)
+    gpo.Optimisation(learning_rate=1e-3, **arm.get("learner", {}))
+    if "step_reward" in arm:
+        step_reward(arm["step_reward"])
+    if arm.get("told", "surprisal") not in TOLD:
+        raise ValueError(f"told: {arm['told']!r} is unknown; one of {', '.join(TOLD)}")
+    way = arm.get("rounds", {})
+    if wrong := [key for key, value in way.items() if key not in WAYS or type(value) not in (int, float)]:
+        raise ValueError(f"rounds: {wrong[0]!r} is not one of {', '.join(WAYS)} with a number")
+
+
 def problems_of(task: str, seed: int, policy, *, is_grid: bool):
     """Training and evaluation problems and the verifier of a task; training ones differ by seed.
 
@@ -131,11 +182,19 @@ def first_wrong(problem, lines: list[str]) -> int:
     return min(num, len(lines) - 1)
 
 
+TOLD: dict[str, Callable[[Any, list[str]], int | None] | None] = {
+    "surprisal": None,
+    "decision": decision,
+    "first wrong line": first_wrong,
+}
+"""The line that is told of a problem's lines; of `surprisal` nothing is."""
+
+
 def told(policy, what: str):
     """The policy's `sample`, with other numbers for entropies: none (so that surprisals serve), or 1 on a
     line and 0 elsewhere."""
     sample, newline = policy.sample, policy.tokenizer.encode("\n")[-1]
-    named: Callable = {"surprisal": None, "decision": decision, "first wrong line": first_wrong}[what]
+    named = TOLD[what]
 
     def entropies(state, action_ids) -> tuple[float, ...]:
         if named is None:

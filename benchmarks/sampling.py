@@ -12,13 +12,13 @@ num_return_sequences.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from command import Parser, script, whole
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -127,10 +127,10 @@ def measure(policy: TransformersPolicy, work: Work, num_repeats: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("--model", help="folder or hub name; default: a random-weight Llama of 2 layers")
-    parser.add_argument("--max-tokens", type=int, default=64, help="new tokens of a sample (default 64)")
-    parser.add_argument("--repeats", type=int, default=7, help="measurements that count (default 7)")
+    parser.add_argument("--max-tokens", type=whole, default=64, help="new tokens of a sample (default 64)")
+    parser.add_argument("--repeats", type=whole, default=7, help="measurements that count (default 7)")
     arguments = parser.parse_args()
     if arguments.model:
         policy = TransformersPolicy.load(arguments.model, max_tokens=arguments.max_tokens)
@@ -145,4 +145,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

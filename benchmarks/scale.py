@@ -11,7 +11,6 @@ engine. The simulated engine takes .2 to 3 s for a row, whatever else it does, a
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
@@ -24,6 +23,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from command import Parser, natural, positive, script, whole
 
 import gpo
 from gpo.explore import Event, Explorer, Found, Lessons, Task
@@ -177,13 +178,15 @@ def size(path: Path) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--problems", type=int, default=400)
-    parser.add_argument("--alone", type=int, default=30, help="problems searched one after the other")
-    parser.add_argument("--slots", type=int, default=64)
+    parser = Parser(__doc__)
+    parser.add_argument("--problems", type=whole, default=400)
+    parser.add_argument("--alone", type=natural, default=30, help="problems searched one after the other")
+    parser.add_argument("--slots", type=whole, default=64)
     parser.add_argument("--served", action="store_true")
     parser.add_argument("--kill", action="store_true")
-    parser.add_argument("--kill-s", type=float, default=20.0, help="mean seconds from a record to the kill")
+    parser.add_argument(
+        "--kill-s", type=positive, default=20.0, help="mean seconds from a record to the kill"
+    )
     parser.add_argument("--table", action="store_true", help="kill a search on the tests' table instead")
     chosen = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -202,4 +205,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from concurrent.futures import ProcessPoolExecutor
+import os
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from command import Parser, natural, processes, script, whole
 from real_curves import PROPOSALS
 from search_tables import BISECT_NS, COSTS, PRETRAINED, UNIFORM_NS, picture, tables
 from worlds import FAMILIES, World, measured, real
@@ -23,6 +24,7 @@ from worlds import FAMILIES, World, measured, real
 from gpo.paths import PathPrior
 from gpo.rules import VALUE_RULES
 from gpo.search import Search, adaptive, bisect, uniform
+from gpo.types import InputError
 
 TASKS = ("chain_sum", "pivotlate")
 FITTED_ON = 20
@@ -159,23 +161,38 @@ def families(args: argparse.Namespace) -> dict[str, list[Fold]]:
     return drawn | tiny | pretrained
 
 
+def check(args: argparse.Namespace) -> None:
+    """InputError for a family that is not there, or too few trajectories to measure on."""
+    if 0 < args.trajectories <= FITTED_ON:
+        raise InputError(
+            f"--trajectories: the prior is fitted on {FITTED_ON}, so give more than these, or 0 for none"
+        )
+    of_model = [f"tiny model, {task}" for task in TASKS if args.trajectories]
+    names = [*FAMILIES, *of_model, *(f"{PRETRAINED}, {name}" for name in PROPOSALS)]
+    if not any(args.only in name for name in names):
+        raise InputError(f"--only: no family's name holds {args.only!r}; they are {'; '.join(names)}")
+
+
 def halves(some: list[World]) -> list[Fold]:
     """Each half is measured with the prior that the other half taught."""
     return [(some[::2], some[1::2]), (some[1::2], some[::2])]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = Parser(__doc__)
+    parser.add_argument(
+        "--worlds", type=whole, default=400, help="worlds of each family (S = 150: an eighth)"
     )
-    parser.add_argument("--worlds", type=int, default=400, help="worlds of each family (S = 150: an eighth)")
-    parser.add_argument("--trajectories", type=int, default=120, help="of the tiny model, a task; 0: none")
+    parser.add_argument(
+        "--trajectories", type=natural, default=120, help="of the tiny model, a task; 0: none"
+    )
     parser.add_argument("--only", default="", help="families whose name holds this")
     parser.add_argument("--output", type=Path, default=Path("runs/search-benchmark"))
     args = parser.parse_args()
+    check(args)
     args.output.mkdir(parents=True, exist_ok=True)
     found = {}
-    with ProcessPoolExecutor() as pool:
+    with processes(os.cpu_count() or 1) as pool:
         for family, folds in families(args).items():
             if args.only in family:
                 found[family] = []
@@ -192,4 +209,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -12,12 +12,12 @@ the proposal is meant for, but not what `gpo locate` would ask.
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from command import Parser, script
 from real_curves import MAX_TOKENS, TEMPERATURE, recorded
 
 
@@ -55,9 +55,7 @@ def shown(values: list[float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument("--model", type=Path, action="append", required=True)
     args = parser.parse_args()
     lines = [line for line in recorded() if not line["outcome"]]
@@ -80,4 +78,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

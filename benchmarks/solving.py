@@ -39,6 +39,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from command import Parser, natural, script, whole
 from word_problems import word_problems, write
 
 from gpo.cli import main as gpo
@@ -198,18 +199,18 @@ def shown(rewards: list[float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument("--output", type=Path, default=Path("build/solving"))
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--problems", type=int, default=100)
+    parser.add_argument("--seed", type=natural, default=1)
+    parser.add_argument("--problems", type=whole, default=100)
     parser.add_argument("--tasks", nargs="+", default=["chain_sum", "pivotlate"])
     parser.add_argument("--judges", nargs="+", choices=ARMS, default=list(ARMS), help="tables to make")
     parser.add_argument("--model", default="demo", help="of the task word_problems, a folder")
-    parser.add_argument("--located", type=int, default=200, help="problems that a value model learns from")
-    parser.add_argument("--samples", type=int, default=16, help="completions that say how hard a problem is")
-    parser.add_argument("--completions", type=int, default=8, help="that an arm may spend on a problem")
+    parser.add_argument("--located", type=whole, default=200, help="problems that a value model learns from")
+    parser.add_argument(
+        "--samples", type=whole, default=16, help="completions that say how hard a problem is"
+    )
+    parser.add_argument("--completions", type=whole, default=8, help="that an arm may spend on a problem")
     args = parser.parse_args()
     text = []
     for task in args.tasks:
@@ -226,4 +227,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main, goes_on=True)

@@ -6,10 +6,10 @@ against resets. Seconds are of this process's CPU time.
     python benchmarks/trl_hook.py --steps 20 --seed 0
 """
 
-import argparse
 import tempfile
 import time
 
+from command import Parser, natural, script, whole
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from trl import GRPOConfig, GRPOTrainer
@@ -79,9 +79,9 @@ def train(arm: str, num_steps: int, seed: int, verifier, tokenizer) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=0)
+    parser = Parser(__doc__)
+    parser.add_argument("--steps", type=whole, default=20)
+    parser.add_argument("--seed", type=natural, default=0)
     options = parser.parse_args()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(gpo.DEMO_MODEL)
     with verifiers.load("number", num_workers=1) as verifier:
@@ -90,4 +90,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from command import Parser, existing, recorded, script, whole
 from search import follow
 from values_tables import knows, report
 from worlds import World, measure
@@ -124,7 +125,7 @@ def recorded_folds(path: Path, model: Path) -> list[dict[str, Any]]:
 
     policy = gpo.TransformersPolicy.load(model, max_tokens=160, temperature=0.7)
     found = []
-    for line in sorted(map(json.loads, path.read_text().splitlines()), key=lambda one: one["problem"]):
+    for line in sorted(recorded(path, ("problem",)), key=lambda one: one["problem"]):
         ids = [*policy.tokenizer.encode(line["completion"]), *policy.end_ids[:1] * line["finished"]]
         if len(ids) == line["bounds"][-1]:
             own = {"prompt_ids": policy.prompt_ids(line["question"]), "ids": ids}
@@ -270,32 +271,30 @@ def of_recorded(args: argparse.Namespace) -> str:
     kinds = ["none", "entropy", "value", "random"]
     halves = [[*range(0, len(some), 2)], [*range(1, len(some), 2)]]
     folds = [(halves[0], halves[1]), (halves[1], halves[0])]
-    results = kept(
-        args.output / "recorded-searches.json", lambda: searched(some, kinds, folds, RECORDED_REPEATS)
-    )
-    trials = [one["trials"] for one in measured]
+    path = args.output / "recorded-searches.json"
+    results = kept(path, lambda: searched(some, kinds, folds, RECORDED_REPEATS))
     tokens = {"value": round(sum(sum(one["tokens"]) for one in measured) * (FOLDS - 1) / FOLDS)}
     told = report("recorded curves", results, COSTS, kinds, tokens)
-    return f"{told}\n\n{knows(some, 'value', trials)}"
+    return f"{told}\n\n{knows(some, 'value', [one['trials'] for one in measured])}"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument("--task", help="of the tiny model; OUTPUT/TASK-located is the run to learn from")
-    parser.add_argument("--curves", type=Path, help="recorded curves of a pretrained model")
+    parser.add_argument("--curves", type=existing, help="recorded curves of a pretrained model")
     parser.add_argument("--model", type=Path, help="the model that they are of")
-    parser.add_argument("--worlds", type=int, default=60)
-    parser.add_argument(
-        "--split", default="test", help="of the measured problems; the located are of another"
-    )
-    parser.add_argument("--located", type=int, nargs="+", default=[25, 100, 200])
+    parser.add_argument("--worlds", type=whole, default=60)
+    parser.add_argument("--split", default="test", help="of the measured; the located are of another")
+    parser.add_argument("--located", type=whole, nargs="+", default=[25, 100, 200])
     parser.add_argument("--output", type=Path, default=Path("runs/values-benchmark"))
     args = parser.parse_args()
+    if not args.task and not (args.curves and args.model):
+        parser.error("give --task, or --curves and --model")
+    if args.worlds <= FITTED_ON:
+        parser.error(f"argument --worlds: must be above {FITTED_ON}, on which the prior is fitted")
     args.output.mkdir(parents=True, exist_ok=True)
     print(of_task(args) if args.task else of_recorded(args))
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -6,13 +6,14 @@ Without a file the answers are made up: numbers, fractions, powers, points, word
 and once wrong, as a model writes them. `--data` takes MATH's own rows: {solution}.
 """
 
-import argparse
 import json
 import random
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from command import Parser, existing, natural, recorded, script, whole
 
 from gpo import verifiers
 from gpo.types import Problem
@@ -38,8 +39,7 @@ def made_up(num: int, rng: random.Random) -> list[str]:
 def golds(path: Path | None, num: int, rng: random.Random) -> list[str]:
     if path is None:
         return made_up(num, rng)
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    found = [answers.gold(row["solution"]) for row in rows]
+    found = [answers.gold(row["solution"]) for row in recorded(path, ("solution",))]
     return [gold for gold in rng.sample(found, min(num, len(found))) if gold]
 
 
@@ -91,10 +91,10 @@ def measured(path: Path | None, num: int, rng: random.Random) -> dict[str, float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--rows", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=0)
+    parser = Parser(__doc__)
+    parser.add_argument("--data", type=existing)
+    parser.add_argument("--rows", type=whole, default=2000)
+    parser.add_argument("--seed", type=natural, default=0)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     result = measured(args.data, args.rows, random.Random(args.seed))  # noqa: S311
@@ -105,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -9,9 +9,9 @@ keeps its chat template.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
+from command import Parser, model, script, whole
 from word_problems import WordProblem, word_problems
 
 PASSES = (("large", 640, 3e-4), ("small", 320, 2e-4))
@@ -19,21 +19,21 @@ PASSES = (("large", 640, 3e-4), ("small", 320, 2e-4))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--model", type=Path, default=Path("build/models/smollm2"))
+    parser = Parser(__doc__)
+    parser.add_argument("--model", type=model, default="build/models/smollm2")
     parser.add_argument("--output", type=Path, default=Path("build/models/smollm2-problems"))
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--skip", type=int, default=0, help="passes that --model has behind it")
+    parser.add_argument("--threads", type=whole, default=2)
+    parser.add_argument(
+        "--skip", type=int, choices=range(len(PASSES)), default=0, help="passes that --model has behind it"
+    )
     args = parser.parse_args()
     import torch
 
     torch.set_num_threads(args.threads)
-    model = args.model
+    current = args.model
     for numbers, size, rate in PASSES[args.skip :]:
-        train(model, args.output, word_problems("train", size, seed=0, numbers=numbers), rate)
-        model = args.output
+        train(current, args.output, word_problems("train", size, seed=0, numbers=numbers), rate)
+        current = args.output
 
 
 def train(model: Path, output: Path, problems: list[WordProblem], learning_rate: float) -> None:
@@ -71,4 +71,4 @@ def train(model: Path, output: Path, problems: list[WordProblem], learning_rate:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -8,13 +8,14 @@ solution takes one event a line and ends in "The answer is N.". `warm_up.py` tea
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+
+from command import Parser, natural, script, whole
 
 from gpo.seeds import derive_seed
 
@@ -171,17 +172,15 @@ def write(path: Path, problems: list[WordProblem]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("--split", choices=("train", "test"), default="test")
-    parser.add_argument("--size", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--size", type=whole, default=200)
+    parser.add_argument("--seed", type=natural, default=0)
     parser.add_argument("--numbers", choices=tuple(NUMBERS), default="small")
     args = parser.parse_args()
     write(args.file, word_problems(args.split, args.size, args.seed, args.numbers))
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

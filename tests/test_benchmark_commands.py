@@ -15,6 +15,7 @@ sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 import command
 import online
 
+from gpo import DEMO_MODEL
 from gpo.types import InputError
 
 FOLDER = Path(command.__file__).parent
@@ -25,6 +26,26 @@ REFUSED = [
     ("online --tasks nope", "online.py: argument --tasks: invalid choice: 'nope' (choose from 'chain_sum', "),
     ("online --learning-rates -1", "argument --learning-rates: must be a number above 0, got '-1'"),
     ("online --learning-rates nan", "argument --learning-rates: must be a number above 0, got 'nan'"),
+    ("online --algorithm nope", "argument --algorithm: invalid choice: 'nope' (choose from 'ppo', 'grpo', "),
+    ("online --try foo", "argument --try: 'foo' is not ARM=JSON: Expecting value"),
+    ("online --try foo={bad", "argument --try: 'foo={bad' is not ARM=JSON: Expecting property name"),
+    ("online --try foo=[]", "it must be an object with a recipe"),
+    ('online --try base={"recipe":"pivot"}', "needs a name that no other arm has, as in ARM=JSON"),
+    (
+        'online --try x={"recipe":"nope"}',
+        "is not ARM=JSON: recipe: 'nope' is unknown; one of base, random, paper, ",
+    ),
+    ('online --try x={"recipe":"base","nope":1}', "nope"),
+    (
+        'online --try x={"recipe":"base","told":"nope"}',
+        "told: 'nope' is unknown; one of surprisal, decision, ",
+    ),
+    (
+        'online --try x={"recipe":"base","rounds":{"pilots":4}}',
+        "rounds: 'pilots' is not one of pilot, second, ",
+    ),
+    ('online --try x={"recipe":"base","step_reward":"nope"}', "step_reward: 'nope' is unknown; give repro"),
+    ('online --try x={"recipe":"base","learner":{"nope":1}}', "nope"),
     ("study --workers 0", f"study.py: argument --workers: {WHOLE} '0'"),
     (
         "study --no-runs",
@@ -48,6 +69,29 @@ REFUSED = [
     ("real_training --eval-data study.md", "--data, --eval-data: belong together; give both, or none"),
     ("real_training --data OUT/no", "argument --data: OUT/no is not there"),
     ("real_training --task t --data study.md", "--task: brings its own problems; leave --data and "),
+    ("search --only zzzz", "--only: no family's name holds 'zzzz'; they are "),
+    ("search --worlds 0", f"argument --worlds: {WHOLE} '0'"),
+    ("search --trajectories 20", "--trajectories: the prior is fitted on 20, so give more than these, or 0"),
+    (
+        "warm_up --model OUT/no",
+        "argument --model: OUT/no is not the folder of a model: it has no config.json",
+    ),
+    ("warm_up --model MODEL --skip 9", "argument --skip: invalid choice: 9 (choose from 0, 1)"),
+    ("warm_up --model MODEL --skip -1", "argument --skip: invalid choice: -1 (choose from 0, 1)"),
+    ("gpu --toy --model OUT/no", "model path 'OUT/no'"),
+    ("gpu --turn-tokens 0", f"argument --turn-tokens: {WHOLE} '0'"),
+    ("values --worlds 60", "give --task, or --curves and --model"),
+    (
+        "values --task chain_sum --worlds 20",
+        "argument --worlds: must be above 20, on which the prior is fitted",
+    ),
+    ("solving --problems 0", f"argument --problems: {WHOLE} '0'"),
+    ("scale --kill-s 0", "argument --kill-s: must be a number above 0, got '0'"),
+    ("verifiers --data OUT/no", "argument --data: OUT/no is not there"),
+    ("sampling --repeats 0", f"argument --repeats: {WHOLE} '0'"),
+    ("learner --rounds 0", f"argument --rounds: {WHOLE} '0'"),
+    ("trl_hook --seed -1", "argument --seed: must be a whole number of at least 0, got '-1'"),
+    ("word_problems OUT/x --size 0", f"argument --size: {WHOLE} '0'"),
 ]
 CALL = """
 import contextlib, importlib, io, json, sys
@@ -69,7 +113,10 @@ for line in sys.argv[1:]:
 def endings(tmp_path_factory) -> dict[str, tuple[int, str]]:
     """Exit code and output of every row, all in one process: what they import takes seconds."""
     out = str(tmp_path_factory.mktemp("out"))
-    lines = ["|".join([*row.replace("OUT", out).split(), *output_of(row, out)]) for row, _ in REFUSED]
+    lines = [
+        "|".join([*row.replace("OUT", out).replace("MODEL", str(DEMO_MODEL)).split(), *output_of(row, out)])
+        for row, _ in REFUSED
+    ]
     result = subprocess.run(
         [sys.executable, "-c", CALL, *lines], cwd=FOLDER, capture_output=True, text=True, check=True
     )
