@@ -144,10 +144,10 @@ def test_a_cost_says_how_it_was_reckoned() -> None:
 @pytest.mark.parametrize(
     ("changes", "num", "tokens"),
     [
-        ({}, 100, {"prompts": 16 * 8 * 96, "searches": 8 * 8 * 96, "states": 8 * 8 * 96}),
-        ({}, 4, {"prompts": 4 * 8 * 96, "searches": 4 * 8 * 96, "states": 4 * 8 * 96}),
+        ({}, 100, {"prompts": 16 * 8 * 96, "searches": 8 * 8 * 96, "resets": 8 * 8 * 96}),
+        ({}, 4, {"prompts": 4 * 8 * 96, "searches": 4 * 8 * 96, "resets": 4 * 8 * 96}),
         ({"rule": "base"}, 100, {"prompts": 12288}),
-        ({"rule": "entropy"}, 100, {"prompts": 12288, "states": 6144}),
+        ({"rule": "entropy"}, 100, {"prompts": 12288, "resets": 6144}),
         ({"resets": False}, 100, {"prompts": 12288, "searches": 6144}),
     ],
 )

@@ -5,6 +5,7 @@ from typing import get_args
 import pytest
 
 from gpo import proposals, steps
+from gpo.command_settings import TrainSettings, merged
 from gpo.learn.advantages import ALGORITHMS
 from gpo.learn.optimisation import AlgorithmName
 from gpo.pool import PURPOSES
@@ -53,6 +54,36 @@ def test_an_unknown_recipe_is_refused() -> None:
 def test_settings_out_of_range_or_without_a_meaning_are_refused(changes, message) -> None:
     with pytest.raises(InputError, match=message):
         Recipe(**changes)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes", "message"),
+    [
+        (
+            "pivot",
+            {"resets": False},
+            "^resets: is False, and the credit 'split' needs True; .* recipe 'base'",
+        ),
+        ("pivot", {"rule": "drop"}, "^rule: is 'drop', and the credit 'split' needs entropy or .* 'group'"),
+        ("pivot", {"explored": "failed"}, "^explored: is 'failed', and the credit 'split' needs all; "),
+        ("ladder", {"trained": ("resets",)}, "^trained: the credit 'split' trains explore and resets"),
+        ("rrpo", {"credit": "split"}, "^credit: 'split' needs explored to be all, not 'failed'; .* 'pivot'"),
+        ("rrpo", {"credit": "split", "explored": "all"}, "^credit: the credit 'split' trains explore and"),
+        ("as-released", {"resets": False}, "^resets: the recipe's splice needs resets and a rule on values"),
+        ("as-released", {"rule": "random"}, "^rule: the recipe's splice needs resets and a rule on values"),
+        ("as-released", {"rule": "random", "credit": "split"}, "^rule: the recipe's splice"),
+    ],
+)
+def test_a_contradiction_with_a_recipe_blames_what_was_given(recipe, changes, message) -> None:
+    with pytest.raises(InputError, match=message):
+        merged(TrainSettings, {"task": "chain_sum", "recipe": recipe} | changes, {})
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes"), [("base", {"credit": "split"}), ("ladder", {"resets": False})]
+)
+def test_split_credit_asks_nothing_of_steps_where_no_trajectory_is_split(recipe, changes) -> None:
+    assert merged(TrainSettings, {"task": "chain_sum", "recipe": recipe} | changes, {}).credit == "split"
 
 
 def test_choices_that_are_spelled_out_for_types_are_those_that_there_are() -> None:

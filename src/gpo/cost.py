@@ -126,10 +126,8 @@ def of_round(recipe: Recipe, num_problems: int, max_tokens: int) -> Cost:
     parts = {"prompts": of_rollouts(num, "problem", recipe.group_size, max_tokens)}
     located = min(recipe.max_located, num) * (recipe.rule != "base")
     parts |= of_searches(recipe, located, max_tokens)
-    if groups := min(located * recipe.resets, recipe.most_resets(num)):
-        parts["states"] = of_rollouts(groups, "group", recipe.reset_size, max_tokens)
-    if recipe.ladders:
-        parts["ladders"] = of_rollouts(recipe.ladders, "group", recipe.reset_size, max_tokens)
+    if groups := min(located * recipe.resets, recipe.most_resets(num)) + recipe.ladders:
+        parts["resets"] = of_rollouts(groups, "group", recipe.reset_size, max_tokens)
     return Cost(parts)
 
 

@@ -137,7 +137,10 @@ class Recipe(Locating):
         "critical", description="Reset to before the critical step, or near it where V(1 - V) is highest"
     )
     max_reset_frac: float = Field(
-        0.5, ge=0, lt=1, description="Maximum share of a round's groups at reset states"
+        0.5,
+        ge=0,
+        lt=1,
+        description="Maximum share of a round's groups at reset states; ladders are not counted",
     )
     trained: tuple[Purpose, ...] = Field(
         ("explore", "values", "resets"),
@@ -179,34 +182,46 @@ class Recipe(Locating):
                 f"critical, or one of {', '.join(ADVANTAGE_RULES)}"
             )
         if self.splice and (self.rule not in VALUE_RULES or not self.resets):
-            raise ValueError(
-                f"splice: needs resets and a rule on values, not {self.rule!r}; use one of "
-                f"{', '.join(VALUE_RULES)}"
-            )
+            needs, known = f"needs resets and a rule on values, not {self.rule!r}", ", ".join(VALUE_RULES)
+            clash = "rule" if self.resets else "resets"
+            if self._is_of_recipe("splice") and not self._is_of_recipe(clash):
+                raise ValueError(
+                    f"{clash}: the recipe's splice {needs}; leave it out, or set splice to false"
+                )
+            raise ValueError(f"splice: {needs}; use one of {known}")
         self._check_split()
         return self
 
     def _check_split(self) -> None:
-        """Refuses what would bias the credit of a split trajectory."""
+        """Refuses what would bias the credit of a split trajectory; the rule `base` splits none."""
         if self.credit != "split":
             return
-        needed: dict[str, tuple[Any, ...]] = {
-            "rule": (*FREE_RULES, "base"),
-            "explored": ("all",),
-            "resets": (True,),
-            "splice": (False,),
+        unbiased = "rewards must not decide where it splits"
+        needed: dict[str, tuple[tuple[Any, ...], str]] = {
+            "rule": (FREE_RULES, f"{unbiased}; use one of these, or the credit 'group'"),
+            "explored": (("all",), f"{unbiased}; use that, or the credit 'group'"),
+            "resets": ((True,), "its head is credited with what they earn; use that, or the recipe 'base'"),
         }
-        for name, known in needed.items():
-            if (value := getattr(self, name)) not in known:
-                raise ValueError(
-                    f"credit: 'split' needs {name} to be {' or '.join(map(str, known))}, not {value!r}; "
-                    "rewards must not decide where it splits; change it, or use the recipe 'search' or "
-                    "the credit 'group'"
-                )
+        for name, (known, advice) in needed.items():
+            value, wanted = getattr(self, name), " or ".join(map(str, known))
+            if value in known or self.rule == "base":
+                continue
+            if self._is_of_recipe(name):
+                needs = f"'split' needs {name} to be {wanted}, not {value!r}"
+                raise ValueError(f"credit: {needs}; {unbiased}; leave it out, or use the recipe 'pivot'")
+            raise ValueError(f"{name}: is {value!r}, and the credit 'split' needs {wanted}; {advice}")
         if not {"explore", "resets"} <= set(self.trained):
+            name = "credit" if self._is_of_recipe("trained") else "trained"
             raise ValueError(
-                "credit: 'split' trains explore and resets; name both in trained, or use the credit 'group'"
+                f"{name}: the credit 'split' trains explore and resets; name both in trained, or use the "
+                "credit 'group'"
             )
+
+    def _is_of_recipe(self, name: str) -> bool:
+        """Whether a setting is what it is without being given, so that it is not to blame."""
+        recipe = RECIPES.get(getattr(self, "recipe", ""), {})
+        usual: Any = recipe.get(name, type(self).model_fields[name].default)
+        return bool(getattr(self, name) == usual)
 
     def least_budgets(self, max_tokens: int) -> dict[str, int]:
         """As above; with split credit the two parts of a trajectory train together with its reset group."""
