@@ -169,6 +169,7 @@ def test_a_value_of_a_file_that_nobody_means_is_refused_by_name_or_written_as_js
         ("train", {"eval_task": "gsm8k", "eval_data": "a"}, "--eval-data: has no effect beside --eval-task"),
         ("sample", {"task": "gsm8", "data_dir": "d"}, "no task is called 'gsm8'; did you mean gsm8k"),
         ("train", {"eval_task": "chainsum"}, "no task is called 'chainsum'; did you mean chain_sum"),
+        ("train", {"recipe": "pivot", "step_credit": True}, "--step-credit: has no effect with a rule that"),
         ("train", {"beta": "1"}, "--beta: is for offline training; give --method, or leave it out"),
         (
             "train --method",
@@ -205,6 +206,10 @@ def test_what_cannot_be_meant_or_has_no_effect_is_refused_by_name(
         ("train", {"eval_task": "gsm8k", "data_dir": "d"}),
         ("train", {"algorithm": "dr-grpo", "loss_constant": "5"}),
         ("train", {"recipe": "paper", "values": "8"}),
+        ("train", {"recipe": "ladder", "reset_size": "4", "splitter": "sentence"}),
+        ("train", {"recipe": "search", "step_credit": True, "max_located": "3", "reset_at": "signal"}),
+        ("train", {"recipe": "base", "step_reward": "repro", "min_step_tokens": "9"}),
+        ("locate", {"rule": "base", "explored": "mixed"}),
         ("locate", {"search": "bisect", "values": "8", "search_traces": "3"}),
         ("locate", {"splitter": "fixed", "fixed_step_tokens": "3", "max_steps": "4"}),
         ("locate", {"min_step_tokens": "30", "fixed_step_tokens": "64"}),
@@ -239,6 +244,43 @@ def test_settings_that_have_an_effect_are_taken(command: str, flags: dict[str, A
             {"splitter": "fixed", "min_step_tokens": "3"},
             "--min-step-tokens: has no effect with --spl",
         ),
+        (
+            "train",
+            {"recipe": "base", "max_located": "3"},
+            "--max-located: has no effect with the rule `base`",
+        ),
+        (
+            "train",
+            {"recipe": "base", "reset_size": "3"},
+            "--reset-size: has no effect where nothing is reset",
+        ),
+        (
+            "train",
+            {"recipe": "base", "search": "uniform"},
+            "--search: has no effect with a rule that needs no",
+        ),
+        ("train", {"recipe": "base", "resets": True}, "--resets: has no effect with the rule `base`"),
+        ("train", {"recipe": "base", "max_steps": "5"}, "--max-steps: has no effect with the rule `base`"),
+        (
+            "train",
+            {"recipe": "ladder", "explored": "failed"},
+            "--explored: has no effect with the rule `base`",
+        ),
+        (
+            "train",
+            {"recipe": "pivot", "search_traces": "3"},
+            "--search-traces: has no effect with a rule that",
+        ),
+        (
+            "train",
+            {"recipe": "search", "resets": False, "reset_size": "3"},
+            "--reset-size: has no effect where",
+        ),
+        ("train", {"recipe": "search", "resets": False, "max_reset_frac": "0.2"}, "--max-reset-frac: has no"),
+        ("train", {"recipe": "ladder", "ladders": "0"}, "--ladders: 0 leaves nothing of the recipe `ladder`"),
+        ("train", {"recipe": "pivot", "max_reset_frac": "0"}, "--max-reset-frac: leaves no room for a group"),
+        ("train", {"max_reset_frac": "0.1", "problems_per_round": "4"}, "--max-reset-frac: leaves no room"),
+        ("locate", {"rule": "entropy", "values": "8"}, "--values: has no effect with a rule that needs no"),
     ],
 )
 def test_settings_that_recipes_share_are_noted_where_they_have_no_effect(

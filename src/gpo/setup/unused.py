@@ -15,6 +15,7 @@ from gpo.command_settings import (
 )
 from gpo.recipe import Locating
 from gpo.recipes import RECIPES
+from gpo.rules import VALUE_RULES
 from gpo.settings import Reading, Settings, Success
 from gpo.tasks.settings import LearningDataSettings
 from gpo.types import DataWarning, InputError
@@ -48,9 +49,28 @@ def _has_benchmarks(settings: Any) -> bool:
     return named or (is_learned and not _is_drawn(settings))
 
 
+def _has_search(settings: Any) -> bool:
+    return getattr(settings, "rule", "absolute") in VALUE_RULES
+
+
+def _has_located(settings: Any) -> bool:
+    """Whether trajectories are chosen and cut into steps; `gpo locate` chooses them by any rule."""
+    return settings.rule != "base" or not hasattr(settings, "resets")
+
+
+def _has_steps(settings: Any) -> bool:
+    own = ("ladders", "step_reward")
+    return (
+        not hasattr(settings, "rule") or _has_located(settings) or any(getattr(settings, key) for key in own)
+    )
+
+
+NO_SEARCH = "with a rule that needs no search, such as `entropy`, `random` or `base`"
+LOCATES_NOTHING = "with the rule `base`, which locates nothing"
 SHARED = {**Reading.model_fields, **Success.model_fields}
 LOCATING = [key for key in Locating.model_fields if key not in SHARED]
 USES: tuple[tuple[tuple[str, ...], Used, str], ...] = (
+    (("step_credit",), _has_search, f"{NO_SEARCH}: it takes searched values"),
     (("shots",), lambda s: s.prompt == "few-shot", "without --prompt few-shot"),
     (("data_dir",), _has_benchmarks, "without a benchmark to read"),
     (
@@ -62,21 +82,12 @@ USES: tuple[tuple[tuple[str, ...], Used, str], ...] = (
     (("prompt_column", "answer_column"), _has_rows, "without rows of your own in --data"),
     (("split",), lambda s: getattr(s, "data", None) is None, "with --data, which has one split"),
     (("fixed_step_tokens",), lambda s: s.splitter == "fixed", "without --splitter fixed"),
-    (("min_step_tokens",), lambda s: s.splitter != "fixed", "with --splitter fixed"),
-    (
-        ("min_step_tokens",),
-        lambda s: not isinstance(s.splitter, str) or ":" not in s.splitter,
-        "with your own splitter, whose cuts stand",
-    ),
     (
         ("forced_answer",),
         lambda s: s.proposal == "forced-answer" or getattr(s, "step_reward", None) == "repro",
         "without --proposal forced-answer",
     ),
     (("step_reward_weight",), lambda s: s.step_reward is not None, "without --step-reward"),
-    (("proposal",), lambda s: s.search == "adaptive", "without --search adaptive"),
-    (("values",), lambda s: s.search != "adaptive", "without --search uniform or bisect"),
-    (("search_traces",), lambda s: s.search != "uniform", "with --search uniform"),
     (("top_p", "top_k"), lambda s: s.temperature > 0, "at temperature 0, which decodes greedily"),
     (("reward_column",), lambda s: s.completion_column is not None, "without --completion-column"),
     (("actor_gpus",), lambda s: s.actors > 0, "without --actors"),
@@ -115,14 +126,46 @@ USES: tuple[tuple[tuple[str, ...], Used, str], ...] = (
 )
 
 
-NOTED = {"values", "search_traces", "proposal", "min_step_tokens"}
+NOTED: tuple[tuple[tuple[str, ...], Used, str], ...] = (
+    (("search", "search_traces", "values", "proposal", "trust_value"), _has_search, NO_SEARCH),
+    (("max_located", "explored", "resets", "reset_at", "max_reset_frac"), _has_located, LOCATES_NOTHING),
+    (("splitter", "min_step_tokens", "max_steps"), _has_steps, LOCATES_NOTHING),
+    (("reset_at", "max_reset_frac"), lambda s: s.resets, "with --no-resets"),
+    (
+        ("reset_size",),
+        lambda s: s.ladders > 0 or (s.resets and s.rule != "base"),
+        "where nothing is reset and there are no ladders",
+    ),
+    (("min_step_tokens",), lambda s: s.splitter != "fixed", "with --splitter fixed"),
+    (
+        ("min_step_tokens",),
+        lambda s: not isinstance(s.splitter, str) or ":" not in s.splitter,
+        "with your own splitter, whose cuts stand",
+    ),
+    (("proposal",), lambda s: s.search == "adaptive", "without --search adaptive"),
+    (("values",), lambda s: s.search != "adaptive", "without --search uniform or bisect"),
+    (("search_traces",), lambda s: s.search != "uniform", "with --search uniform"),
+)
 """Settings of the algorithm that only some recipes use: one file serves several, so these are only noted."""
+EMPTIED: tuple[tuple[str, Used, str], ...] = (
+    (
+        "ladders",
+        lambda s: s.ladders > 0 or s.recipe != "ladder",
+        "0 leaves nothing of the recipe `ladder` but the rollouts at its prompts",
+    ),
+    (
+        "max_reset_frac",
+        lambda s: s.rule == "base" or not s.resets or s.most_resets(s.problems_per_round) > 0,
+        "leaves no room for a group at a reset state: steps are located, and nothing is reset there",
+    ),
+)
+"""Settings of which some values take from a recipe what it is for."""
 
 
 def check_used(settings: Settings, origin: Mapping[str, str]) -> None:
     """InputError for the first setting that was given, differs from what it would be, and has no effect.
 
-    Those of NOTED are a DataWarning instead.
+    For those of NOTED and EMPTIED it is a DataWarning instead.
 
     `origin` says how each was given: '--shots', or 'FILE: shots'.
     """
@@ -135,16 +178,18 @@ def check_used(settings: Settings, origin: Mapping[str, str]) -> None:
     for name in (getattr(settings, "task", None), getattr(settings, "eval_task", None)):
         if name is not None and "data" in fields:
             tasks.verifier(name)  # says so if there is no such task
-    for keys, is_used, where in USES:
-        for key in keys:
-            if key not in fields or key not in origin or getattr(settings, key) == usual[key]:
-                continue
-            if is_used(settings):
-                continue
+    usual |= {"resets": None}  # who gives it asks for resets, though it is the default
+    given = {key for key in fields.keys() & origin.keys() if getattr(settings, key) != usual[key]}
+    for keys, is_used, where in (*USES, *NOTED):
+        for key in [key for key in keys if key in given and not is_used(settings)]:
             message = f"{origin[key]}: has no effect {where}; leave it out"
-            if key not in NOTED:
+            if (keys, is_used, where) in USES:
                 raise InputError(message)
             warnings.warn(message, DataWarning, stacklevel=2)
+            given.remove(key)  # one reason is enough
+    for key, is_used, what in EMPTIED:
+        if key in given and not is_used(settings):
+            warnings.warn(f"{origin[key]}: {what}", DataWarning, stacklevel=2)
 
 
 def check_known(cls: type[Settings], origin: Mapping[str, str]) -> None:
