@@ -103,6 +103,21 @@ def append(path: Path, record: dict[str, Any]) -> None:
         file.write(json.dumps(record).encode() + b"\n")
 
 
+def keep_to(path: Path, given: dict[str, Any], *, is_begun: bool) -> None:
+    """InputError for other settings than those in the file, with which what is there was begun.
+
+    They are written down when nothing is there yet, or when it is of a time before they were.
+    """
+    given = json.loads(json.dumps(given, default=str))
+    if not is_begun or not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(given, indent=1) + "\n")
+    begun = json.loads(path.read_text())
+    if changed := [name for name in given if given[name] != begun.get(name)]:
+        told = ", ".join(f"{name} {begun.get(name)!r}, now {given[name]!r}" for name in changed)
+        raise InputError(f"{path.parent}: was begun with {told}; give the same, or another --output")
+
+
 @contextmanager
 def processes(num: int) -> Iterator[ProcessPoolExecutor]:
     """Workers that leave an interruption to this process; when it gives up, they end at once."""

@@ -32,7 +32,7 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 import gpu_sampling
 import torch
 import transformers
-from command import Parser, append, at_least_0, recorded, script, whole
+from command import Parser, append, at_least_0, keep_to, recorded, script, whole
 from gpu_sampling import REAL, SHAPES, TOY, TOY_SHAPE, Found, Size, Subject, median_s, starts, work_of
 from learner import GROUP_SIZE, MINIBATCH, minibatch, prepared
 
@@ -271,8 +271,10 @@ def main(args: Sequence[str] | None = None) -> None:
     )
     given, flags = parser.parse_known_args(args)
     if given.pair:
-        model = ["--model", given.model] if given.model else []
-        train_pair(given.pair, given.output / "pair", given.minutes, given.turn_tokens, [*model, *flags])
+        flags += ["--model", given.model] if given.model else []
+        folder = given.output / "pair"
+        keep_to(folder / "settings.json", {"flags": flags}, is_begun=any(folder.glob("*/run.json")))
+        train_pair(given.pair, folder, given.minutes, given.turn_tokens, flags)
         return
     if flags:
         parser.error(f"unknown: {' '.join(flags)}")

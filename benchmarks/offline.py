@@ -27,7 +27,7 @@ from typing import Any
 
 import datasets
 import torch
-from command import Parser, append, at_least_0, natural, positive, recorded, script, whole
+from command import Parser, append, at_least_0, keep_to, natural, positive, recorded, script, whole
 from offline_rows import KNOWN, PLACES, RIGHT_LINES, Remembering, collect, rows_of
 from offline_tables import GRID_SEED, Rates, chosen, report
 
@@ -39,6 +39,18 @@ from gpo.seeds import derive_seed
 
 KEY = ("task", "seed", "at", "comparison", "method", "lr")
 """What tells lines apart."""
+FREE = (
+    "tasks",
+    "methods",
+    "places",
+    "comparisons",
+    "seeds",
+    "grid_seeds",
+    "learning_rates",
+    "rates",
+    "output",
+)
+"""Settings that may differ from call to call; the others are those that --output was begun with."""
 
 
 def measured(
@@ -143,11 +155,15 @@ def rate_of(text: str) -> tuple[str, float]:
 
 
 def check(args: Any) -> None:
-    """InputError for a task that cannot be drawn, or a method without a rate."""
+    """InputError for a task that cannot be drawn, a method without a rate, or lines of other settings."""
     for task in args.tasks:
         gpo.tasks.load(task, "train", size=1, seed=0)
     if args.rates and (missing := [one for one in args.methods if one not in dict(args.rates)]):
         raise gpo.InputError(f"--rates: has none for {', '.join(missing)}; add it, or shorten --methods")
+
+    settings = {name: value for name, value in vars(args).items() if name not in FREE}
+    path = args.output.with_name(f"{args.output.name}.settings")
+    keep_to(path, settings, is_begun=args.output.exists())
 
 
 def given(args: Any) -> Rates:

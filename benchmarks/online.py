@@ -262,6 +262,7 @@ def main() -> None:
         for lr in rates
         if len(rates) > 1
     ]
+    recorded(args.output / "runs.jsonl", KEY)  # a damaged line is not told after the grid alone
     best = {pair: rates[0] for pair, rates in grid.items()}
     best |= best_rates(list(done_or_run(candidates, args.output / "grid.jsonl", args.workers)))
     seeds = range(args.first_seed, args.first_seed + args.seeds)

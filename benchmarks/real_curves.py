@@ -114,6 +114,8 @@ def main() -> None:
 
     import gpo
 
+    if len(recorded(args.data)) >= args.wanted:
+        return
     torch.set_num_threads(args.threads)
     policy = gpo.TransformersPolicy.load(
         args.model, max_tokens=MAX_TOKENS, temperature=TEMPERATURE, batch_tokens=2**15

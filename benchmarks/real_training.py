@@ -4,9 +4,9 @@
 
 Without a task the problems are those of word_problems.py. Every arm and seed is one run of `gpo train` in
 OUTPUT/ARM-SEED. The command works on them in turn, seed by seed, so that the arms of a seed can be compared
-soon. After --minutes it interrupts the run, and the next call resumes it at its last complete round. It
-prints the table of what is there at the end of each call. Accuracy is that of held-out problems, sampled
-with their own random streams and not counted as tokens.
+soon. After --minutes it interrupts the run, and the next call resumes it at its last complete round; only
+--arms, --seeds and --minutes may differ then. It prints the table of what is there at the end of each call.
+Accuracy is that of held-out problems, sampled with their own random streams and not counted as tokens.
 
 Protocol of the runs on CPUs that docs/your-model.md reports, written before they were made:
     --arms base pivot --seeds 3 --tokens 20000 --learning-rate 6e-4 --eval-every 0 --eval-problems 200 \
@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import signal
 import subprocess
 import sys
@@ -33,7 +32,7 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-from command import GOES_ON, Parser, existing, natural, positive, script, whole
+from command import GOES_ON, Parser, existing, keep_to, natural, positive, script, whole
 from paired import Difference
 from word_problems import word_problems, write
 
@@ -122,21 +121,13 @@ def end(process: subprocess.Popen) -> None:
 
 def check(args: argparse.Namespace) -> None:
     """InputError for sources of problems that exclude each other, or other settings than OUTPUT was begun
-    with; the first call writes them down."""
+    with."""
     if args.task and (args.data or args.eval_data):
         raise InputError("--task: brings its own problems; leave --data and --eval-data out")
     if bool(args.data) != bool(args.eval_data):
         raise InputError("--data, --eval-data: belong together; give both, or none")
-    path = args.output / "settings.json"
     given = {name: value for name, value in vars(args).items() if name not in FREE}
-    given = json.loads(json.dumps(given, default=str))
-    is_begun = any(args.output.glob("*/run.json"))
-    if not is_begun or not path.exists():
-        path.write_text(json.dumps(given, indent=1) + "\n")
-    begun = json.loads(path.read_text())
-    if changed := [name for name in given if given[name] != begun.get(name)]:
-        told = ", ".join(f"{name} {begun.get(name)!r}, now {given[name]!r}" for name in changed)
-        raise InputError(f"{args.output}: was begun with {told}; give the same, or another --output")
+    keep_to(args.output / "settings.json", given, is_begun=any(args.output.glob("*/run.json")))
 
 
 def curve(folder: Path) -> Points:
@@ -214,7 +205,6 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/real-training"))
     parser.add_argument("more", nargs="*", help="further flags of `gpo train`, after --")
     args = parser.parse_args()
-    args.output.mkdir(parents=True, exist_ok=True)
     check(args)
     deadline = time.monotonic() + 60 * args.minutes
     for seed, arm in itertools.product(range(args.seeds), args.arms):

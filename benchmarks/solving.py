@@ -39,7 +39,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from command import Parser, natural, script, whole
+from command import Parser, keep_to, natural, script, whole
 from word_problems import word_problems, write
 
 from gpo.cli import main as gpo
@@ -129,6 +129,8 @@ def answered(line: SolvedLine, budget: float, *, is_judged: bool) -> float:
 def measured(task: str, args: argparse.Namespace) -> dict[str, Any]:
     """[P] rewards of every arm at every budget, and how hard each problem is."""
     place = args.output / f"{task}-{args.seed}"
+    given = {name: getattr(args, name) for name in ("model", "problems", "located", "samples", "completions")}
+    keep_to(place / "settings.json", given, is_begun=(place / "sample").exists())
     problems = asked(task, args, "test", args.problems)
     run(place / "sample", "sample", *problems, "--num", str(args.samples), "--seed", str(args.seed))
     sampled = list(read_lines(place / "sample" / "problems.jsonl", ProblemLine))

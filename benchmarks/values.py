@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from command import Parser, existing, recorded, script, whole
+from command import Parser, existing, keep_to, recorded, script, whole
 from search import follow
 from values_tables import knows, report
 from worlds import World, measure
@@ -233,10 +233,10 @@ def searched(
 
 def of_task(args: argparse.Namespace) -> str:
     """The tables of a task of the tiny model."""
-    folder = args.output
-    measured = kept(
-        folder / f"{args.task}-truth.json", lambda: measure(args.task, args.worlds, args.split, TRUTH)
-    )
+    folder, given = args.output, {name: getattr(args, name) for name in ("worlds", "split", "located")}
+    truth = folder / f"{args.task}-truth.json"
+    keep_to(folder / f"{args.task}-settings.json", given, is_begun=truth.exists())
+    measured = kept(truth, lambda: measure(args.task, args.worlds, args.split, TRUTH))
     models = {
         f"value {num}": kept(
             folder / f"{args.task}-value-{num}.json",

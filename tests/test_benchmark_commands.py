@@ -59,6 +59,22 @@ REFUSED = [
         "argument --rates: must be METHOD=RATE, with one of dpo, ipo, kto, simpo, orpo",
     ),
     ("offline --methods dpo kto --rates dpo=1", "--rates: has none for kto; add it, or shorten --methods"),
+    ("offline --budget 9 --output begun/lines.jsonl", "begun: was begun with budget 60000, now 9, "),
+    (
+        "offline --output torn/runs.jsonl",
+        "torn/runs.jsonl:1: is not a record of this script (task, seed, at, ",
+    ),
+    ("real_training --tokens 9 --output begun", "begun: was begun with model None, now "),
+    ("real_training --tokens 9 --output begun", "tokens 3000, now 9, "),
+    ("online --output torn", "torn/runs.jsonl:1: is not a record of this script (task, arm, seed, lr, "),
+    (
+        "study --quick --output torn",
+        "torn/runs.jsonl:1: is not a record of this script (task, arm, seed, lr, ",
+    ),
+    (
+        "real_curves --model MODEL --data torn/cut.jsonl",
+        "torn/cut.jsonl:2: is not a line of JSON (Expecting ",
+    ),
     ("offline --budget 0", f"argument --budget: {WHOLE} '0'"),
     ("real_curves --part x", "argument --part: must be k/n with k from 0 to n - 1, got 'x'"),
     ("real_curves --part 0/0", "argument --part: must be k/n with k from 0 to n - 1, got '0/0'"),
@@ -93,6 +109,15 @@ REFUSED = [
     ("trl_hook --seed -1", "argument --seed: must be a whole number of at least 0, got '-1'"),
     ("word_problems OUT/x --size 0", f"argument --size: {WHOLE} '0'"),
 ]
+FILES = {
+    "study.md": "",
+    "begun/lines.jsonl": "",
+    "begun/lines.jsonl.settings": '{"budget": 60000}',
+    "begun/settings.json": '{"tokens": 3000}',
+    "begun/base-0/run.json": "{}",
+    "torn/runs.jsonl": "{}\n{",
+    "torn/cut.jsonl": '{"problem": 1, "outcome": 0}\n\n',
+}
 CALL = """
 import contextlib, importlib, io, json, sys
 import command
@@ -112,13 +137,22 @@ for line in sys.argv[1:]:
 @pytest.fixture(scope="module")
 def endings(tmp_path_factory) -> dict[str, tuple[int, str]]:
     """Exit code and output of every row, all in one process: what they import takes seconds."""
-    out = str(tmp_path_factory.mktemp("out"))
+    folder = tmp_path_factory.mktemp("out")
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    out, paths = str(folder), {"PYTHONPATH": str(FOLDER)}
     lines = [
         "|".join([*row.replace("OUT", out).replace("MODEL", str(DEMO_MODEL)).split(), *output_of(row, out)])
         for row, _ in REFUSED
     ]
     result = subprocess.run(
-        [sys.executable, "-c", CALL, *lines], cwd=FOLDER, capture_output=True, text=True, check=True
+        [sys.executable, "-c", CALL, *lines],
+        cwd=out,
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | paths,
     )
     found = [json.loads(line) for line in result.stdout.splitlines()]
     return {
@@ -154,6 +188,16 @@ def test_a_damaged_line_is_named(tmp_path, line) -> None:
     path.write_text(f'{{"a": 1}}\n{line}\n{{"a": 3}}\n')
     with pytest.raises(InputError, match=r"runs\.jsonl:2: is not a "):
         command.recorded(path, ["a"])
+
+
+def test_what_was_begun_goes_on_with_its_settings_only(tmp_path) -> None:
+    path, given = tmp_path / "settings.json", {"tokens": 3000, "model": Path("m"), "more": ["--seed", "1"]}
+    command.keep_to(path, given | {"tokens": 1}, is_begun=False)
+    command.keep_to(path, given, is_begun=False)  # what was refused before it began binds nobody
+    command.keep_to(path, given, is_begun=True)
+    with pytest.raises(InputError, match="was begun with tokens 3000, now 9000; give the same, or another"):
+        command.keep_to(path, given | {"tokens": 9000}, is_begun=True)
+    assert json.loads(path.read_text()) == given | {"model": "m"}
 
 
 JOB = online.Job("rare", "mine", 60, 1e-3, "tokens", 500, '{"recipe": "base"}', False)
