@@ -81,7 +81,7 @@ FRESH = range(80, 85)
 ROUNDS = range(90, 93)
 OTHERS = ("ladder, without ladders", "base, 2 prompts a round", "base, half the rate")
 QUARTER = ("pivot, a quarter of the rate",)
-HALVED = ("ladder, half the rate", "base, half the rate")
+HALVED = ("ladder", "ladder, half the rate", "base, half the rate")
 ENDS = ("rare", "long chain")
 OFTEN: dict[str, Any] = {
     "evaluated": 100,
@@ -102,7 +102,7 @@ SECTIONS = (
     Section("Ladders", "base", ("ladder",), tuple(HARD), range(80, 90), **OFTEN),
     Section("Ladders: other ways", "ladder", OTHERS, tuple(HARD), range(80, 85), **OFTEN),
     Section("Pivot on hard problems", "base", QUARTER, tuple(HARD)[1:], range(80, 85), **OFTEN),
-    Section("Ladders at half the rate", "ladder", HALVED, ("hard sums",), range(80, 85), **OFTEN),
+    Section("Ladders at half the rate", "base", HALVED, ("hard sums",), range(80, 90), **OFTEN),
     Section("Smaller rounds", "base, 4 prompts a round", SMALL, BOTH, FRESH),
     Section("GRPO", "base", ("pivot",), BOTH, range(70, 73), "grpo"),
     Section("PPO", "base", ("pivot",), BOTH, range(70, 73), "ppo"),
