@@ -277,6 +277,7 @@ def test_settings_that_have_an_effect_are_taken(command: str, flags: dict[str, A
             "--reset-size: has no effect where",
         ),
         ("train", {"recipe": "search", "resets": False, "max_reset_frac": "0.2"}, "--max-reset-frac: has no"),
+        ("train", {"recipe": "ladder", "resets": False}, "--no-resets: has no effect with the rule `base`"),
         ("train", {"recipe": "ladder", "ladders": "0"}, "--ladders: 0 leaves nothing of the recipe `ladder`"),
         ("train", {"recipe": "pivot", "max_reset_frac": "0"}, "--max-reset-frac: leaves no room for a group"),
         ("train", {"max_reset_frac": "0.1", "problems_per_round": "4"}, "--max-reset-frac: leaves no room"),

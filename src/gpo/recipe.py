@@ -200,7 +200,10 @@ class Recipe(Locating):
         needed: dict[str, tuple[tuple[Any, ...], str]] = {
             "rule": (FREE_RULES, f"{unbiased}; use one of these, or the credit 'group'"),
             "explored": (("all",), f"{unbiased}; use that, or the credit 'group'"),
-            "resets": ((True,), "its head is credited with what they earn; use that, or the recipe 'base'"),
+            "resets": (
+                (True,),
+                "they are what a head is credited with; leave it out, or use the recipe 'base'",
+            ),
         }
         for name, (known, advice) in needed.items():
             value, wanted = getattr(self, name), " or ".join(map(str, known))

@@ -162,7 +162,8 @@ def check_stored(cls: type[S], run: Path, stored: Mapping[str, Any]) -> S:
 
 def origins(config: Path | None, values: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, str]:
     """Where each setting was given, as messages name it: '--group-size', or 'FILE: group_size'."""
-    return {key: f"{config}: {key}" for key in values} | {key: flag_of(key) for key in flags}
+    given = {key: flag_of(key, is_off=value is False) for key, value in flags.items()}
+    return {key: f"{config}: {key}" for key in values} | given
 
 
 def with_new_names(
@@ -180,8 +181,8 @@ def with_new_names(
     return found
 
 
-def flag_of(key: str) -> str:
-    return "--" + key.replace("_", "-")
+def flag_of(key: str, *, is_off: bool = False) -> str:
+    return ("--no-" if is_off else "--") + key.replace("_", "-")
 
 
 def home_of(cls: type[Settings], key: str) -> type[Settings]:

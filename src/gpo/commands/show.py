@@ -46,7 +46,7 @@ def show(path: Path, ui: Ui, trajectory: int | None = None) -> Json:
     rounds = [line.record() for line in read_lines(path / "rounds.jsonl", kind)]
     curves = sorted(read_lines(path / "curves.jsonl", CurveLine), key=lambda line: line.order)
     problems = [line.record() for line in read_lines(path / "problems.jsonl", ProblemLine)]
-    num = rounds[-1]["round"] if command == "train" and rounds else len(rounds)  # its line 0 is no round
+    num = num_rounds(command, [line["round"] for line in rounds])
     done = f"{len(problems)} finished problems" if problems else f"{num} complete round{'s' * (num != 1)}"
     if trajectory is not None and trajectory >= len(curves):
         raise InputError(
@@ -76,6 +76,11 @@ def show(path: Path, ui: Ui, trajectory: int | None = None) -> Json:
         "trajectories": len(curves),
         "trajectory": shown.record() if shown else None,
     }
+
+
+def num_rounds(command: str, numbers: Sequence[int]) -> int:
+    """How many rounds these lines tell of; that with number 0 is the evaluation before training."""
+    return numbers[-1] if command == "train" and numbers else len(numbers)
 
 
 def examples(rollouts: Iterable[RolloutLine]) -> list[RenderableType]:
@@ -127,7 +132,7 @@ def _row(run: Run) -> Json:
     before = (rates[0].accuracy, rates[0].stderr) if rates else success_rate(run)
     return {
         "run": run.name,
-        "rounds": run.rounds[-1].round if rates else len(run.rounds),
+        "rounds": num_rounds(run.command, [line.round for line in run.rounds]),
         "before": before,
         "after": (rates[-1].accuracy, rates[-1].stderr) if rates else (None, None),
         "tokens": sum(run.ledger.values()),

@@ -30,7 +30,7 @@ def flags(cls: type[Settings], values: Mapping[str, Any], *left_out: str) -> str
         if key in ("output", *left_out) or value in (None, usual):
             continue
         if isinstance(value, bool):
-            words.append(flag_of(key) if value else f"--no-{flag_of(key)[2:]}")
+            words.append(flag_of(key, is_off=not value))
             continue
         each = [f"{name}={one}" for name, one in value.items()] if isinstance(value, dict) else value
         for one in each if isinstance(each, list | tuple) else [each]:

@@ -55,7 +55,8 @@ def sampling_metrics(data: Round) -> dict[str, float]:
     ladders = data.memory.ladders.values()
     climbed = {"kept": float(len(ladders)), "given_frac": _mean([one.given_frac for one in ladders])}
     practised = [] if data.located else data.pool.groups({"resets"})
-    climbed |= {"practised": float(len(practised)), "reward": _mean([one.value for one in practised])}
+    if practised:
+        climbed |= {"practised": float(len(practised)), "reward": _mean([one.value for one in practised])}
     resets = [one.estimate.values[one.critical.index] for one in named if one.critical]
     return {
         "sample/prompts": float(len(data.explored)),
