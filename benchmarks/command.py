@@ -62,6 +62,21 @@ def at_least_0(text: str) -> float:
     return number_of(text, float, 0, "a number of at least 0")
 
 
+def out_folder(text: str) -> Path:
+    """A folder to write into, which need not be there."""
+    path = Path(text)
+    if any(one.is_file() for one in (path, *path.parents)):
+        raise argparse.ArgumentTypeError(f"{text} is a file or lies in one; name a folder")
+    return path
+
+
+def out_file(text: str) -> Path:
+    """A file to write, which need not be there."""
+    if (path := out_folder(text) if not Path(text).is_file() else Path(text)).is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a folder; name a file")
+    return path
+
+
 def existing(text: str) -> Path:
     if (path := Path(text)).exists():
         return path

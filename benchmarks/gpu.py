@@ -32,7 +32,7 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 import gpu_sampling
 import torch
 import transformers
-from command import Parser, append, at_least_0, keep_to, recorded, script, whole
+from command import Parser, append, at_least_0, keep_to, out_folder, recorded, script, whole
 from gpu_sampling import REAL, SHAPES, TOY, TOY_SHAPE, Found, Size, Subject, median_s, starts, work_of
 from learner import GROUP_SIZE, MINIBATCH, minibatch, prepared
 
@@ -261,7 +261,7 @@ def main(args: Sequence[str] | None = None) -> None:
     parser = Parser(__doc__, allow_abbrev=False)
     parser.add_argument("--model", help="folder or GGUF of a pretrained model; default: random weights")
     parser.add_argument("--toy", action="store_true", help="tiny models and little work")
-    parser.add_argument("--output", type=Path, default=Path("build/gpu"))
+    parser.add_argument("--output", type=out_folder, default=Path("build/gpu"))
     parser.add_argument("--minutes", type=at_least_0, default=7.5, help="then it ends (default 7.5)")
     parser.add_argument(
         "--pair", nargs=2, metavar="ARM", help="recipes to train by turns, such as base pivot"

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from command import Parser, script
+from command import Parser, out_folder, script
 
 from gpo.seeds import derive_seed
 from gpo.tasks.planted import CHOICES, METHODS, OPERATIONS, result
@@ -123,7 +123,7 @@ def make(target: Path) -> None:
 
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("--output", type=Path, default=FOLDER)
+    parser.add_argument("--output", type=out_folder, default=FOLDER)
     import torch
 
     torch.set_num_threads(1)

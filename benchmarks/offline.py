@@ -27,7 +27,7 @@ from typing import Any
 
 import datasets
 import torch
-from command import Parser, append, at_least_0, keep_to, natural, positive, recorded, script, whole
+from command import Parser, append, at_least_0, keep_to, natural, out_file, positive, recorded, script, whole
 from offline_rows import KNOWN, PLACES, RIGHT_LINES, Remembering, collect, rows_of
 from offline_tables import GRID_SEED, Rates, chosen, report
 
@@ -200,7 +200,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--nll-weight", type=at_least_0, default=1.0)
     parser.add_argument("--eval-problems", type=whole, default=300)
     parser.add_argument("--eval-num", type=whole, default=2)
-    parser.add_argument("--output", type=Path, default=Path("runs/offline-benchmark.jsonl"))
+    parser.add_argument("--output", type=out_file, default=Path("runs/offline-benchmark.jsonl"))
     return parser.parse_args()
 
 

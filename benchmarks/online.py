@@ -29,7 +29,7 @@ from typing import Any, get_args
 
 import long_chain
 import numpy as np
-from command import Parser, append, natural, positive, processes, recorded, script, whole
+from command import Parser, append, natural, out_folder, positive, processes, recorded, script, whole
 from hard_tasks import MODELS
 from online_arms import (
     ARMS,
@@ -47,6 +47,7 @@ from online_rounds import rounds
 from online_tables import MEASURES, height, matrix, picture, spent, tables
 
 from gpo.learn.optimisation import AlgorithmName
+from gpo.types import InputError
 
 CHECKPOINTS = 6
 """Evaluations of a run, evenly spread over its budget, unless its job says how many."""
@@ -201,7 +202,7 @@ def done_or_run(jobs: Sequence[Job], path: Path, workers: int) -> Iterator[dict]
         if job and run.get("changes", job.arm_changes) == job.arm_changes:
             del wanted[job.key]
             yield run
-    with processes(workers) as pool:
+    with processes(max(1, min(workers, len(wanted)))) as pool:
         for future in as_completed([pool.submit(one_run, job) for job in wanted.values()]):
             run = future.result()
             append(path, run)
@@ -236,7 +237,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--try", dest="tried", nargs="*", type=tried_arm, default=[], help="ARM=JSON: further arms to try"
     )
-    parser.add_argument("--output", type=Path, default=Path("runs/online-benchmark"))
+    parser.add_argument("--output", type=out_folder, default=Path("runs/online-benchmark"))
     return parser.parse_args()
 
 
@@ -246,6 +247,8 @@ def main() -> None:
     args.output.mkdir(parents=True, exist_ok=True)
     changes = {name: json.dumps(settings) for name, settings in (*ARMS.items(), *args.tried)}
     arms = [*args.arms, *dict(args.tried)]
+    if not arms:
+        raise InputError("--arms: names none; name some, or give --try")
     pairs = list(itertools.product(args.tasks, arms))
 
     def job(task: str, arm: str, seed: int, lr: float, *, is_grid: bool = False) -> Job:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from command import Parser, append, model, script, whole
+from command import Parser, append, model, out_file, script, whole
 from command import recorded as read
 from word_problems import word_problems
 
@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--wanted", type=whole, default=40, help="trajectories, half of them right")
     parser.add_argument("--part", type=part_of, default="0/1", help="k/n: each n-th problem from the k-th on")
     parser.add_argument("--threads", type=whole, default=1)
-    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--data", type=out_file, default=DATA)
     args = parser.parse_args()
     import torch
 

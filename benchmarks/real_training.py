@@ -32,7 +32,7 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-from command import GOES_ON, Parser, existing, keep_to, natural, positive, script, whole
+from command import GOES_ON, Parser, existing, keep_to, natural, out_folder, positive, script, whole
 from paired import Difference
 from word_problems import word_problems, write
 
@@ -202,7 +202,7 @@ def main() -> None:
     parser.add_argument("--min-step-tokens", type=whole, default=1)
     parser.add_argument("--eval-every", type=natural, default=4)
     parser.add_argument("--eval-problems", type=whole, default=100)
-    parser.add_argument("--output", type=Path, default=Path("runs/real-training"))
+    parser.add_argument("--output", type=out_folder, default=Path("runs/real-training"))
     parser.add_argument("more", nargs="*", help="further flags of `gpo train`, after --")
     args = parser.parse_args()
     check(args)

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from command import Parser, natural, processes, script, whole
+from command import Parser, natural, out_folder, processes, script, whole
 from real_curves import PROPOSALS
 from search_tables import BISECT_NS, COSTS, PRETRAINED, UNIFORM_NS, picture, tables
 from worlds import FAMILIES, World, measured, real
@@ -187,7 +187,7 @@ def main() -> None:
         "--trajectories", type=natural, default=120, help="of the tiny model, a task; 0: none"
     )
     parser.add_argument("--only", default="", help="families whose name holds this")
-    parser.add_argument("--output", type=Path, default=Path("runs/search-benchmark"))
+    parser.add_argument("--output", type=out_folder, default=Path("runs/search-benchmark"))
     args = parser.parse_args()
     check(args)
     args.output.mkdir(parents=True, exist_ok=True)

@@ -39,7 +39,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from command import Parser, keep_to, natural, script, whole
+from command import Parser, keep_to, natural, out_folder, script, whole
 from word_problems import word_problems, write
 
 from gpo.cli import main as gpo
@@ -202,7 +202,7 @@ def shown(rewards: list[float]) -> str:
 
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("--output", type=Path, default=Path("build/solving"))
+    parser.add_argument("--output", type=out_folder, default=Path("build/solving"))
     parser.add_argument("--seed", type=natural, default=1)
     parser.add_argument("--problems", type=whole, default=100)
     parser.add_argument("--tasks", nargs="+", default=["chain_sum", "pivotlate"])

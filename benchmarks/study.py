@@ -17,7 +17,7 @@ from typing import Any
 
 import theory_pairs
 import theory_resets
-from command import Parser, recorded, script, whole
+from command import Parser, out_file, out_folder, recorded, script, whole
 from hard_tasks import HARD
 from online import CHECKPOINTS, KEY, Job, done_or_run, key_of
 from online_arms import ARMS, EVAL_PROBLEMS, SEARCHES, TASKS, VARIANTS
@@ -183,8 +183,10 @@ def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--workers", type=whole, default=os.cpu_count())
-    parser.add_argument("--output", type=Path, help="runs/study, or runs/study-quick")
-    parser.add_argument("--page", type=Path, help="where the page goes: docs/study.md, or into the output")
+    parser.add_argument("--output", type=out_folder, help="runs/study, or runs/study-quick")
+    parser.add_argument(
+        "--page", type=out_file, help="where the page goes: docs/study.md, or into the output"
+    )
     parser.add_argument("--no-runs", action="store_true", help="write the page from the runs that are there")
     args = parser.parse_args()
     output = args.output or Path("runs/study-quick" if args.quick else "runs/study")

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from command import Parser, existing, keep_to, recorded, script, whole
+from command import Parser, existing, keep_to, out_folder, recorded, script, whole
 from search import follow
 from values_tables import knows, report
 from worlds import World, measure
@@ -286,7 +286,7 @@ def main() -> None:
     parser.add_argument("--worlds", type=whole, default=60)
     parser.add_argument("--split", default="test", help="of the measured; the located are of another")
     parser.add_argument("--located", type=whole, nargs="+", default=[25, 100, 200])
-    parser.add_argument("--output", type=Path, default=Path("runs/values-benchmark"))
+    parser.add_argument("--output", type=out_folder, default=Path("runs/values-benchmark"))
     args = parser.parse_args()
     if not args.task and not (args.curves and args.model):
         parser.error("give --task, or --curves and --model")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from command import Parser, model, script, whole
+from command import Parser, model, out_folder, script, whole
 from word_problems import WordProblem, word_problems
 
 PASSES = (("large", 640, 3e-4), ("small", 320, 2e-4))
@@ -21,7 +21,7 @@ PASSES = (("large", 640, 3e-4), ("small", 320, 2e-4))
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("--model", type=model, default="build/models/smollm2")
-    parser.add_argument("--output", type=Path, default=Path("build/models/smollm2-problems"))
+    parser.add_argument("--output", type=out_folder, default=Path("build/models/smollm2-problems"))
     parser.add_argument("--threads", type=whole, default=2)
     parser.add_argument(
         "--skip", type=int, choices=range(len(PASSES)), default=0, help="passes that --model has behind it"

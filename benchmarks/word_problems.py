@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from command import Parser, natural, script, whole
+from command import Parser, natural, out_file, script, whole
 
 from gpo.seeds import derive_seed
 
@@ -173,7 +173,7 @@ def write(path: Path, problems: list[WordProblem]) -> None:
 
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("file", type=Path)
+    parser.add_argument("file", type=out_file)
     parser.add_argument("--split", choices=("train", "test"), default="test")
     parser.add_argument("--size", type=whole, default=200)
     parser.add_argument("--seed", type=natural, default=0)

@@ -46,6 +46,11 @@ REFUSED = [
     ),
     ('online --try x={"recipe":"base","step_reward":"nope"}', "step_reward: 'nope' is unknown; give repro"),
     ('online --try x={"recipe":"base","learner":{"nope":1}}', "nope"),
+    ("online --arms", "--arms: names none; name some, or give --try"),
+    ("online --output study.md/x", "argument --output: study.md/x is a file or lies in one; name a folder"),
+    ("long_chain --output study.md", "argument --output: study.md is a file or lies in one; name a folder"),
+    ("offline --output begun", "argument --output: begun is a folder; name a file"),
+    ("offline --output study.md/x", "argument --output: study.md/x is a file or lies in one; name a folder"),
     ("study --workers 0", f"study.py: argument --workers: {WHOLE} '0'"),
     (
         "study --no-runs",
