@@ -103,6 +103,9 @@ SECTIONS = (
     Section("Ladders: other ways", "ladder", OTHERS, tuple(HARD), range(80, 85), **OFTEN),
     Section("Pivot on hard problems", "base", QUARTER, tuple(HARD)[1:], range(80, 85), **OFTEN),
     Section("Ladders at half the rate", "base", HALVED, ("hard sums",), range(80, 90), **OFTEN),
+    Section(
+        "Ladders against base at half its rate", HALVED[2], HALVED[:2], tuple(HARD), range(80, 90), **OFTEN
+    ),
     Section("Smaller rounds", "base, 4 prompts a round", SMALL, BOTH, FRESH),
     Section("GRPO", "base", ("pivot",), BOTH, range(70, 73), "grpo"),
     Section("PPO", "base", ("pivot",), BOTH, range(70, 73), "ppo"),
