@@ -121,8 +121,7 @@ def one_run(job: Job) -> dict:
     train, evaluated, verifier = problems_of(job.task, job.seed, policy, is_grid=job.is_grid)
     evaluated = evaluated[: job.evaluated]
     reward = step_reward(changes["step_reward"]) if "step_reward" in changes else None
-    settings = gpo.Optimisation(learning_rate=job.lr, algorithm=job.algorithm, **changes.get("learner", {}))
-    learner = gpo.PolicyGradient(policy.model, settings, temperature=1.0, seed=job.seed)
+    learner = learner_of(job, policy)
 
     def accuracy() -> float:
         num = max(1, job.evaluated // len(evaluated))
@@ -131,13 +130,8 @@ def one_run(job: Job) -> dict:
     spent = {"tokens": 0, "rounds": 0, "samples": 0}
     points = [{**spent, "accuracy": accuracy()}]
     ledger, signals = defaultdict(int), []
-    budget_tokens = job.budget if job.unit == "tokens" else math.inf
     critic, foretold = critic_of(policy, recipe, job.seed)
-    sampled = (
-        partial(rounds, way=changes["rounds"]) if "rounds" in changes else partial(gpo.rounds, critic=critic)
-    )
-    run = sampled(policy, verifier, train, recipe, seed=job.seed, budget_tokens=budget_tokens)
-    for data in run:
+    for data in rounds_of(job, critic)(policy, verifier, train, recipe):
         rewarded = rewards_of(data, reward, policy, recipe)
         update = learner.update(data.groups, step_rewards=rewarded, round_index=data.index)
         policy.version += 1
@@ -161,6 +155,24 @@ def one_run(job: Job) -> dict:
         "critic": foretold,
         "changes": changes,
     }
+
+
+def learner_of(job: Job, policy):
+    import gpo
+
+    changes = job.arm_changes.get("learner", {})
+    settings = gpo.Optimisation(learning_rate=job.lr, algorithm=job.algorithm, **changes)
+    return gpo.PolicyGradient(policy.model, settings, temperature=1.0, seed=job.seed)
+
+
+def rounds_of(job: Job, critic) -> partial:
+    """What samples the rounds: the library's, or the arm's own way of `online_rounds.py`."""
+    import gpo
+
+    budget_tokens = job.budget if job.unit == "tokens" else math.inf
+    way = job.arm_changes.get("rounds")
+    sampled = partial(gpo.rounds, critic=critic) if way is None else partial(rounds, way=way)
+    return partial(sampled, seed=job.seed, budget_tokens=budget_tokens)
 
 
 def critic_of(policy, recipe, seed: int):

@@ -134,10 +134,11 @@ def test_training_stops_when_evaluations_no_longer_improve_and_keeps_the_best(ca
     assert (found["ended_by"], found["best"]["round"], found["best"]["model"]) == ("patience", 1, "run/best")
 
 
-def test_a_model_that_only_gets_worse_leaves_the_first_as_the_best(monkeypatch, capsys) -> None:
+@pytest.mark.parametrize("found", [(0.5, 0.4, 0.3), (0.5, 0.5, 0.5)])
+def test_a_model_that_never_gets_better_leaves_the_first_as_the_best(found, monkeypatch, capsys) -> None:
     from gpo.training.loop import Training
 
-    rates = iter([0.5, 0.4, 0.3])
+    rates = iter(found)
 
     def evaluation(_):
         rate = next(rates)
@@ -145,8 +146,8 @@ def test_a_model_that_only_gets_worse_leaves_the_first_as_the_best(monkeypatch, 
 
     monkeypatch.setattr(Training, "evaluation", evaluation)
     args = [*TRAIN, "--eval-every", "1", "--patience", "2", "--rounds", "9", "--learning-rate", "1e-2"]
-    found, told = gpo(capsys, *args, "--output", "run", "--warmup-updates", "1")
-    assert found["best"] == {"round": 0, "accuracy": 0.5, "model": "run/best"}
+    summary, told = gpo(capsys, *args, "--output", "run", "--warmup-updates", "1")
+    assert summary["best"] == {"round": 0, "accuracy": 0.5, "model": "run/best"}
     assert "the best model is that of round 0: run/best" in told
     best = load_file("run/best/model.safetensors")
     start = load_file(Path(DEMO_MODEL) / "model.safetensors")

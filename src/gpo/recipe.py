@@ -82,7 +82,7 @@ class Locating(Stepping, Success):
         return self
 
     def least_budgets(self, max_tokens: int) -> dict[str, int]:
-        """What the group of one more prompt may take of each budget; with less left of it, a run ends."""
+        """What one more prompt may take of each budget; with less left of it, a run ends."""
         return {"budget_tokens": self.group_size * max_tokens}
 
     def check_budgets(self, max_tokens: int) -> None:

@@ -219,7 +219,7 @@ class Training:
         return {name: int(num) for name, num in self.left().items() if math.isfinite(num)}
 
     def spent(self, *more: Json) -> str | None:
-        """The budget into which no further group fits, however short its completions might be."""
+        """The budget that is too small for another prompt's group, should its completions be long."""
         left, least = self.left(*more), self.recipe.least_budgets(self.settings.max_tokens)
         return next((name for name, num in least.items() if left[name.removeprefix("budget_")] < num), None)
 
@@ -254,9 +254,9 @@ class Training:
         return {"evaluation": rate, "tokens": {"evaluation": result.tokens}}
 
     def keep_best(self, line: Json) -> None:
-        """Saves the model beside the run if none was better, where the run may stop after its best."""
-        best = max(accuracies(self.folder.rounds()), default=0.0)
-        if self.settings.patience and self.ranks.is_first and accuracies([line]) >= [best]:
+        """Saves the model beside the run if it is a new best, where the run may stop after its best."""
+        best = max(accuracies(self.folder.rounds()), default=-1.0)
+        if self.settings.patience and self.ranks.is_first and accuracies([line]) > [best]:
             self.folder.save(BEST, partial(save_model, self.weights.policy))
 
     def checkpoint(self, index: int) -> None:

@@ -22,11 +22,11 @@ def accuracies(lines: Sequence[Json]) -> list[float]:
 
 
 def best_of(lines: Sequence[Json], model: Path) -> Json | None:
-    """The round with the highest accuracy, the later one of two, if its model was kept."""
+    """The round with the highest accuracy, the first of several, if its model was kept."""
     evaluated = [line for line in lines if "evaluation" in line]
     if not evaluated or not model.exists():
         return None
-    best = max(evaluated, key=lambda line: (line["evaluation"]["accuracy"], line["round"]))
+    best = max(evaluated, key=lambda line: line["evaluation"]["accuracy"])
     return {"round": best["round"], "accuracy": best["evaluation"]["accuracy"], "model": str(model)}
 
 
